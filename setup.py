@@ -1,0 +1,43 @@
+"""Packaging: version ranges only. The tested set of versions is constraints.txt."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="harvest_pipeline",
+    version="0.1.0",
+    description="Every report of a Harvest account in DuckDB, as Dagster assets",
+    license="Apache-2.0",
+    packages=find_packages(include=["harvest_pipeline", "harvest_pipeline.*"]),
+    package_data={"harvest_pipeline": ["py.typed"]},
+    python_requires=">=3.11",
+    install_requires=[
+        "dagster>=1.13,<2",
+        "dagster-webserver>=1.13,<2",
+        "dagster-duckdb>=0.29,<1",
+        "duckdb>=1.5,<3",
+        "filelock>=3.15",
+        "msgspec>=0.19",
+        "pandas>=2.2,<4",
+        "python-dotenv>=1.0",
+        "pytz",  # DuckDB's Python client needs it to return TIMESTAMPTZ values
+        "requests>=2.32,<3",
+        "tabulate>=0.9",
+        # starlette and uvicorn, which the sandbox is served by, come with dagster-webserver.
+    ],
+    extras_require={
+        "dev": [
+            "hypothesis",
+            "pandas-stubs",
+            "playwright",
+            "pyright",
+            "pytest",
+            "pytest-timeout",
+            "pytest-xdist",
+            "pyyaml",
+            "ruff",
+            "types-requests",
+            "types-tabulate",
+        ],
+    },
+    entry_points={"console_scripts": ["harvest-pipeline = harvest_pipeline.cli:main"]},
+)
