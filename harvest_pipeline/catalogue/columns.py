@@ -1,0 +1,113 @@
+"""The value types of the catalogue: Column, Record, Report.
+
+Belongs here: the shape of a catalogue entry and the few questions that it answers about itself.
+Does not belong here: the entries (records.py, reports.py), or what is done with them.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+#: Ids of every kind are 64-bit (REFERENCE 3).
+ID = "BIGINT"
+INTEGER = "BIGINT"
+#: Hours, rates, money, percentages: exact, 18 digits before the point and 10 after. Harvest writes
+#: two decimals for money and hours and three for unit prices (REFERENCE 3).
+DECIMAL = "DECIMAL(28,10)"
+TEXT = "VARCHAR"
+BOOLEAN = "BOOLEAN"
+#: A calendar day as a person entered it, without a time zone (REFERENCE 9).
+DAY = "DATE"
+#: An instant; Harvest writes UTC (REFERENCE 3).
+INSTANT = "TIMESTAMPTZ"
+#: A list without keys of its own, kept as Harvest sent it.
+LIST = "JSON"
+
+
+class Paging(StrEnum):
+    """How a list is read to its end (REFERENCE 4)."""
+
+    PAGE = "page"
+    CURSOR = "cursor"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a record's table, and where its value stands in the record's JSON.
+
+    `path` leads from the record to the value (`client.id` is `("client", "id")`). `from_parent`
+    names the key of the parent record that the value is taken from, for values that the record
+    itself does not hold. `nullable`: Harvest may send null. `optional`: the key may be missing
+    altogether (a missing key is stored as NULL). `references` is the record whose id this is.
+    """
+
+    name: str
+    type: str
+    description: str
+    path: tuple[str, ...]
+    nullable: bool = False
+    optional: bool = False
+    references: str | None = None
+    from_parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One kind of thing that Harvest stores; one table of the same name.
+
+    `endpoint` is the path of its list, with `{parent}_id` in braces where there is one request per
+    parent record; None for a list that stands inside another record (`inside`, under the key
+    `envelope`). `day` is the column that a window is compared with; None means that the record is
+    small and replaced whole. `module` is the `/company` flag that must be on. `measure` is the
+    column that is totalled for people (`measure_unit`: "hours", or the column with the currency).
+    """
+
+    name: str
+    title: str
+    description: str
+    envelope: str
+    columns: tuple[Column, ...]
+    documentation: str
+    permission: str
+    endpoint: str | None = None
+    paging: Paging = Paging.CURSOR
+    key: str = "id"
+    day: str | None = None
+    parent: str | None = None
+    inside: str | None = None
+    filters: tuple[str, ...] = ()
+    module: str | None = None
+    measure: str | None = None
+    measure_unit: str | None = None
+
+    def column(self, name: str) -> Column:
+        """The column of that name; raises KeyError if there is none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(f"{self.name} has no column {name}")
+
+    @property
+    def parent_columns(self) -> tuple[Column, ...]:
+        """The columns whose values come from the parent record."""
+        return tuple(column for column in self.columns if column.from_parent)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A window onto a record, as people ask for it; one asset each.
+
+    A report whose name is not its record's name is a view on the record's table. `filters` are the
+    parameters of the legacy report that the API applies (REFERENCE 16.2).
+    """
+
+    name: str
+    title: str
+    record: str
+    group: str
+    description: str
+    filters: tuple[str, ...] = field(default=())
+
+    @property
+    def is_view(self) -> bool:
+        """Whether the report is a view on the table of another name."""
+        return self.name != self.record

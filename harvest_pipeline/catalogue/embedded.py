@@ -1,0 +1,181 @@
+"""Columns that stand in several records: ids and times, and the objects that Harvest embeds.
+
+Belongs here: the columns of `user`, `client`, `project`, `task`, `user_assignment`,
+`task_assignment` and `invoice` inside other records, and the two times that every record has.
+Does not belong here: columns of one record only (time.py, expenses.py, ...).
+"""
+
+from dataclasses import replace
+
+from harvest_pipeline.catalogue.columns import (
+    BOOLEAN,
+    DECIMAL,
+    ID,
+    INSTANT,
+    TEXT,
+    Column,
+)
+
+
+def column(
+    name: str,
+    type: str,
+    description: str,
+    *,
+    nullable: bool = False,
+    optional: bool = False,
+) -> Column:
+    """A column whose value stands at the top of the record, under the column's own name."""
+    return Column(name, type, description, (name,), nullable=nullable, optional=optional)
+
+
+def within(key: str, columns: tuple[Column, ...], *, nullable: bool = False) -> tuple[Column, ...]:
+    """The columns of the object under `key`, one level flat: `id` becomes `{key}_id`.
+
+    `nullable`: the whole object may be null, so each of its columns may be.
+    """
+    return tuple(
+        replace(
+            inner,
+            name=f"{key}_{inner.name}",
+            path=(key, *inner.path),
+            nullable=inner.nullable or nullable,
+        )
+        for inner in columns
+    )
+
+
+def reference(record: str, whose: str) -> Column:
+    """The `id` of an embedded object, known to be the id of a `record`."""
+    return Column("id", ID, f"Id of {whose}.", ("id",), references=record)
+
+
+def record_id(what: str) -> Column:
+    """The record's own id."""
+    return column("id", ID, f"Harvest's id of {what}.")
+
+
+def times(what: str) -> tuple[Column, ...]:
+    """`created_at` and `updated_at`."""
+    return (
+        column("created_at", INSTANT, f"When {what} was created, in UTC."),
+        column("updated_at", INSTANT, f"When {what} was last changed, in UTC."),
+    )
+
+
+def user(whose: str, key: str = "user") -> tuple[Column, ...]:
+    """The embedded person: id and name."""
+    return within(
+        key,
+        (reference("users", whose), column("name", TEXT, f"Full name of {whose}.")),
+    )
+
+
+def client(
+    whose: str, *, currency: bool = True, currency_optional: bool = False
+) -> tuple[Column, ...]:
+    """The embedded client: id, name and, in most records, the currency it is billed in."""
+    columns = (reference("clients", whose), column("name", TEXT, f"Name of {whose}."))
+    if currency:
+        columns += (
+            column(
+                "currency",
+                TEXT,
+                f"Currency of {whose}, as an ISO code such as EUR; money of this row is in it.",
+                optional=currency_optional,
+            ),
+        )
+    return within("client", columns)
+
+
+def project(
+    whose: str, *, nullable: bool = False, code_optional: bool = False
+) -> tuple[Column, ...]:
+    """The embedded project: id, name, code."""
+    return within(
+        "project",
+        (
+            reference("projects", whose),
+            column("name", TEXT, f"Name of {whose}."),
+            column(
+                "code",
+                TEXT,
+                f"Code of {whose}, if it has one.",
+                nullable=True,
+                optional=code_optional,
+            ),
+        ),
+        nullable=nullable,
+    )
+
+
+def task(whose: str) -> tuple[Column, ...]:
+    """The embedded task: id and name."""
+    return within("task", (reference("tasks", whose), column("name", TEXT, f"Name of {whose}.")))
+
+
+def invoice(what: str) -> tuple[Column, ...]:
+    """The invoice that a time entry or an expense was put on."""
+    return within(
+        "invoice",
+        (
+            reference("invoices", f"the invoice that {what} was put on"),
+            column("number", TEXT, f"Number of the invoice that {what} was put on."),
+        ),
+        nullable=True,
+    )
+
+
+#: How the person is assigned to the project, as embedded in time entries and expenses.
+USER_ASSIGNMENT = within(
+    "user_assignment",
+    (
+        record_id("the person's assignment to the project"),
+        column("is_project_manager", BOOLEAN, "Whether the person manages the project."),
+        column("is_active", BOOLEAN, "Whether the person is still assigned to the project."),
+        column(
+            "use_default_rates",
+            BOOLEAN,
+            "True: the person's own default rate applies; false: a rate set for this project.",
+            optional=True,
+        ),
+        column(
+            "budget",
+            DECIMAL,
+            "Hours of the project's budget allotted to the person.",
+            nullable=True,
+        ),
+        *times("the person's assignment to the project"),
+        column(
+            "hourly_rate",
+            DECIMAL,
+            "The person's hourly rate in this project, in the client's currency.",
+            nullable=True,
+        ),
+    ),
+    nullable=True,
+)
+
+#: How the task is assigned to the project, as embedded in time entries.
+TASK_ASSIGNMENT = within(
+    "task_assignment",
+    (
+        record_id("the task's assignment to the project"),
+        column("billable", BOOLEAN, "Whether the task is billable in this project."),
+        column("is_active", BOOLEAN, "Whether the task can still be used in this project."),
+        *times("the task's assignment to the project"),
+        column(
+            "hourly_rate",
+            DECIMAL,
+            "The task's hourly rate in this project, in the client's currency.",
+            nullable=True,
+        ),
+        column(
+            "budget",
+            DECIMAL,
+            "The task's budget in this project: hours, or money.",
+            nullable=True,
+        ),
+    ),
+    nullable=True,
+)

@@ -1,0 +1,250 @@
+"""The invoice records: invoices, their line items, messages and payments, and item categories.
+
+Belongs here: their endpoints and columns (endpoints/invoices.md, invoice_messages.md,
+invoice_payments.md, invoice_item_categories.md).
+"""
+
+from harvest_pipeline.catalogue.columns import (
+    BOOLEAN,
+    DAY,
+    DECIMAL,
+    ID,
+    INSTANT,
+    LIST,
+    TEXT,
+    Column,
+    Paging,
+    Record,
+)
+from harvest_pipeline.catalogue.embedded import (
+    client,
+    column,
+    project,
+    record_id,
+    times,
+    user,
+    within,
+)
+
+_PERMISSION = "an administrator, or a manager allowed to create and edit invoices"
+_DOCUMENTATION = "https://help.getharvest.com/api-v2/invoices-api/invoices"
+
+_INVOICE_ID = Column(
+    "invoice_id",
+    ID,
+    "Id of the invoice that this belongs to.",
+    ("invoice_id",),
+    references="invoices",
+    from_parent="id",
+)
+_INVOICE_ISSUE_DATE = Column(
+    "invoice_issue_date",
+    DAY,
+    "Issue date of that invoice; the day that this row belongs to.",
+    ("invoice_issue_date",),
+    from_parent="issue_date",
+)
+_INVOICE_CURRENCY = Column(
+    "invoice_currency",
+    TEXT,
+    "Currency of that invoice, as an ISO code; the amount is in it.",
+    ("invoice_currency",),
+    from_parent="currency",
+)
+
+INVOICES = Record(
+    name="invoices",
+    title="Invoices",
+    description="One row per invoice, with what is still due.",
+    endpoint="/invoices",
+    envelope="invoices",
+    paging=Paging.PAGE,
+    day="issue_date",
+    filters=("client_id", "project_id", "updated_since", "from", "to", "state"),
+    module="invoice_feature",
+    measure="amount",
+    measure_unit="currency",
+    documentation=f"{_DOCUMENTATION}/invoices/",
+    permission=_PERMISSION,
+    columns=(
+        record_id("the invoice"),
+        column("client_key", TEXT, "Key in the address of the invoice's public page."),
+        column("number", TEXT, "The invoice number; text, not always digits."),
+        column("purchase_order", TEXT, "The client's purchase order number.", nullable=True),
+        column("amount", DECIMAL, "Total after discount and taxes, in the invoice's currency."),
+        column("due_amount", DECIMAL, "What is still to be paid: amount minus payments."),
+        column("tax", DECIMAL, "First tax, in percent.", nullable=True),
+        column("tax_amount", DECIMAL, "First tax, as an amount.", nullable=True),
+        column("tax2", DECIMAL, "Second tax, in percent.", nullable=True),
+        column("tax2_amount", DECIMAL, "Second tax, as an amount.", nullable=True),
+        column("discount", DECIMAL, "Discount, in percent of the subtotal.", nullable=True),
+        column("discount_amount", DECIMAL, "Discount, as an amount.", nullable=True),
+        column("subject", TEXT, "Subject line of the invoice.", nullable=True),
+        column("notes", TEXT, "Notes printed on the invoice.", nullable=True),
+        column("state", TEXT, "draft, open (sent, not fully paid), paid, or closed (written off)."),
+        column(
+            "period_start",
+            DAY,
+            "First day of the work invoiced, where made from tracked time.",
+            nullable=True,
+        ),
+        column("period_end", DAY, "Last day of the work invoiced.", nullable=True),
+        column("issue_date", DAY, "The day that the invoice bears."),
+        column("due_date", DAY, "The day by which it is to be paid."),
+        column("payment_term", TEXT, "Payment term, e.g. net 30."),
+        column("sent_at", INSTANT, "When it was last sent to the client, in UTC.", nullable=True),
+        column("paid_at", INSTANT, "When it was paid in full, in UTC.", nullable=True),
+        column("closed_at", INSTANT, "When it was written off, in UTC.", nullable=True),
+        column(
+            "recurring_invoice_id",
+            ID,
+            "Id of the recurring invoice that made it.",
+            nullable=True,
+        ),
+        *times("the invoice"),
+        column("paid_date", DAY, "The day that it was paid in full.", nullable=True),
+        column("currency", TEXT, "Currency of the invoice, as an ISO code such as EUR."),
+        column(
+            "payment_options",
+            LIST,
+            "Ways to pay online (ach, credit_card, paypal), as a list.",
+            nullable=True,
+            optional=True,
+        ),
+        *client("the client who is billed", currency=False),
+        *within(
+            "estimate",
+            (column("id", ID, "Id of the estimate that it was made from."),),
+            nullable=True,
+        ),
+        *within(
+            "retainer",
+            (column("id", ID, "Id of the retainer that it belongs to."),),
+            nullable=True,
+        ),
+        *user("the person who made the invoice", key="creator"),
+    ),
+)
+
+INVOICE_LINE_ITEMS = Record(
+    name="invoice_line_items",
+    title="Invoice line items",
+    description="One row per line of an invoice; loaded together with the invoices.",
+    inside="invoices",
+    envelope="line_items",
+    parent="invoices",
+    documentation=f"{_DOCUMENTATION}/invoices/",
+    permission=_PERMISSION,
+    columns=(
+        _INVOICE_ID,
+        record_id("the line item"),
+        column("kind", TEXT, "Name of the invoice item category, e.g. Service."),
+        column("description", TEXT, "Text of the line.", nullable=True),
+        column("quantity", DECIMAL, "Quantity, e.g. hours."),
+        column("unit_price", DECIMAL, "Price of one, in the invoice's currency."),
+        column("amount", DECIMAL, "Quantity times unit price, in the invoice's currency."),
+        column("taxed", BOOLEAN, "Whether the first tax applies."),
+        column("taxed2", BOOLEAN, "Whether the second tax applies."),
+        *project("the project billed by the line", nullable=True),
+    ),
+)
+
+INVOICE_MESSAGES = Record(
+    name="invoice_messages",
+    title="Invoice messages",
+    description="One row per message about an invoice: sendings, reminders, thank-yous, events.",
+    endpoint="/invoices/{invoice_id}/messages",
+    envelope="invoice_messages",
+    parent="invoices",
+    day="invoice_issue_date",
+    filters=("updated_since",),
+    module="invoice_feature",
+    documentation=f"{_DOCUMENTATION}/invoice-messages/",
+    permission=_PERMISSION,
+    columns=(
+        _INVOICE_ID,
+        _INVOICE_ISSUE_DATE,
+        record_id("the message"),
+        column("sent_by", TEXT, "Name of the person who sent it."),
+        column("sent_by_email", TEXT, "E-mail address of the person who sent it."),
+        column("sent_from", TEXT, "Name that it was sent from."),
+        column("sent_from_email", TEXT, "E-mail address that it was sent from."),
+        column(
+            "include_link_to_client_invoice",
+            BOOLEAN,
+            "Whether it links to the invoice's public page.",
+        ),
+        column("send_me_a_copy", BOOLEAN, "Whether the sender got a copy."),
+        column("thank_you", BOOLEAN, "Whether it thanks for a payment."),
+        column("reminder", BOOLEAN, "Whether it reminds of a late payment."),
+        column("send_reminder_on", DAY, "The day that a reminder is to be sent.", nullable=True),
+        *times("the message"),
+        column("attach_pdf", BOOLEAN, "Whether the invoice was attached as a PDF."),
+        column(
+            "event_type",
+            TEXT,
+            "close, draft, re-open or send for an event; empty for an ordinary e-mail.",
+            nullable=True,
+        ),
+        # A recipient has no id: rows of its own would have no key to be replaced by.
+        column("recipients", LIST, "Whom it went to: a list of names and e-mail addresses."),
+        column("subject", TEXT, "Subject of the message.", nullable=True),
+        column("body", TEXT, "Text of the message.", nullable=True),
+    ),
+)
+
+INVOICE_PAYMENTS = Record(
+    name="invoice_payments",
+    title="Invoice payments",
+    description="One row per payment of an invoice.",
+    endpoint="/invoices/{invoice_id}/payments",
+    envelope="invoice_payments",
+    parent="invoices",
+    day="invoice_issue_date",
+    filters=("updated_since",),
+    module="invoice_feature",
+    measure="amount",
+    measure_unit="invoice_currency",
+    documentation=f"{_DOCUMENTATION}/invoice-payments/",
+    permission=_PERMISSION,
+    columns=(
+        _INVOICE_ID,
+        _INVOICE_ISSUE_DATE,
+        _INVOICE_CURRENCY,
+        record_id("the payment"),
+        column("amount", DECIMAL, "Amount paid, in the invoice's currency."),
+        column("paid_at", INSTANT, "When it was paid, in UTC."),
+        column("recorded_by", TEXT, "Name of the person who entered the payment."),
+        column("recorded_by_email", TEXT, "E-mail address of that person."),
+        column("notes", TEXT, "Notes on the payment.", nullable=True),
+        column("transaction_id", TEXT, "Card authorisation or PayPal transaction.", nullable=True),
+        *times("the payment"),
+        column("paid_date", DAY, "The day that it was paid."),
+        *within(
+            "payment_gateway",
+            (
+                column("id", ID, "Id of the payment gateway, if paid online.", nullable=True),
+                column("name", TEXT, "Name of the payment gateway.", nullable=True),
+            ),
+        ),
+    ),
+)
+
+INVOICE_ITEM_CATEGORIES = Record(
+    name="invoice_item_categories",
+    title="Invoice item categories",
+    description="One row per kind of invoice line, such as Service or Product.",
+    endpoint="/invoice_item_categories",
+    envelope="invoice_item_categories",
+    filters=("updated_since",),
+    module="invoice_feature",
+    documentation=f"{_DOCUMENTATION}/invoice-item-categories/",
+    permission="an administrator, or a project manager",
+    columns=(
+        record_id("the invoice item category"),
+        column("name", TEXT, "Name of the category; line items refer to it by name."),
+        column("use_as_service", BOOLEAN, "Whether billable hours are invoiced under it."),
+        column("use_as_expense", BOOLEAN, "Whether expenses are invoiced under it."),
+        *times("the category"),
+    ),
+)

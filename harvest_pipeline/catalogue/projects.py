@@ -1,0 +1,117 @@
+"""The records about work: projects, tasks, and which task can be used in which project.
+
+Belongs here: their endpoints and columns (endpoints/projects.md, tasks.md, task_assignments.md).
+"""
+
+from harvest_pipeline.catalogue.columns import BOOLEAN, DAY, DECIMAL, TEXT, Record
+from harvest_pipeline.catalogue.embedded import client, column, project, record_id, task, times
+
+PROJECTS = Record(
+    name="projects",
+    title="Projects",
+    description="One row per project, archived ones too, with how it is billed and budgeted.",
+    endpoint="/projects",
+    envelope="projects",
+    filters=("is_active", "client_id", "updated_since"),
+    documentation="https://help.getharvest.com/api-v2/projects-api/projects/projects/",
+    permission="an administrator, or a manager with managed projects (who sees only those)",
+    columns=(
+        record_id("the project"),
+        column("name", TEXT, "Name of the project."),
+        column("code", TEXT, "Code of the project.", nullable=True),
+        column("is_active", BOOLEAN, "False: archived."),
+        column("is_billable", BOOLEAN, "Whether the project is billed to the client."),
+        column("is_fixed_fee", BOOLEAN, "Whether a fixed fee is billed instead of hours."),
+        column("bill_by", TEXT, "Whose rate is billed: Project, Tasks, People or none."),
+        column("budget", DECIMAL, "Budget in hours.", nullable=True),
+        column(
+            "budget_by",
+            TEXT,
+            "How it is budgeted: project, project_cost, task, task_fees, person or none.",
+        ),
+        column("budget_is_monthly", BOOLEAN, "Whether the budget starts anew every month."),
+        column("notify_when_over_budget", BOOLEAN, "Whether managers are told about the budget."),
+        column(
+            "over_budget_notification_percentage",
+            DECIMAL,
+            "Percentage of the budget at which they are told.",
+            nullable=True,
+        ),
+        column("show_budget_to_all", BOOLEAN, "Whether everybody sees the budget."),
+        *times("the project"),
+        column("starts_on", DAY, "First day of the project.", nullable=True),
+        column("ends_on", DAY, "Last day of the project.", nullable=True),
+        column(
+            "over_budget_notification_date",
+            DAY,
+            "The day that managers were told about the budget.",
+            nullable=True,
+        ),
+        column("notes", TEXT, "Notes on the project.", nullable=True),
+        column("cost_budget", DECIMAL, "Budget in money, in the client's currency.", nullable=True),
+        column(
+            "cost_budget_include_expenses",
+            BOOLEAN,
+            "Whether expenses count towards the money budget.",
+        ),
+        column(
+            "hourly_rate",
+            DECIMAL,
+            "Rate an hour where the project's rate is billed.",
+            nullable=True,
+        ),
+        column("fee", DECIMAL, "The fixed fee, in the client's currency.", nullable=True),
+        *client("the client of the project"),
+    ),
+)
+
+TASKS = Record(
+    name="tasks",
+    title="Tasks",
+    description="One row per task that time can be tracked to, archived ones too.",
+    endpoint="/tasks",
+    envelope="tasks",
+    filters=("is_active", "updated_since"),
+    documentation="https://help.getharvest.com/api-v2/tasks-api/tasks/tasks/",
+    permission="an administrator, or a manager allowed to create and edit tasks",
+    columns=(
+        record_id("the task"),
+        column("name", TEXT, "Name of the task."),
+        column("billable_by_default", BOOLEAN, "Whether it is billable in new projects."),
+        column("default_hourly_rate", DECIMAL, "Rate an hour in new projects.", nullable=True),
+        column("is_default", BOOLEAN, "Whether it is added to every new project."),
+        column("is_active", BOOLEAN, "False: archived."),
+        *times("the task"),
+    ),
+)
+
+TASK_ASSIGNMENTS = Record(
+    name="task_assignments",
+    title="Task assignments",
+    description="One row per task that can be used in a project.",
+    endpoint="/task_assignments",
+    envelope="task_assignments",
+    filters=("is_active", "updated_since"),
+    documentation="https://help.getharvest.com/api-v2/projects-api/projects/task-assignments/",
+    permission="an administrator, or a project manager",
+    columns=(
+        record_id("the assignment"),
+        column("billable", BOOLEAN, "Whether the task is billable in this project."),
+        column("is_active", BOOLEAN, "False: the task can no longer be used in this project."),
+        *times("the assignment"),
+        column(
+            "hourly_rate",
+            DECIMAL,
+            "The task's rate an hour in this project, where tasks' rates are billed.",
+            nullable=True,
+        ),
+        column(
+            "budget",
+            DECIMAL,
+            "The task's budget in this project: hours, or money, as the project is budgeted.",
+            nullable=True,
+        ),
+        *project("the project"),
+        *task("the task"),
+    ),
+)

@@ -1,0 +1,42 @@
+"""The 14 records of Harvest that this project loads, by name.
+
+Belongs here: the list. Each record's own columns stand in the module of its subject.
+"""
+
+from harvest_pipeline.catalogue.columns import Record
+from harvest_pipeline.catalogue.expenses import EXPENSE_CATEGORIES, EXPENSES
+from harvest_pipeline.catalogue.invoices import (
+    INVOICE_ITEM_CATEGORIES,
+    INVOICE_LINE_ITEMS,
+    INVOICE_MESSAGES,
+    INVOICE_PAYMENTS,
+    INVOICES,
+)
+from harvest_pipeline.catalogue.people import CLIENTS, CONTACTS, USERS
+from harvest_pipeline.catalogue.projects import PROJECTS, TASK_ASSIGNMENTS, TASKS
+from harvest_pipeline.catalogue.time import TIME_ENTRIES
+
+RECORDS: dict[str, Record] = {
+    record.name: record
+    for record in (
+        TIME_ENTRIES,
+        EXPENSES,
+        INVOICES,
+        INVOICE_LINE_ITEMS,
+        INVOICE_MESSAGES,
+        INVOICE_PAYMENTS,
+        INVOICE_ITEM_CATEGORIES,
+        CLIENTS,
+        CONTACTS,
+        USERS,
+        PROJECTS,
+        TASKS,
+        TASK_ASSIGNMENTS,
+        EXPENSE_CATEGORIES,
+    )
+}
+
+
+def records_inside(record: Record) -> tuple[Record, ...]:
+    """The records that stand as lists inside `record` and are loaded with it."""
+    return tuple(inner for inner in RECORDS.values() if inner.inside == record.name)

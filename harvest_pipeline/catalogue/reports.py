@@ -1,0 +1,174 @@
+"""The 18 reports (DESIGN section 7, REFERENCE 16), by name.
+
+Belongs here: what a report is called, which record it shows and which parameters it can take.
+Does not belong here: columns (they are the record's).
+"""
+
+from harvest_pipeline.catalogue.columns import Record, Report
+from harvest_pipeline.catalogue.records import RECORDS
+
+_WINDOW = ("from", "to", "updated_since")
+
+REPORTS: dict[str, Report] = {
+    report.name: report
+    for report in (
+        Report(
+            "all_projects_time_entries",
+            "All projects' time entries",
+            "time_entries",
+            "time",
+            "Every time entry of every project, by the day worked.",
+            (*_WINDOW, "project_ids", "user_ids"),
+        ),
+        Report(
+            "all_users_time_entries",
+            "All users' time entries",
+            "time_entries",
+            "time",
+            "Every time entry of every person, by the day worked. The same rows as all projects' "
+            "time entries: one copy is kept and both names show it.",
+            (*_WINDOW, "project_ids", "user_ids"),
+        ),
+        Report(
+            "daily",
+            "Daily",
+            "time_entries",
+            "time",
+            "The time entries of a day, of everybody whom the connected person may see.",
+            (*_WINDOW, "project_ids", "user_ids"),
+        ),
+        Report(
+            "all_projects_logged_expenses",
+            "All projects' logged expenses",
+            "expenses",
+            "expenses",
+            "Every expense of every project, by the day spent.",
+            (*_WINDOW,),
+        ),
+        Report(
+            "all_users_logged_expenses",
+            "All users' logged expenses",
+            "expenses",
+            "expenses",
+            "Every expense of every person, by the day spent.",
+            (*_WINDOW,),
+        ),
+        Report(
+            "project_expenses",
+            "Project expenses",
+            "expenses",
+            "expenses",
+            "The expenses of projects, by the day spent; of all projects where none is named.",
+            (*_WINDOW, "project_ids"),
+        ),
+        Report(
+            "user_expenses",
+            "User expenses",
+            "expenses",
+            "expenses",
+            "The expenses of people, by the day spent; of everybody where nobody is named.",
+            (*_WINDOW, "user_ids"),
+        ),
+        Report(
+            "expense_categories",
+            "Expense categories",
+            "expense_categories",
+            "expenses",
+            "The kinds of expenses, such as Travel or Mileage.",
+            ("updated_since",),
+        ),
+        Report(
+            "invoices",
+            "Invoices",
+            "invoices",
+            "invoices",
+            "Every invoice by its issue date, with what is still due. Its lines are in the table "
+            "invoice_line_items.",
+            (*_WINDOW, "invoice_status", "project_ids"),
+        ),
+        Report(
+            "invoice_messages",
+            "Invoice messages",
+            "invoice_messages",
+            "invoices",
+            "The messages about the invoices issued on a day: sendings, reminders, thank-yous.",
+            (*_WINDOW, "invoice_status"),
+        ),
+        Report(
+            "invoice_payments",
+            "Invoice payments",
+            "invoice_payments",
+            "invoices",
+            "The payments of the invoices issued on a day.",
+            (*_WINDOW, "invoice_status"),
+        ),
+        Report(
+            "invoice_item_categories",
+            "Invoice item categories",
+            "invoice_item_categories",
+            "invoices",
+            "The kinds of invoice lines, such as Service or Product.",
+            ("updated_since",),
+        ),
+        Report(
+            "people",
+            "People",
+            "users",
+            "people",
+            "Everybody of the team, archived people too, with capacity and rates.",
+            ("updated_since",),
+        ),
+        Report(
+            "clients",
+            "Clients",
+            "clients",
+            "people",
+            "Every client, archived ones too, with its currency.",
+            ("updated_since",),
+        ),
+        Report(
+            "contacts",
+            "Contacts",
+            "contacts",
+            "people",
+            "The contact persons of the clients.",
+            ("updated_since",),
+        ),
+        Report(
+            "projects",
+            "Projects",
+            "projects",
+            "projects",
+            "Every project, archived ones too, with how it is billed and budgeted.",
+            ("updated_since",),
+        ),
+        Report(
+            "tasks",
+            "Tasks",
+            "tasks",
+            "projects",
+            "Every task that time can be tracked to.",
+            ("updated_since",),
+        ),
+        Report(
+            "assignments",
+            "Assignments",
+            "task_assignments",
+            "projects",
+            "Which task can be used in which project, at which rate.",
+            ("updated_since", "project_ids"),
+        ),
+    )
+}
+
+
+def record_of(report: Report) -> Record:
+    """The record that a report shows."""
+    return RECORDS[report.record]
+
+
+def views_on(record: Record) -> tuple[Report, ...]:
+    """The reports that are views on a record's table."""
+    return tuple(
+        report for report in REPORTS.values() if report.record == record.name and report.is_view
+    )

@@ -1,0 +1,149 @@
+"""The catalogue says the same as the reference of the Harvest API (endpoints.yaml)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from harvest_pipeline.catalogue.columns import Record
+from harvest_pipeline.catalogue.records import RECORDS
+from harvest_pipeline.catalogue.reports import REPORTS, record_of
+from harvest_pipeline_tests import reference
+
+TYPES = {
+    "integer": "BIGINT",
+    "bigint": "BIGINT",
+    "decimal": "DECIMAL(28,10)",
+    "string": "VARCHAR",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "datetime": "TIMESTAMPTZ",
+    "time": "VARCHAR",
+    "array": "JSON",
+}
+LEGACY_REPORTS = {
+    "All Projects Time Entries": "all_projects_time_entries",
+    "All Projects Logged Expenses": "all_projects_logged_expenses",
+    "All Users Logged Expenses": "all_users_logged_expenses",
+    "All Users Time Entries": "all_users_time_entries",
+    "Assignments": "assignments",
+    "Clients": "clients",
+    "Contacts": "contacts",
+    "Daily": "daily",
+    "Expense Categories": "expense_categories",
+    "Invoices": "invoices",
+    "Invoice Messages": "invoice_messages",
+    "Invoice Payments": "invoice_payments",
+    "Invoice Item Categories": "invoice_item_categories",
+    "People": "people",
+    "Projects": "projects",
+    "Project Expenses": "project_expenses",
+    "Tasks": "tasks",
+    "User Expenses": "user_expenses",
+}
+
+
+def documented_fields(record: Record) -> dict[str, dict[str, Any]]:
+    """The fields that endpoints.yaml lists for a record of the catalogue."""
+    if record.inside:
+        outer = reference.endpoint(record.inside)["record"]
+        return reference.fields_of(outer)[record.envelope]["fields"]
+    return reference.fields_of(reference.endpoint(record.name)["record"])
+
+
+def flat(
+    fields: dict[str, dict[str, Any]], path: tuple[str, ...] = (), nullable: bool = False
+) -> Iterator[tuple[tuple[str, ...], dict[str, Any], bool]]:
+    """Every field that is not an object, with its path and whether it may be null."""
+    for name, field in fields.items():
+        may_be_null = nullable or field["nullable"]
+        if field["type"] == "object":
+            yield from flat(field["fields"], (*path, name), may_be_null)
+        else:
+            yield (*path, name), field, may_be_null
+
+
+@pytest.fixture(params=RECORDS.values(), ids=lambda record: record.name)
+def record(request: pytest.FixtureRequest) -> Record:
+    return request.param
+
+
+def test_every_documented_field_has_a_column_of_its_type(record: Record) -> None:
+    columns = {column.path: column for column in record.columns}
+    inside = {inner.envelope for inner in RECORDS.values() if inner.inside == record.name}
+    for path, field, nullable in flat(documented_fields(record)):
+        if path[0] in inside:
+            continue
+        assert path in columns, f"{record.name}.{'.'.join(path)} has no column"
+        column = columns[path]
+        assert column.type == TYPES[field["type"]], column.name
+        assert column.nullable == nullable, column.name
+        assert column.name == "_".join(path)
+        may_be_missing = field.get("optional", False) or "bsent in recordings" in str(
+            field.get("note")
+        )
+        assert column.optional == may_be_missing, column.name
+
+
+def test_every_column_is_documented_or_comes_from_the_parent(record: Record) -> None:
+    documented = {path for path, _, _ in flat(documented_fields(record))}
+    for column in record.columns:
+        assert column.path in documented or column.from_parent, column.name
+
+
+def test_every_column_has_a_description_and_a_name_of_its_own(record: Record) -> None:
+    names = [column.name for column in record.columns]
+    assert len(names) == len(set(names))
+    for column in record.columns:
+        assert column.description.endswith("."), column.name
+
+
+def test_lists_of_objects_are_tables_or_json_without_a_key(record: Record) -> None:
+    """Recipients of messages have no id, so rows of their own could not be replaced."""
+    for path, field, _ in flat(documented_fields(record)):
+        if field["type"] == "array" and field["items"] == "object":
+            is_table = any(
+                inner.inside == record.name and inner.envelope == path[0]
+                for inner in RECORDS.values()
+            )
+            assert is_table == ("id" in field["fields"]), path
+
+
+@pytest.mark.parametrize(
+    "record", [record for record in RECORDS.values() if record.endpoint], ids=lambda r: r.name
+)
+def test_the_endpoint_is_the_documented_one(record: Record) -> None:
+    documented = reference.endpoint(record.name)
+    assert record.endpoint == documented["path"]
+    assert record.envelope == documented["envelope"]
+    assert record.paging == documented["pagination"]
+    assert record.module == documented.get("module_flag")
+    paging = {"page", "per_page", "cursor"}
+    assert set(record.filters) == {param["name"] for param in documented["params"]} - paging
+
+
+def test_keys_days_parents_and_references_name_what_exists(record: Record) -> None:
+    assert record.column(record.key).type == "BIGINT"
+    if record.day:
+        assert record.column(record.day).type == "DATE"
+    if record.measure:
+        assert record.column(record.measure).type.startswith("DECIMAL")
+        if record.measure_unit and record.measure_unit != "hours":
+            assert record.column(record.measure_unit).type == "VARCHAR"
+    for column in record.columns:
+        assert column.references is None or column.references in RECORDS
+        if column.from_parent:
+            assert record.parent
+            assert RECORDS[record.parent].column(column.from_parent).type == column.type
+
+
+def test_there_are_18_reports_one_for_each_legacy_report() -> None:
+    legacy = {entry["report"] for entry in reference.endpoints()["legacy_reports"]}
+    assert legacy == set(LEGACY_REPORTS)
+    assert set(LEGACY_REPORTS.values()) == set(REPORTS)
+
+
+def test_reports_show_the_record_that_the_reference_maps_them_to() -> None:
+    for entry in reference.endpoints()["legacy_reports"]:
+        report = REPORTS[LEGACY_REPORTS[entry["report"]]]
+        assert record_of(report).name in entry["endpoints"]
