@@ -1,0 +1,189 @@
+"""What a person can set: environment variables and `.env`, read and validated once.
+
+Belongs here: the names of the variables, their defaults, and the sentence for each wrong value.
+Does not belong here: credentials. They stay in the environment (resources.py reads them at run
+time through `EnvVar`), so that no value of this module is ever a secret.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import click
+from dotenv import load_dotenv
+
+from harvest_pipeline.scope import Window
+
+_API_URL = "https://api.harvestapp.com/v2"
+_ID_URL = "https://id.getharvest.com"
+_PACKAGE_FOLDER = Path(__file__).resolve().parent
+
+
+class SettingsError(click.ClickException):
+    """A variable has a value that cannot work; the message says which, and what to do.
+
+    A `ClickException`, because the `dagster` command prints those as one sentence.
+    """
+
+
+def project_folder() -> Path:
+    """The folder of `workspace.yaml`, which relative paths and `.env` are relative to.
+
+    Where the package is installed without its project (as a dependency of another one), the
+    current folder.
+    """
+    beside = _PACKAGE_FOLDER.parent
+    return beside if (beside / "workspace.yaml").is_file() else Path.cwd()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The validated settings of one Harvest account. Holds no secret."""
+
+    api_url: str
+    id_url: str
+    duckdb: Path
+    schema: str
+    start_date: date
+    timezone: str
+    contact: str
+    days_back: int
+
+    @classmethod
+    def from_environment(cls) -> "Settings":
+        """Read `.env` (the environment wins) and the environment.
+
+        Raises SettingsError naming the first variable whose value cannot work.
+        """
+        load_dotenv(project_folder() / ".env", override=False)
+        return cls.from_mapping(os.environ)
+
+    @classmethod
+    def from_mapping(cls, environment: Mapping[str, str]) -> "Settings":
+        """The settings in `environment`; an empty value counts as not set."""
+
+        def value(name: str, default: str) -> str:
+            return environment.get(name, "").strip() or default
+
+        timezone = _timezone(value("HARVEST_TIMEZONE", "UTC"))
+        schema = _schema(value("HARVEST_SCHEMA", "harvest"))
+        return cls(
+            api_url=_url("HARVEST_API_URL", value("HARVEST_API_URL", _API_URL)),
+            id_url=_url("HARVEST_ID_URL", value("HARVEST_ID_URL", _ID_URL)),
+            duckdb=_duckdb(value("HARVEST_DUCKDB", "data/warehouse.duckdb"), schema),
+            schema=schema,
+            start_date=_start_date(value("HARVEST_START_DATE", "2020-01-01"), timezone),
+            timezone=timezone,
+            contact=_contact(value("HARVEST_CONTACT", "HARVEST_CONTACT is not set")),
+            days_back=_days_back(value("HARVEST_DAYS_BACK", "30")),
+        )
+
+    @property
+    def state_folder(self) -> Path:
+        """Where processes on this machine share the request limit, and where spools lie."""
+        return project_folder() / "data" / "state"
+
+    def today(self) -> date:
+        """Today in the account's time zone."""
+        return datetime.now(ZoneInfo(self.timezone)).date()
+
+    def recent_days(self, last: date) -> Window:
+        """The window of the last `days_back` days before `last`, and `last` itself."""
+        first = date.fromordinal(
+            max(last.toordinal() - self.days_back, self.start_date.toordinal())
+        )
+        return Window(min(first, last), last)
+
+
+def _url(name: str, text: str) -> str:
+    parts = urlsplit(text)
+    if parts.username or parts.password:
+        raise SettingsError(f"{name} holds a user name or password; remove them from the address.")
+    if not parts.hostname or parts.query or parts.fragment:
+        raise SettingsError(f"{name} is {text!r}, which is not an address such as {_API_URL}.")
+    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname)):
+        return text.rstrip("/")
+    raise SettingsError(
+        f"{name} is {text!r}: a token is only sent over https, or over http to this machine "
+        "(127.0.0.1); change the address or remove the variable."
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _duckdb(text: str, schema: str) -> Path:
+    if "://" in text or text.startswith((":memory:", "md:", "ducklake:")):
+        raise SettingsError(f"HARVEST_DUCKDB is {text!r}; it must be the path of a file.")
+    path = (project_folder() / Path(text).expanduser()).resolve()
+    if path.is_dir():
+        raise SettingsError(f"HARVEST_DUCKDB is {text!r}, which is a folder; name a file in it.")
+    if path.stem.lower() == schema.lower():
+        raise SettingsError(
+            f"HARVEST_DUCKDB is {text!r}, and its name equals the schema {schema!r} "
+            "(HARVEST_SCHEMA), which DuckDB cannot tell apart; rename one of them."
+        )
+    return path
+
+
+def _schema(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", text):
+        raise SettingsError(
+            f"HARVEST_SCHEMA is {text!r}; it must be a word of letters, digits and underscores."
+        )
+    return text
+
+
+def _timezone(text: str) -> str:
+    try:
+        return ZoneInfo(text).key
+    except (KeyError, ValueError, OSError):
+        raise SettingsError(
+            f"HARVEST_TIMEZONE is {text!r}, which is not a time zone; use an IANA name such as "
+            "Europe/Berlin or UTC."
+        ) from None
+
+
+def _start_date(text: str, timezone: str) -> date:
+    try:
+        start = date.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(
+            f"HARVEST_START_DATE is {text!r}, which is not a day; write it as 2024-01-31."
+        ) from None
+    today = datetime.now(ZoneInfo(timezone)).date()
+    if start > today:
+        raise SettingsError(
+            f"HARVEST_START_DATE is {text}, which is in the future (today is {today} in "
+            f"{timezone}); set it to the first day that you want."
+        )
+    return start
+
+
+def _contact(text: str) -> str:
+    if not re.fullmatch(r"[\x20-\x7e]+", text) or "(" in text or ")" in text:
+        raise SettingsError(
+            "HARVEST_CONTACT must be an e-mail address or a web address in plain letters; Harvest "
+            "uses it to reach you about your requests."
+        )
+    return text
+
+
+def _days_back(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 3660:
+        raise SettingsError(
+            f"HARVEST_DAYS_BACK is {text!r}; it must be a number of days from 0 to 3660."
+        )
+    return int(text)
