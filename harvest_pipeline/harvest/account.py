@@ -1,0 +1,167 @@
+"""Which account a token is for, and who its owner is in it.
+
+Belongs here: the way from an instance name to an account id (REFERENCE 2.6, 2.7), the owner and
+the role (REFERENCE 7), and the messages that list what the token reaches.
+Does not belong here: reading the account's records.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from harvest_pipeline.harvest.calls import Caller
+from harvest_pipeline.harvest.errors import (
+    AccountAmbiguous,
+    AccountNotFound,
+    HarvestError,
+    PermissionMissing,
+    RecordNotFound,
+    one_line,
+)
+
+Role = Literal["administrator", "manager", "member"]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The owner of the token, in the account that is read.
+
+    `account_name` is None where the account was given by id: nothing then had to tell it.
+    """
+
+    account_id: str
+    account_name: str | None
+    user_id: int
+    user_name: str
+    access_roles: tuple[str, ...]
+
+    @property
+    def role(self) -> Role:
+        """The level of access (REFERENCE 7)."""
+        if "administrator" in self.access_roles:
+            return "administrator"
+        return "manager" if "manager" in self.access_roles else "member"
+
+    @property
+    def is_administrator(self) -> bool:
+        """Whether all of the account is seen; others get shorter lists without an error."""
+        return self.role == "administrator"
+
+
+class Account(msgspec.Struct, frozen=True):
+    """An account that a token reaches (REFERENCE 2.6)."""
+
+    id: int
+    name: str
+    product: str
+
+    def __str__(self) -> str:
+        return f"{self.id} {one_line(self.name)}"
+
+
+class _Accounts(msgspec.Struct):
+    accounts: list[Account]
+
+
+class _Company(msgspec.Struct):
+    full_domain: str
+
+
+class _Me(msgspec.Struct):
+    id: int
+    first_name: str = ""
+    last_name: str = ""
+    access_roles: list[str] = []
+
+
+_accounts_decoder = msgspec.json.Decoder(_Accounts)
+_company_decoder = msgspec.json.Decoder(_Company)
+_me_decoder = msgspec.json.Decoder(_Me)
+
+
+class AccountFinder:
+    """Finds the account to read, and its owner's role in it, with as few requests as can be."""
+
+    def __init__(self, caller: Caller, api_url: str, id_url: str) -> None:
+        self._caller = caller
+        self._api_url = api_url
+        self._id_url = id_url
+
+    def find(self, instance: str | None) -> Account:
+        """The account of that instance name; without a name the only account in reach.
+
+        Raises AccountNotFound, AccountAmbiguous, and what `Caller.get` raises.
+        """
+        accounts = self._reachable()
+        if instance is None:
+            if len(accounts) == 1:
+                return accounts[0]
+            raise AccountAmbiguous(
+                f"{_listed(accounts)} Set HARVEST_ACCOUNT_ID to the one that you want."
+            )
+        wanted = _host(instance)
+        for account in accounts:
+            if self._is_at(account, wanted):
+                return account
+        raise AccountNotFound(
+            f"No account of this token is known to be at {wanted}. {_listed(accounts)} Correct "
+            "HARVEST_INSTANCE, or set HARVEST_ACCOUNT_ID; with the token of a person who is not an "
+            "administrator only the id will do."
+        )
+
+    def identify(self, account_id: str, account_name: str | None) -> Identity:
+        """Who the owner of the token is in that account. Raises AccountNotFound."""
+        try:
+            me, _ = self._caller.get(
+                f"{self._api_url}/users/me", _me_decoder, account=account_id, permission="everyone"
+            )
+        except RecordNotFound:
+            raise AccountNotFound(
+                f"The token does not reach the account {account_id} (HARVEST_ACCOUNT_ID). "
+                f"{self._listed_if_possible()}"
+            ) from None
+        return Identity(
+            account_id=account_id,
+            account_name=account_name,
+            user_id=me.id,
+            user_name=one_line(f"{me.first_name} {me.last_name}"),
+            access_roles=tuple(me.access_roles),
+        )
+
+    def _reachable(self) -> list[Account]:
+        found, _ = self._caller.get(f"{self._id_url}/api/v2/accounts", _accounts_decoder)
+        return [account for account in found.accounts if account.product == "harvest"]
+
+    def _is_at(self, account: Account, host: str) -> bool:
+        try:
+            company, _ = self._caller.get(
+                f"{self._api_url}/company", _company_decoder, account=str(account.id)
+            )
+        except (PermissionMissing, RecordNotFound):  # it is for administrators only
+            return _letters(account.name) == _letters(host.partition(".")[0])
+        return company.full_domain.lower() == host
+
+    def _listed_if_possible(self) -> str:
+        try:
+            return _listed(self._reachable())
+        except HarvestError:
+            return ""
+
+
+def _host(instance: str) -> str:
+    """`acme.harvestapp.com`, from that or from `acme` or from the address in a browser."""
+    host = re.sub(r"^https?://", "", instance.strip().lower()).partition("/")[0]
+    return host if "." in host else f"{host}.harvestapp.com"
+
+
+def _letters(name: str) -> str:
+    return "".join(character for character in name.lower() if character.isalnum())
+
+
+def _listed(accounts: Sequence[Account]) -> str:
+    if not accounts:
+        return "The token reaches no Harvest account."
+    return f"The token reaches: {', '.join(map(str, accounts))}."

@@ -1,0 +1,221 @@
+"""One question to Harvest, asked until there is an answer or a reason to give up.
+
+Belongs here: the token, our turn in the request limits, retries, 429, and which exception a status
+deserves (REFERENCE 5, 6).
+Does not belong here: which account is asked, and paging (client.py, reading.py).
+"""
+
+import threading
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from time import monotonic
+from typing import Protocol, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from harvest_pipeline.harvest.auth import Bearer, Credentials
+from harvest_pipeline.harvest.errors import (
+    TRY_LATER,
+    AnswerInvalid,
+    HarvestError,
+    HarvestUnavailable,
+    PermissionMissing,
+    RateLimited,
+    RecordNotFound,
+    RequestRefused,
+    TokenRejected,
+    message_of,
+)
+from harvest_pipeline.harvest.limits import Limiter, retry_after_seconds
+from harvest_pipeline.harvest.transport import Answer, TransferFailed, Transport, Truncated
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Decoder(Protocol[T_co]):
+    """What makes sense of a body: a `msgspec.json.Decoder`, or something like it."""
+
+    def decode(self, buf: bytes, /) -> T_co:
+        """The content of `buf`. Raises msgspec.DecodeError."""
+        ...
+
+
+#: Waits longer than this are said in the log.
+_QUIET_SECONDS = 3.0
+
+
+class _Unusable(Exception):
+    """The body of a 200 is not what it should be; the text says in which way."""
+
+
+class Caller:
+    """Asks Harvest; any number of threads may."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        credentials: Credentials,
+        limiter: Limiter,
+        log: Callable[[str], None],
+    ) -> None:
+        self._transport = transport
+        self._credentials = credentials
+        self._limiter = limiter
+        self._log = log
+        self._lock = threading.Lock()
+        self._said_until = 0.0
+
+    def get(
+        self,
+        url: str,
+        decoder: Decoder[T],
+        *,
+        account: str | None = None,
+        params: Mapping[str, str] | None = None,
+        permission: str = "an administrator",
+    ) -> tuple[T, Answer]:
+        """GET `url` and decode the answer.
+
+        `account` is the account id that the question is for, None on the identity host.
+        `permission` says who may ask, for the message of a 403.
+
+        Raises TokenRejected, PermissionMissing, RecordNotFound, RequestRefused, HostNotTrusted,
+        RateLimited, HarvestUnavailable, AnswerInvalid, StateUnusable.
+        """
+        address = urlsplit(url)
+        sharing = f"{address.netloc} {account}"
+        reports = "/reports/" in address.path
+        headers = {"Harvest-Account-Id": account} if account else None
+        patience = self._transport.patience
+        token = self._credentials.token(self._transport)
+        renewed = False
+        failures = 0
+        throttled: list[float] = []
+        while True:
+            kind: type[HarvestError] = HarvestUnavailable
+            try:
+                with self._turn(sharing, reports):
+                    answer = self._transport.exchange(
+                        "GET", url, auth=Bearer(token), headers=headers, params=params
+                    )
+                if answer.status == 200:
+                    return _decoded(answer, decoder), answer
+                problem = f"Harvest fails (status {answer.status})"
+            except _Unusable as error:
+                kind, problem = AnswerInvalid, str(error)
+            except TransferFailed as error:
+                kind = AnswerInvalid if isinstance(error, Truncated) else HarvestUnavailable
+                problem = str(error)
+            else:
+                if answer.status == 401 and not renewed:
+                    token = self._credentials.renew(self._transport, rejected=token)
+                    renewed = True
+                    continue
+                if _is_throttled(answer):
+                    throttled.append(self._pause_asked(answer, reports, len(throttled)))
+                    self._pause_all(sharing, address.path, throttled)
+                    continue
+                if answer.status < 500:
+                    raise _refusal(address.path, answer, permission)
+            failures += 1
+            if failures == patience.attempts:
+                raise kind(
+                    f"{address.path} could not be read: {problem} (attempts: {failures}). "
+                    f"{TRY_LATER}"
+                )
+            self._wait(
+                patience.pause_after(failures),
+                f"{address.path} could not be read yet: {problem}; attempt {failures + 1} of "
+                f"{patience.attempts} follows",
+            )
+
+    @contextmanager
+    def _turn(self, sharing: str, reports: bool) -> Generator[None]:
+        """Wait until a request may be sent, and count the one that the block sends."""
+        while (turn := self._limiter.enter(sharing, reports=reports)).slot is None:
+            self._wait(turn.wait, turn.reason)
+        try:
+            yield
+        finally:
+            self._limiter.leave(turn.slot, reports=reports)
+
+    def _pause_asked(self, answer: Answer, reports: bool, times: int) -> float:
+        """Seconds to wait after a 429 that is not the first of its question, but the `times`th."""
+        seconds = retry_after_seconds(answer.headers, answer.date)
+        if seconds is None:
+            limits = self._limiter.limits
+            return (limits.reports if reports else limits.general).fallback_pause * 2**times
+        return max(seconds, self._transport.patience.first_pause)
+
+    def _pause_all(self, sharing: str, path: str, throttled: list[float]) -> None:
+        """Stop everything that shares the account; the next turn comes when the pause is over."""
+        cap = self._transport.patience.throttle_cap
+        self._limiter.pause(sharing, min(throttled[-1], cap))
+        if sum(throttled) > cap:
+            raise RateLimited(
+                f"Harvest asks to wait {throttled[-1]:.0f} seconds before {path} is asked again "
+                f"(429), and no more than {cap / 60:g} minutes are waited. Run again after that "
+                "time; other programs that use the account count too.",
+                retry_after=throttled[-1],
+            )
+
+    def _wait(self, seconds: float, reason: str) -> None:
+        until = monotonic() + seconds
+        with self._lock:  # many threads wait for the same thing: it is said once
+            tell = seconds > _QUIET_SECONDS and until > self._said_until + _QUIET_SECONDS
+            if tell:
+                self._said_until = until
+        if tell:
+            self._log(f"Waiting {seconds:.0f} seconds: {reason}.")
+        self._transport.pause(seconds)
+
+
+def _is_throttled(answer: Answer) -> bool:
+    """Whether Harvest asks to wait: 429, or as in API v1 a 503 that says how long."""
+    return answer.status == 429 or (answer.status == 503 and "Retry-After" in answer.headers)
+
+
+def _decoded(answer: Answer, decoder: Decoder[T]) -> T:
+    try:
+        if not answer.body.isascii():
+            answer.body.decode("utf-8")  # msgspec.Raw does not look into strings
+        return decoder.decode(answer.body)
+    except msgspec.ValidationError as error:
+        raise _Unusable(f"the answer has another form than documented ({error})") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        html = answer.headers.get("Content-Type", "").startswith("text/html")
+        raise _Unusable("a web page came" if html else "the answer is not JSON") from None
+    except RecursionError:
+        raise AnswerInvalid("The answer is nested deeper than any record of Harvest.") from None
+
+
+def _refusal(path: str, answer: Answer, permission: str) -> HarvestError:
+    """The exception for a status that no repetition mends."""
+    said = message_of(answer.body)
+    saying = f", saying {said!r}" if said else ""
+    match answer.status:
+        case 401:
+            return TokenRejected(
+                f"Harvest does not accept a token for {path} that it has only just given (401): "
+                "connect the account again to get a new HARVEST_REFRESH_TOKEN."
+            )
+        case 403:
+            return PermissionMissing(
+                f"Harvest does not show {path} to the owner of this token (403). It is open to: "
+                f"{permission}. Use the token of such a person."
+            )
+        case 404:
+            return RecordNotFound(
+                f"Harvest has no {path} (404), or does not show it to the owner of this token."
+            )
+        case 300 | 301 | 302 | 303 | 307 | 308:
+            return AnswerInvalid(
+                f"Harvest's API never redirects, but {path} does ({answer.status}); no token is "
+                "sent elsewhere. Look at HARVEST_API_URL, and for a proxy in between."
+            )
+        case _:
+            return RequestRefused(
+                f"Harvest does not accept the request {path} (status {answer.status}{saying})."
+            )

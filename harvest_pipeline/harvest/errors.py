@@ -1,0 +1,110 @@
+"""One exception per thing that a person can do something about.
+
+Belongs here: the exceptions of this package, and how foreign text gets into a message.
+Does not belong here: deciding which exception an answer deserves (calls.py, account.py).
+
+`str(error)` is a sentence or two for a person and never holds a secret.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import msgspec
+
+TRY_LATER = "Try again later; https://www.harveststatus.com tells of outages."
+
+
+class HarvestError(Exception):
+    """Harvest could not be read.
+
+    `retryable`: whether the same request may succeed later. `retry_after`: how many seconds later,
+    where Harvest said so.
+    """
+
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class CredentialsMissing(HarvestError):
+    """There is neither a token nor what is needed to fetch one."""
+
+
+class CredentialsMalformed(HarvestError):
+    """A credential holds characters that no credential has, such as a line break."""
+
+
+class TokenRejected(HarvestError):
+    """Harvest does not accept the token (401), or does not give a new one."""
+
+
+class AccountNotFound(HarvestError):
+    """The token does not reach the account that was asked for."""
+
+
+class AccountAmbiguous(HarvestError):
+    """The token reaches several accounts, or none, and none was named."""
+
+
+class PermissionMissing(HarvestError):
+    """The person behind the token may not see this (403)."""
+
+
+class RecordNotFound(HarvestError):
+    """Harvest does not have, or does not show, what was asked for (404)."""
+
+
+class RequestRefused(HarvestError):
+    """Harvest does not accept the parameters of the request (400, 422)."""
+
+
+class HostNotTrusted(HarvestError):
+    """The certificate of the host does not verify; nothing was sent to it."""
+
+
+class StateUnusable(HarvestError):
+    """The file in which requests are counted cannot be read or written."""
+
+
+class RateLimited(HarvestError):
+    """Harvest asks to wait for longer than a request may wait; `retry_after` says how long."""
+
+    retryable = True
+
+
+class HarvestUnavailable(HarvestError):
+    """Harvest cannot be reached or fails (5xx), after several attempts."""
+
+    retryable = True
+
+
+class AnswerInvalid(HarvestError):
+    """What came is not an answer of the Harvest API, after several attempts."""
+
+    retryable = True
+
+
+class ReadNotProven(HarvestError):
+    """The records that came are not provably all of them: they changed while being read."""
+
+    retryable = True
+
+
+def one_line(text: str, longest: int = 200) -> str:
+    """`text` from outside, fit for a log: printable characters only, at most `longest`."""
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(printable.split())[:longest]
+
+
+def message_of(body: bytes) -> str:
+    """What the body of an error answer says, or "" (the forms of REFERENCE 6)."""
+    try:
+        answer = msgspec.json.decode(body, type=Mapping[str, object])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
+    for key in ("message", "error_description", "error"):
+        if isinstance(text := answer.get(key), str) and text:
+            return one_line(text)
+    return ""

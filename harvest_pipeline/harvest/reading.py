@@ -1,0 +1,156 @@
+"""From a scope to its records on disk, proven complete (DESIGN section 5, steps 2 and 3).
+
+Belongs here: `read` and `read_children`, and the proof.
+Does not belong here: paging (paging.py), the file (spool.py), what is done with the records.
+
+How a read is proven. A list by page number can shift under the reader: what is deleted from a page
+already read pulls another record over the border, unseen. A read counts as complete if every page
+told the same total, that many records came, none of them twice, and none of those on later pages
+had been changed since the first page. Then nothing that came is new; so all of it was in the list
+when the first page came; so, being as many, it is that list. Where a deletion and an insertion
+make up for each other, only the last condition fails. Otherwise the list is read again. A list by
+cursor cannot shift; new records come before its beginning.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+
+import msgspec
+
+from harvest_pipeline.catalogue.columns import Record
+from harvest_pipeline.harvest.client import HarvestClient
+from harvest_pipeline.harvest.errors import PermissionMissing, ReadNotProven, RecordNotFound
+from harvest_pipeline.harvest.paging import Line, Lists, Pass
+from harvest_pipeline.harvest.spool import SpoolFile
+from harvest_pipeline.scope import Proof, Scope, Spool, Window
+
+#: How often a list is read before its records count as never at rest.
+_READS = 3
+
+
+def read(client: HarvestClient, record: Record, window: Window | None, folder: Path) -> Spool:
+    """Read the records of `window`, or all of them, into a new file in `folder`.
+
+    Raises ReadNotProven, StateUnusable, and what `HarvestClient.get` raises; then there is no file.
+    """
+    url = f"{client.api_url}{record.endpoint}"
+    filters = {"from": f"{window.first}", "to": f"{window.last}"} if window else {}
+    scope = Scope(record.name, window)
+    lists = Lists(client, record)
+
+    def fill(spool: SpoolFile) -> Pass:
+        def go_over() -> Pass:
+            spool.restart()
+            seen = lists.read(url, filters, spool.add)
+            seen.check_count(spool.rows, spool.repeated)
+            return seen
+
+        return _proven(client, str(scope), go_over)
+
+    return _spooled(client, record, scope, folder, fill)
+
+
+def read_children(
+    client: HarvestClient,
+    record: Record,
+    scope: Scope,
+    parents: Sequence[Mapping[str, object]],
+    folder: Path,
+) -> Spool:
+    """Read the records of each parent, such as the payments of invoices, into one file in `folder`.
+
+    `parents` have the keys `id` and those that the record's `parent_columns` take their values
+    from; these stand in front of each record. At least one request per parent. Raises as `read`
+    does, RecordNotFound too when a parent has been deleted since it was listed.
+    """
+    lists = Lists(client, record)
+    parent_by_id = {parent["id"]: parent for parent in parents}
+
+    def fill(spool: SpoolFile) -> Pass:
+        passes: list[Pass] = []
+
+        def read_of(parent: Mapping[str, object]) -> None:
+            url = client.api_url + re.sub(r"\{\w+\}", str(parent["id"]), record.endpoint or "")
+            lines: list[Line] = []
+
+            def go_over() -> Pass:
+                lines.clear()
+                seen = lists.read(url, {}, lines.extend)
+                seen.check_count(len(lines), len(lines) - len(dict(lines)))
+                return seen
+
+            passes.append(_proven(client, f"{scope}, {url}", go_over))
+            front = _front(record, parent)
+            spool.add([(record_id, front + line[1:]) for record_id, line in lines])
+
+        client.in_flight(read_of, parent_by_id.values())
+        if spool.repeated:
+            raise _unproven(scope, "records of different parents have the same id")
+        totals = [seen.total for seen in passes if seen.total is not None]
+        return Pass(
+            began=min((seen.began for seen in passes), default=datetime.now(UTC)),
+            total=sum(totals) if len(totals) == len(passes) else None,
+        )
+
+    return _spooled(client, record, scope, folder, fill)
+
+
+def _front(record: Record, parent: Mapping[str, object]) -> bytes:
+    """The values of the parent as the beginning of a JSON object, up to the comma."""
+    values = {column.name: parent[column.from_parent or ""] for column in record.parent_columns}
+    return msgspec.json.encode(values)[:-1] + b","
+
+
+def _proven(client: HarvestClient, subject: str, go_over: Callable[[], Pass]) -> Pass:
+    """Go over a list until there is no doubt. Raises ReadNotProven after the third time."""
+    seen = go_over()
+    for _ in range(_READS - 1):
+        if not seen.doubts:
+            break
+        client.log(f"Reading {subject} again: {seen.doubts[0]}.")
+        client.pause(client.patience.reread_pause)
+        seen = go_over()
+    if not seen.doubts:
+        return seen
+    raise _unproven(subject, seen.doubts[0])
+
+
+def _unproven(subject: object, doubt: str) -> ReadNotProven:
+    return ReadNotProven(
+        f"It is not certain that {subject} came completely: {doubt}. Nothing was loaded; run again "
+        "when fewer people enter data, or for fewer days at a time."
+    )
+
+
+def _spooled(
+    client: HarvestClient,
+    record: Record,
+    scope: Scope,
+    folder: Path,
+    fill: Callable[[SpoolFile], Pass],
+) -> Spool:
+    """Let `fill` write a new file, and tell what it cost and how it is known to be whole."""
+    started, requests = monotonic(), client.requests
+    with SpoolFile(folder, record.name) as file:
+        try:
+            seen = fill(file)
+            proof = Proof.CURSOR_CHAIN if seen.total is None else Proof.TOTAL_ENTRIES
+        except (PermissionMissing, RecordNotFound):
+            if record.module is None or not client.is_off(record.module):
+                raise
+            file.restart()
+            seen = Pass(datetime.now(UTC), total=None)
+            proof = Proof.MODULE_OFF
+    return Spool(
+        scope=scope,
+        path=file.path,
+        rows=file.rows,
+        requests=client.requests - requests,
+        seconds=monotonic() - started,
+        proof=proof,
+        total_entries=seen.total,
+        read_at=seen.began,
+    )

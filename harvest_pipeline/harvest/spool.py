@@ -1,0 +1,84 @@
+"""Records on local disk, one a line, while a list is being read.
+
+Belongs here: the file, and the ids in it.
+Does not belong here: where records come from, and whether they are all of them (reading.py).
+"""
+
+import tempfile
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from harvest_pipeline.harvest.errors import StateUnusable
+
+
+class SpoolFile:
+    """A new file for the records of one read, readable by its owner only.
+
+    A context manager: the file stays if the block ends well and is removed if it does not. Several
+    threads may `add`. All but the properties raise StateUnusable, for a full disk say.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder = folder
+        with self._writing():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed in __exit__
+                "wb", dir=folder, prefix=f"{name}-", suffix=".ndjson", delete=False
+            )
+        self._lock = threading.Lock()
+        self._ids: set[int] = set()
+        self.path = Path(self._file.name)
+        self.rows = 0
+
+    @property
+    def repeated(self) -> int:
+        """How many lines have an id that an earlier line has."""
+        return self.rows - len(self._ids)
+
+    def add(self, records: Sequence[tuple[int, bytes]]) -> None:
+        """Append records: each its id, and its JSON on one line."""
+        lines = b"".join(line + b"\n" for _, line in records)
+        with self._lock, self._writing():
+            self._file.write(lines)
+            self._ids.update(record_id for record_id, _ in records)
+            self.rows += len(records)
+
+    def restart(self) -> None:
+        """Forget all records."""
+        with self._lock, self._writing():
+            self._file.seek(0)
+            self._file.truncate()
+            self._ids.clear()
+            self.rows = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        kept = False
+        try:
+            with self._writing():
+                self._file.close()
+            kept = kind is None
+        finally:
+            if not kept:
+                self.path.unlink()
+
+    @contextmanager
+    def _writing(self) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StateUnusable(
+                f"Records cannot be kept in the folder {self._folder} while they are read: "
+                f"{error.strerror}. Make room there, or make it writable."
+            ) from error

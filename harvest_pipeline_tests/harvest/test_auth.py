@@ -1,0 +1,214 @@
+"""Tokens: fetched when needed, renewed once, and blamed by name when refused."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import msgspec
+import pytest
+
+from harvest_pipeline.harvest.auth import Credentials, OAuthRefresh, PersonalAccessToken
+from harvest_pipeline.harvest.client import HarvestClient
+from harvest_pipeline.harvest.errors import (
+    AnswerInvalid,
+    CredentialsMalformed,
+    HarvestUnavailable,
+    RateLimited,
+    TokenRejected,
+)
+from harvest_pipeline_tests.harvest import fault_server as fault
+from harvest_pipeline_tests.harvest.conftest import MakeClient
+from harvest_pipeline_tests.harvest.fault_server import Action, FaultServer, Request
+
+ANY = msgspec.json.Decoder(dict[str, object])
+INVALID_GRANT = fault.answer({"error": "invalid_grant", "error_description": "revoked"}, 400)
+
+
+class OAuthServer:
+    """Harvest's identity host and API, as far as tokens go; every refresh ends older tokens."""
+
+    def __init__(self, *, rotating: bool = False, expires_in: float = 1209600) -> None:
+        self.rotating = rotating
+        self.expires_in = expires_in
+        self.refresh_tokens = {"refresh-0"}
+        self.access_token = "none yet"
+        self.fetched = 0
+        self.before_token: Callable[[], Action | None] = lambda: None
+        self._lock = threading.Lock()
+
+    def __call__(self, request: Request) -> Action:
+        with self._lock:
+            if request.method == "POST":
+                return self.before_token() or self._token(dict(parse_qsl(request.body.decode())))
+            accepted = request.headers["authorization"] == f"Bearer {self.access_token}"
+            return fault.answer({"id": 1}) if accepted else fault.answer({}, 401)
+
+    def _token(self, form: dict[str, str]) -> Action:
+        assert form["grant_type"] == "refresh_token"
+        if (form["client_id"], form["client_secret"]) != ("id", "secret"):
+            return fault.answer({"error": "invalid_client"}, 401)
+        if form["refresh_token"] not in self.refresh_tokens:
+            return INVALID_GRANT
+        self.fetched += 1
+        self.access_token = f"access-{self.fetched}"
+        refresh_token = form["refresh_token"]
+        if self.rotating:
+            refresh_token = f"refresh-{self.fetched}"
+            self.refresh_tokens = {refresh_token}
+        return fault.answer(
+            {
+                "access_token": self.access_token,
+                "refresh_token": refresh_token,
+                "token_type": "bearer",
+                "expires_in": self.expires_in,
+            }
+        )
+
+
+def oauth(url: str, **changes: str) -> Credentials:
+    given = {"client_id": "id", "client_secret": "secret", "refresh_token": "refresh-0"}
+    return OAuthRefresh(**{**given, **changes}, id_url=url)
+
+
+def get(client: HarvestClient) -> dict[str, object]:
+    content, _ = client.get(f"{client.api_url}/thing", ANY)
+    return content
+
+
+def test_an_access_token_is_fetched_once_and_kept(make_client: MakeClient) -> None:
+    with FaultServer(harvest := OAuthServer()) as server:
+        client = make_client(server.url, credentials=oauth(server.url))
+        for _ in range(3):
+            assert get(client) == {"id": 1}
+        assert harvest.fetched == 1
+        assert server.paths() == ["/api/v2/oauth2/token", *["/v2/thing"] * 3]
+        assert client.requests == 4
+
+
+@pytest.mark.parametrize("rotating", [False, True])
+def test_a_401_in_the_middle_costs_one_token_however_many_threads_get_it(
+    rotating: bool, make_client: MakeClient
+) -> None:
+    with FaultServer(harvest := OAuthServer(rotating=rotating)) as server:
+        client = make_client(server.url, credentials=oauth(server.url))
+        for round_ in range(2, 7):
+            get(client)
+            harvest.access_token = "expired by now"
+            client.in_flight(lambda _: get(client), range(8))
+            assert harvest.fetched == round_
+
+
+def test_a_token_is_renewed_before_it_ends(make_client: MakeClient) -> None:
+    with FaultServer(harvest := OAuthServer(expires_in=0.4)) as server:
+        client = make_client(server.url, credentials=oauth(server.url))
+        get(client)
+        time.sleep(0.25)
+        get(client)
+        assert harvest.fetched == 2
+        assert server.paths().count("/v2/thing") == 2  # no 401 in between
+
+
+def test_a_fresh_token_that_gets_401_is_not_renewed_again(make_client: MakeClient) -> None:
+    with FaultServer(harvest := OAuthServer()) as server:
+        client = make_client(server.url, credentials=oauth(server.url))
+        harvest.before_token = lambda: fault.answer({"access_token": "never-good"})
+        with pytest.raises(TokenRejected, match="HARVEST_REFRESH_TOKEN"):
+            get(client)
+        assert server.paths().count("/api/v2/oauth2/token") == 2
+        assert server.paths().count("/v2/thing") == 2
+
+
+def test_a_revoked_refresh_token_costs_one_request_in_all(make_client: MakeClient) -> None:
+    with FaultServer(OAuthServer()) as server:
+        client = make_client(server.url, credentials=oauth(server.url, refresh_token="revoked-x"))
+        for _ in range(3):
+            with pytest.raises(TokenRejected, match="HARVEST_REFRESH_TOKEN") as caught:
+                get(client)
+            assert "revoked-x" not in str(caught.value)
+            assert not caught.value.retryable
+        assert len(server.requests) == 1
+
+
+def test_a_wrong_client_secret_is_named(make_client: MakeClient) -> None:
+    with FaultServer(OAuthServer()) as server:
+        client = make_client(server.url, credentials=oauth(server.url, client_secret="wrong-one"))
+        with pytest.raises(TokenRejected, match="HARVEST_CLIENT_SECRET") as caught:
+            get(client)
+        assert "wrong-one" not in str(caught.value)
+
+
+def test_the_former_refresh_token_is_tried_when_the_new_one_is_refused(
+    make_client: MakeClient,
+) -> None:
+    """A server that hands out new refresh tokens but knows the first one only."""
+    with FaultServer(harvest := OAuthServer(rotating=True)) as server:
+        client = make_client(server.url, credentials=oauth(server.url))
+        for expected in (1, 2, 3):
+            harvest.access_token = "expired by now"
+            assert get(client) == {"id": 1}
+            assert harvest.fetched == expected
+            harvest.refresh_tokens = {"refresh-0"}
+
+
+def test_a_lost_answer_to_a_refresh_is_not_asked_for_again(make_client: MakeClient) -> None:
+    with FaultServer(harvest := OAuthServer()) as server:
+        harvest.before_token = lambda: fault.reset
+        client = make_client(server.url, credentials=oauth(server.url))
+        with pytest.raises(HarvestUnavailable, match=r"attempts: 1") as caught:
+            get(client)
+        assert len(server.requests) == 1
+        assert caught.value.retryable
+        harvest.before_token = lambda: None
+        assert get(client) == {"id": 1}
+
+
+def test_a_refresh_that_was_never_sent_is_tried_again(make_client: MakeClient) -> None:
+    with FaultServer(OAuthServer()) as server:
+        unreachable = server.url
+    with pytest.raises(HarvestUnavailable, match=r"no connection to the host \(attempts: 3\)"):
+        get(make_client(unreachable, credentials=oauth(unreachable)))
+
+
+def test_a_throttled_refresh_says_when_to_come_back(make_client: MakeClient) -> None:
+    with FaultServer(harvest := OAuthServer()) as server:
+        harvest.before_token = lambda: fault.answer({}, 429, {"Retry-After": "7"})
+        with pytest.raises(RateLimited) as caught:
+            get(make_client(server.url, credentials=oauth(server.url)))
+    assert caught.value.retry_after == 7.0
+
+
+@pytest.mark.parametrize("content", [{}, {"access_token": "two words"}, {"access_token": 7}, []])
+def test_nonsense_instead_of_a_token_is_refused(content: object, make_client: MakeClient) -> None:
+    with FaultServer(harvest := OAuthServer()) as server:
+        harvest.before_token = lambda: fault.answer(content)
+        with pytest.raises(AnswerInvalid):
+            get(make_client(server.url, credentials=oauth(server.url)))
+
+
+@pytest.mark.parametrize(
+    "token", ["", "canary token", "abc\n", "abc\r\nX: y", "tökén", "abc\x00", "\ufeffabc"]
+)
+def test_a_malformed_token_is_refused_without_showing_it(token: str) -> None:
+    with pytest.raises(CredentialsMalformed, match="HARVEST_ACCESS_TOKEN") as caught:
+        PersonalAccessToken(token)
+    assert not token or token not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["client_id", "client_secret", "refresh_token"])
+def test_a_malformed_oauth_value_is_named(name: str) -> None:
+    with pytest.raises(CredentialsMalformed, match=f"HARVEST_{name.upper()}"):
+        oauth("http://127.0.0.1", **{name: "a\nb"})
+
+
+def test_netrc_does_not_add_a_password_to_the_refresh(
+    make_client: MakeClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password netrc-canary\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    with FaultServer(OAuthServer()) as server:
+        get(make_client(server.url, credentials=oauth(server.url)))
+        assert "authorization" not in server.requests[0].headers

@@ -1,0 +1,260 @@
+"""One exchange: it ends in time, whole or not at all, and the token goes to Harvest only."""
+
+import json
+import socket
+import ssl
+import subprocess
+import time
+import tracemalloc
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from harvest_pipeline.harvest.client import HarvestClient
+from harvest_pipeline.harvest.deadline import Watchdog
+from harvest_pipeline.harvest.errors import (
+    AnswerInvalid,
+    HarvestError,
+    HarvestUnavailable,
+    HostNotTrusted,
+)
+from harvest_pipeline_tests.harvest import fault_server as fault
+from harvest_pipeline_tests.harvest.conftest import TOKEN, MakeClient
+from harvest_pipeline_tests.harvest.fault_server import Action, FaultServer, script
+
+ANY = msgspec.json.Decoder(dict[str, object])
+WHOLE = json.dumps({"text": "x" * 3000}).encode()
+
+
+def get(client: HarvestClient) -> dict[str, object]:
+    content, _ = client.get(f"{client.api_url}/thing", ANY)
+    return content
+
+
+@pytest.mark.parametrize(
+    "slow",
+    [
+        fault.hang,
+        fault.drip_headers,
+        fault.drip_body,
+        fault.drip_chunk_size,
+        fault.drip_without_length,
+    ],
+)
+def test_no_exchange_outlives_its_deadline(slow: Action, make_client: MakeClient) -> None:
+    with FaultServer(script(slow)) as server:
+        client = make_client(server.url, deadline=0.5, attempts=1)
+        started = time.monotonic()
+        with pytest.raises(HarvestUnavailable, match=r"not whole within 0\.5 seconds"):
+            get(client)
+        assert time.monotonic() - started < 0.5 + 2.0
+
+
+def test_a_kept_connection_is_watched_in_later_exchanges_too(make_client: MakeClient) -> None:
+    with FaultServer(script(fault.answer({}), fault.drip_headers)) as server:
+        client = make_client(server.url, deadline=0.5, attempts=1)
+        get(client)
+        with pytest.raises(HarvestUnavailable):
+            get(client)
+
+
+def test_a_connection_that_is_made_after_the_deadline_is_ended_at_once() -> None:
+    watchdog = Watchdog()
+    ours, theirs = socket.socketpair()
+    with ours, theirs, watchdog.watching(0.01):
+        ours.settimeout(5.0)
+        while not watchdog.expired:
+            time.sleep(0.01)
+        watchdog.adopt("peer", ours)
+        assert ours.recv(1) == b""
+    watchdog.close()
+
+
+def test_after_a_deadline_the_next_attempt_succeeds(make_client: MakeClient) -> None:
+    with FaultServer(script(fault.drip_body, fault.answer({"id": 1}))) as server:
+        assert get(make_client(server.url, deadline=0.3)) == {"id": 1}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        fault.reset,
+        fault.cut(WHOLE, at=1000),
+        fault.cut(WHOLE, at=0),
+        fault.cut_in_chunk(WHOLE, at=1000),
+        fault.raw(WHOLE[:1000], length=False),
+        fault.raw(b"\x1f\x8bnot gzip", headers={"Content-Encoding": "gzip"}),
+        fault.raw(b'{"text": "\xff\xfe"}'),
+    ],
+    ids=["reset", "cut", "empty", "chunk", "no length", "gzip", "encoding"],
+)
+def test_a_broken_answer_is_asked_for_again(broken: Action, make_client: MakeClient) -> None:
+    with FaultServer(script(broken, fault.raw(WHOLE))) as server:
+        client = make_client(server.url)
+        assert get(client) == json.loads(WHOLE)
+        assert (len(server.requests), client.requests) == (2, 2)
+
+
+@pytest.mark.parametrize("broken", [fault.cut(WHOLE, at=1000), fault.cut_in_chunk(WHOLE, at=9)])
+def test_an_answer_that_stays_broken_is_invalid(broken: Action, make_client: MakeClient) -> None:
+    with FaultServer(script(broken)) as server:
+        with pytest.raises(AnswerInvalid, match=r"broke off \(attempts: 3\)") as caught:
+            get(make_client(server.url))
+        assert caught.value.retryable
+        assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_gzip_bomb_is_stopped_while_it_is_unpacked(
+    chunked: bool, make_client: MakeClient
+) -> None:
+    with FaultServer(script(fault.bomb(150, chunked=chunked))) as server:
+        client = make_client(server.url)
+        tracemalloc.start()
+        try:
+            with pytest.raises(AnswerInvalid, match="larger than 64 MiB"):
+                get(client)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert len(server.requests) == 1
+    assert peak < 140 * 2**20
+
+
+def test_json_that_is_nested_without_end_is_refused_at_once(make_client: MakeClient) -> None:
+    deep = b'{"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
+    with FaultServer(script(fault.raw(deep))) as server:
+        with pytest.raises(AnswerInvalid, match="nested deeper"):
+            get(make_client(server.url))
+        assert len(server.requests) == 1
+
+
+def test_silence_is_given_up_before_the_deadline(make_client: MakeClient) -> None:
+    for silent in (fault.hang, fault.stop_in_the_middle):
+        with (
+            FaultServer(script(silent)) as server,
+            pytest.raises(HarvestUnavailable, match=r"nothing came for 0\.3 seconds"),
+        ):
+            get(make_client(server.url, read=0.3, attempts=1))
+
+
+def test_nobody_listening_is_said_to_be_unreachable(make_client: MakeClient) -> None:
+    with FaultServer(script(fault.hang)) as server:
+        url = server.url
+    with pytest.raises(HarvestUnavailable, match=r"no connection to the host \(attempts: 3\)"):
+        get(make_client(url))
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_an_error_and_the_token_stays(status: int, make_client: MakeClient) -> None:
+    with FaultServer(script(fault.answer({}))) as elsewhere:
+        away = fault.raw(b"", status, {"Location": f"{elsewhere.url}/v2/thing"})
+        with (
+            FaultServer(script(away)) as server,
+            pytest.raises(AnswerInvalid, match="never redirects"),
+        ):
+            get(make_client(server.url))
+        assert elsewhere.requests == []
+
+
+def test_netrc_does_not_replace_the_token(
+    make_client: MakeClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password netrc-canary\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    with FaultServer(script(fault.answer({}))) as server:
+        get(make_client(server.url))
+        assert server.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
+
+
+def test_a_proxy_does_not_see_plain_requests(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FaultServer(script(fault.answer({"from": "proxy"}))) as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        with FaultServer(script(fault.answer({"from": "Harvest"}))) as server:
+            assert get(make_client(server.url)) == {"from": "Harvest"}
+        assert proxy.requests == []
+
+
+def test_a_proxy_for_https_never_sees_the_token(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FaultServer(script(fault.raw(b"", 502))) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", "")
+        with pytest.raises(HarvestUnavailable):
+            get(make_client("https://harvest.invalid"))
+        assert {request.method for request in proxy.requests} == {"CONNECT"}
+        assert TOKEN.encode() not in proxy.bytes_received
+
+
+def test_the_headers_are_those_that_harvest_asks_for(make_client: MakeClient) -> None:
+    with FaultServer(script(fault.answer({}))) as server:
+        get(make_client(server.url))
+        headers = server.requests[0].headers
+    assert headers["harvest-account-id"] == "1204417"
+    assert headers["user-agent"].startswith("harvest_pipeline/")
+    assert headers["user-agent"].endswith(" (tests@example.com)")
+    assert (headers["accept"], headers["accept-encoding"]) == ("application/json", "gzip")
+    assert TOKEN not in server.requests[0].target
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate of 127.0.0.1, with its key."""
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", *subject, "-keyout", str(path), "-out", f"{path}.crt"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
+    return path
+
+
+def tls_context(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+def test_a_certificate_that_does_not_verify_stops_the_request(
+    make_client: MakeClient, certificate: Path
+) -> None:
+    with FaultServer(script(fault.answer({})), tls=tls_context(certificate)) as server:
+        with pytest.raises(HostNotTrusted, match="REQUESTS_CA_BUNDLE") as caught:
+            get(make_client(server.url))
+        assert not caught.value.retryable
+        assert server.requests == []
+
+
+def test_a_named_certificate_is_trusted_and_the_deadline_holds_over_tls(
+    make_client: MakeClient, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", f"{certificate}.crt")
+    actions = script(fault.answer({"id": 1}), fault.drip_headers, fault.drip_body)
+    with FaultServer(actions, tls=tls_context(certificate)) as server:
+        client = make_client(server.url, deadline=0.5, attempts=1)
+        assert get(client) == {"id": 1}
+        for _ in range(2):
+            with pytest.raises(HarvestUnavailable, match="not whole within"):
+                get(client)
+
+
+def test_no_error_shows_the_token(make_client: MakeClient) -> None:
+    for broken in (fault.reset, fault.web_page(500), fault.answer({"message": "no"}, 422)):
+        with FaultServer(script(broken)) as server, pytest.raises(HarvestError) as caught:
+            get(make_client(server.url))
+        chain: BaseException | None = caught.value
+        while chain:
+            assert TOKEN not in f"{chain!r} {chain}"
+            chain = chain.__cause__ or chain.__context__
