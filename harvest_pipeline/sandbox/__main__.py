@@ -1,0 +1,5 @@
+"""`python -m harvest_pipeline.sandbox` serves a sandbox account."""
+
+from harvest_pipeline.sandbox.command import main
+
+raise SystemExit(main())

@@ -1,0 +1,243 @@
+"""The API itself: lists, single records and reports (REFERENCE 1, 3, 13).
+
+Belongs here: from a request to the records that answer it. Does not belong here: the identity host
+(identity.py), headers and transport (front.py).
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import date
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from harvest_pipeline.sandbox.errors import (
+    JSON,
+    forbidden,
+    not_found,
+    too_many_requests,
+    unprocessable,
+    unwanted_body,
+)
+from harvest_pipeline.sandbox.filters import day_of, tests, truth_of
+from harvest_pipeline.sandbox.lists import LISTS, Listing, Paging
+from harvest_pipeline.sandbox.messages import preview_message
+from harvest_pipeline.sandbox.paging import Page, page_by_cursor, page_by_number
+from harvest_pipeline.sandbox.permissions import Viewer, hidden_fields, visible
+from harvest_pipeline.sandbox.reports import (
+    EXPENSE_SUBJECTS,
+    TIME_SUBJECTS,
+    Row,
+    expense_rows,
+    time_rows,
+    uninvoiced_rows,
+)
+from harvest_pipeline.sandbox.wire import encode, without
+from harvest_pipeline.sandbox.world import Caller, World
+
+#: A report covers at most so many days between its first and its last (REFERENCE 10).
+_LONGEST = 365
+
+Answer = Callable[[Request, Caller], bytes]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Api:
+    """Answers the requests to the API of one sandbox."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def routes(self, prefix: str) -> list[Route]:
+        """All routes, with `/v2` or `/api/v2` in front."""
+        return [
+            Route(prefix + path, self._endpoint(answer, report=path.startswith("/reports")))
+            for path, answer in self._answers()
+        ]
+
+    def _answers(self) -> Iterator[tuple[str, Answer]]:
+        yield "/company", self._company
+        yield "/users/me", self._me
+        yield "/invoices/{parent:int}/messages/new", self._preview
+        for listing in LISTS:
+            yield listing.path, self._list(listing)
+            if listing.single:
+                yield listing.single, self._single(listing)
+        for about in TIME_SUBJECTS:
+            yield f"/reports/time/{about}", self._report(self._time_rows(about))
+        for about in EXPENSE_SUBJECTS:
+            yield f"/reports/expenses/{about}", self._report(self._expense_rows(about))
+        yield "/reports/uninvoiced", self._report(self._uninvoiced_rows)
+
+    def _endpoint(self, answer: Answer, *, report: bool) -> Endpoint:
+        """Who asks, whether too often, and then the answer."""
+
+        async def endpoint(request: Request) -> Response:
+            if await request.body() and not self._world.options.accept_get_bodies:
+                raise unwanted_body()
+            caller = self._world.caller(request)
+            wait = self._world.throttle(caller.account, report)
+            if wait:
+                raise too_many_requests(wait)
+            with caller.account.lock:
+                return Response(answer(request, caller), media_type=JSON)
+
+        return endpoint
+
+    def _report(self, rows: Callable[[Request, Caller], list[Row]]) -> Answer:
+        def answer(request: Request, caller: Caller) -> bytes:
+            # pages are counted from the end of a list that is ascending
+            descending = rows(request, caller)[::-1]
+            page = page_by_number(descending, request.query_params, _url(request))
+            return encode({"results": page.records, **page.members})
+
+        return answer
+
+    def _company(self, request: Request, caller: Caller) -> bytes:
+        visible("company", caller.viewer)
+        return encode(caller.account.records.company)
+
+    def _me(self, request: Request, caller: Caller) -> bytes:
+        return encode(without(hidden_fields(caller.viewer), caller.viewer.user))
+
+    def _preview(self, request: Request, caller: Caller) -> bytes:
+        _check_module("invoice_feature", caller)
+        visible("invoices", caller.viewer)
+        invoice = caller.account.records.invoices.get(request.path_params["parent"])
+        if invoice is None:
+            raise not_found()
+        query = request.query_params
+        flags = {
+            name: truth_of(name, query.get(name, "false")) for name in ("reminder", "thank_you")
+        }
+        return encode(preview_message(invoice, caller.account.name, **flags))
+
+    def _list(self, listing: Listing) -> Answer:
+        def answer(request: Request, caller: Caller) -> bytes:
+            query = request.query_params
+            records = _matching(listing, request, caller)
+            for test in tests(query, listing.filters):
+                records = [record for record in records if test(record)]
+            page = self._page(listing, records, query, _url(request))
+            hidden = hidden_fields(caller.viewer)
+            shown = [without(hidden, record) for record in page.records] if hidden else page.records
+            return encode({listing.envelope: shown, **page.members})
+
+        return answer
+
+    def _page(
+        self, listing: Listing, records: list[Any], query: Mapping[str, str], url: str
+    ) -> Page:
+        if listing.paging is Paging.NUMBER:
+            return page_by_number(records, query, url, listing.per_page)
+        return page_by_cursor(records, query, url, self._world.options.cursor_totals)
+
+    def _single(self, listing: Listing) -> Answer:
+        def answer(request: Request, caller: Caller) -> bytes:
+            key = request.path_params["id"]
+            for record in _matching(listing, request, caller, key):
+                if record.id == key:
+                    return encode(without(hidden_fields(caller.viewer), record))
+            raise not_found()
+
+        return answer
+
+    def _time_rows(self, about: str) -> Callable[[Request, Caller], list[Row]]:
+        def rows(request: Request, caller: Caller) -> list[Row]:
+            first, last = _range(request)
+            records = caller.account.records
+            entries = _seen(
+                records.time_entries.between(first, last), "time_entries", caller.viewer
+            )
+            fixed = truth_of(
+                "include_fixed_fee", request.query_params.get("include_fixed_fee", "false")
+            )
+            money = caller.viewer.rates
+            return time_rows(records, entries, about, with_money=money, include_fixed_fee=fixed)
+
+        return rows
+
+    def _expense_rows(self, about: str) -> Callable[[Request, Caller], list[Row]]:
+        def rows(request: Request, caller: Caller) -> list[Row]:
+            _check_module("expense_feature", caller)
+            first, last = _range(request)
+            records = caller.account.records
+            expenses = _seen(records.expenses.between(first, last), "expenses", caller.viewer)
+            return expense_rows(records, expenses, about)
+
+        return rows
+
+    def _uninvoiced_rows(self, request: Request, caller: Caller) -> list[Row]:
+        if not caller.viewer.invoices:
+            raise forbidden()
+        first, last = _range(request)
+        if first > last:
+            return []
+        records = caller.account.records
+        projects = _seen(records.projects.ascending(), "projects", caller.viewer)
+        fixed = truth_of("include_fixed_fee", request.query_params.get("include_fixed_fee", "true"))
+        return uninvoiced_rows(records, projects, first, last, include_fixed_fee=fixed)
+
+
+def _matching(
+    listing: Listing, request: Request, caller: Caller, key: int | None = None
+) -> list[Any]:
+    """The records of a list that the caller may see, ascending, before its own filters.
+
+    With `key` only the record of that id. Raises ApiError 403, 404 or 422.
+    """
+    records, viewer = caller.account.records, caller.viewer
+    if listing.module:
+        _check_module(listing.module, caller)
+    if listing.parent == "invoices":
+        visible("invoices", viewer)
+        tables = records.messages if listing.kind == "messages" else records.payments
+        table = tables.get(request.path_params["parent"])
+        if table is None:
+            raise not_found()
+        return table.ascending()
+    table = records.table(listing.kind)
+    if key is not None:
+        record = table.get(key)
+        found = [] if record is None else [record]
+    elif listing.dated:
+        query = request.query_params
+        found = table.between(day_of(query, "from"), day_of(query, "to"))
+    else:
+        found = table.ascending()
+    found = _seen(found, listing.kind, viewer)
+    if listing.parent == "projects":
+        project_id = request.path_params["parent"]
+        if records.projects.get(project_id) is None:
+            raise not_found()
+        found = [record for record in found if record.project.id == project_id]
+    return found
+
+
+def _seen(records: list[Any], kind: str, viewer: Viewer) -> list[Any]:
+    """Those of the records that the viewer may see. Raises ApiError 403 if none may be."""
+    rule = visible(kind, viewer)
+    return records if rule is None else [record for record in records if rule(record)]
+
+
+def _check_module(flag: str, caller: Caller) -> None:
+    """Raises ApiError 403 when the module is switched off (REFERENCE 15)."""
+    if not getattr(caller.account.records.company, flag):
+        raise forbidden()
+
+
+def _range(request: Request) -> tuple[date, date]:
+    """The days of a report. Raises ApiError 422 if one is missing or the range is too long."""
+    first, last = (day_of(request.query_params, name) for name in ("from", "to"))
+    if first is None or last is None:
+        raise unprocessable("from and to are required")
+    if (last - first).days > _LONGEST:
+        raise unprocessable(f"the range from and to must be at most {_LONGEST} days")
+    return first, last
+
+
+def _url(request: Request) -> str:
+    """The address of the list, with `/v2` whichever spelling was used (REFERENCE 14)."""
+    path = request.url.path.removeprefix("/api")
+    return f"{request.url.scheme}://{request.url.netloc}{path}"

@@ -1,0 +1,178 @@
+"""Who may read what, and which fields stay hidden (REFERENCE 7).
+
+Belongs here: deciding from a person's access roles, teammates and managed projects. Does not belong
+here: how a refusal or a record is written to the wire.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from harvest_pipeline.sandbox.errors import forbidden
+from harvest_pipeline.sandbox.model import User
+from harvest_pipeline.sandbox.records import Records
+
+Visible = Callable[[Any], bool]
+
+_ALL_DATA = (
+    "billable_rates", "clients", "cost_rates", "estimates", "expenses", "invoices", "projects",
+    "tasks", "timers", "users",
+)  # fmt: skip
+_CLAIMS = {
+    "administrator": [
+        *(f"{data}:{verb}:all" for data in _ALL_DATA for verb in ("read", "write")),
+        *(f"{data}:{verb}:own" for data in ("billing", "company") for verb in ("read", "write")),
+    ],
+    "manager": [
+        "expenses:read:managed",
+        "expenses:write:own",
+        "projects:read:managed",
+        "timers:read:managed",
+        "timers:write:own",
+    ],
+    "member": ["expenses:read:own", "expenses:write:own", "timers:read:own", "timers:write:own"],
+}
+
+
+def claims(access_roles: Iterable[str]) -> list[str]:
+    """The `permissions_claims` of a person with these access roles, sorted by name."""
+    return sorted({claim for role in access_roles for claim in _CLAIMS.get(role, ())})
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """The person behind a token, looking at an account."""
+
+    records: Records
+    user: User
+
+    @property
+    def is_administrator(self) -> bool:
+        """Whether everything is visible."""
+        return "administrator" in self.user.access_roles
+
+    @property
+    def is_manager(self) -> bool:
+        """Whether the person manages projects or people."""
+        return "manager" in self.user.access_roles
+
+    def may(self, extra: str) -> bool:
+        """Whether an administrator, or a manager with that extra permission."""
+        return self.is_administrator or (self.is_manager and extra in self.user.access_roles)
+
+    @property
+    def invoices(self) -> bool:
+        """Whether invoices may be seen."""
+        return self.may("managed_projects_invoice_manager") or self.may(
+            "managed_projects_invoice_drafter"
+        )
+
+    @property
+    def rates(self) -> bool:
+        """Whether billable rates and amounts may be seen."""
+        return self.may("billable_rates_manager")
+
+    def managed_projects(self) -> set[int]:
+        """The ids of the projects that the person manages."""
+        mine = self.user.id
+        return {
+            assignment.project.id
+            for assignment in self.records.user_assignments
+            if assignment.user.id == mine and assignment.is_project_manager
+        }
+
+    def people(self) -> set[int]:
+        """The ids of the teammates of a manager."""
+        return self.records.teammates.get(self.user.id, set()) if self.is_manager else set()
+
+
+def hidden_fields(viewer: Viewer) -> frozenset[str]:
+    """The keys to leave out: rates and costs, for those who may not see them.
+
+    That rate fields of entries and assignments are left out is unconfirmed (REFERENCE 15).
+    """
+    if viewer.is_administrator:
+        return frozenset()
+    if viewer.rates:
+        return frozenset({"cost_rate"})
+    return frozenset({"cost_rate", "billable_rate", "hourly_rate", "default_hourly_rate"})
+
+
+def visible(kind: str, viewer: Viewer) -> Visible | None:
+    """Which records of a kind the viewer sees; None means all. Raises ApiError 403."""
+    return None if viewer.is_administrator else _RULES[kind](viewer)
+
+
+def _own_and_managed(viewer: Viewer) -> Visible:
+    """Time and expenses: a member's own; of a manager also the teammates' and managed projects'."""
+    people = viewer.people() | {viewer.user.id}
+    projects = viewer.managed_projects() if viewer.is_manager else set[int]()
+    return lambda record: record.user.id in people or record.project.id in projects
+
+
+def _managed_projects(viewer: Viewer) -> Visible:
+    projects = _managed_or_forbidden(viewer)
+    return lambda record: record.id in projects
+
+
+def _of_managed_projects(viewer: Viewer) -> Visible:
+    projects = _managed_or_forbidden(viewer)
+    return lambda record: record.project.id in projects
+
+
+def _user_assignments(viewer: Viewer) -> Visible:
+    people = viewer.people()
+    projects = viewer.managed_projects() if viewer.is_manager else set[int]()
+    if not people and not projects:
+        raise forbidden()
+    return lambda record: record.user.id in people or record.project.id in projects
+
+
+def _teammates(viewer: Viewer) -> Visible:
+    people = viewer.people()
+    if not people:
+        raise forbidden()
+    return lambda record: record.id in people
+
+
+def _project_managers(viewer: Viewer) -> None:
+    _managed_or_forbidden(viewer)
+
+
+def _managed_or_forbidden(viewer: Viewer) -> set[int]:
+    projects = viewer.managed_projects() if viewer.is_manager else set[int]()
+    if not projects:
+        raise forbidden()
+    return projects
+
+
+def _with_invoices(viewer: Viewer) -> None:
+    if not viewer.invoices:
+        raise forbidden()
+
+
+def _with_clients_and_tasks(viewer: Viewer) -> None:
+    if not viewer.may("client_and_task_manager"):
+        raise forbidden()
+
+
+def _administrators(viewer: Viewer) -> None:
+    raise forbidden()
+
+
+_RULES: dict[str, Callable[[Viewer], Visible | None]] = {
+    "company": _administrators,
+    "roles": _administrators,
+    "expense_categories": _administrators,
+    "clients": _with_clients_and_tasks,
+    "contacts": _with_clients_and_tasks,
+    "tasks": _with_clients_and_tasks,
+    "invoices": _with_invoices,
+    "invoice_item_categories": _project_managers,
+    "projects": _managed_projects,
+    "task_assignments": _of_managed_projects,
+    "user_assignments": _user_assignments,
+    "users": _teammates,
+    "time_entries": _own_and_managed,
+    "expenses": _own_and_managed,
+}

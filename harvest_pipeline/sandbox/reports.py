@@ -1,0 +1,201 @@
+"""The time, expense and uninvoiced reports, computed from the records when asked (REFERENCE 10).
+
+Belongs here: which rows a report has and their figures. Does not belong here: reading parameters,
+paging, or who may see money.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from datetime import date
+from typing import Any
+
+from harvest_pipeline.sandbox.model import Expense, Project, TimeEntry
+from harvest_pipeline.sandbox.numbers import ZERO, cents, total
+from harvest_pipeline.sandbox.records import Records
+
+Row = dict[str, Any]
+#: The columns that say what a row is about; the one that names it is what rows are sorted by.
+Subject = Callable[[Records, Any], Row]
+
+
+def _client(records: Records, record: TimeEntry | Expense) -> Row:
+    return {"client_id": record.client.id, "client_name": record.client.name}
+
+
+def _project_columns(record: TimeEntry | Expense) -> Row:
+    code, name = record.project.code, record.project.name
+    label = f"[{code}] {name}" if code else name
+    return {"project_id": record.project.id, "project_name": label}
+
+
+def _time_project(records: Records, record: TimeEntry) -> Row:
+    return {**_project_columns(record), **_client(records, record)}
+
+
+def _expense_project(records: Records, record: Expense) -> Row:
+    return {**_client(records, record), **_project_columns(record)}
+
+
+def _task(records: Records, record: TimeEntry) -> Row:
+    return {"task_id": record.task.id, "task_name": record.task.name}
+
+
+def _category(records: Records, record: Expense) -> Row:
+    category = record.expense_category
+    return {"expense_category_id": category.id, "expense_category_name": category.name}
+
+
+def _person(records: Records, record: TimeEntry | Expense) -> Row:
+    user = records.users.get(record.user.id)
+    contractor = user is not None and user.is_contractor
+    return {
+        "user_id": record.user.id,
+        "user_name": record.user.name,
+        "is_contractor": contractor,
+    }
+
+
+#: By the last part of the path: what a row is about, and the column that rows are sorted by.
+TIME_SUBJECTS: dict[str, tuple[Subject, str]] = {
+    "clients": (_client, "client_name"),
+    "projects": (_time_project, "project_name"),
+    "tasks": (_task, "task_name"),
+    "team": (_person, "user_name"),
+}
+EXPENSE_SUBJECTS: dict[str, tuple[Subject, str]] = {
+    "clients": (_client, "client_name"),
+    "projects": (_expense_project, "project_name"),
+    "categories": (_category, "expense_category_name"),
+    "team": (_person, "user_name"),
+}
+
+
+def time_rows(
+    records: Records,
+    entries: Iterable[TimeEntry],
+    about: str,
+    *,
+    with_money: bool,
+    include_fixed_fee: bool,
+) -> list[Row]:
+    """One row per subject and currency; without money, one per subject.
+
+    The hours are the rounded ones. Hours of fixed-fee projects count, their amounts only with
+    `include_fixed_fee`.
+    """
+    subject, name = TIME_SUBJECTS[about]
+    groups = _groups(records, entries, subject, by_currency=with_money)
+    fixed = {project.id for project in records.projects if project.is_fixed_fee}
+    rows: list[Row] = []
+    for columns, currency, group in groups:
+        billable = [entry for entry in group if entry.billable]
+        row: Row = {
+            **columns,
+            "total_hours": total([entry.rounded_hours for entry in group]),
+            "billable_hours": total([entry.rounded_hours for entry in billable]),
+        }
+        if with_money:
+            priced = [e for e in billable if include_fixed_fee or e.project.id not in fixed]
+            row["currency"] = currency
+            row["billable_amount"] = _value(priced)
+        if about == "team":
+            user = records.users.get(columns["user_id"])
+            row["weekly_capacity"] = 0 if user is None else user.weekly_capacity
+            row["avatar_url"] = "" if user is None else user.avatar_url
+        rows.append(row)
+    return _sorted(rows, name)
+
+
+def expense_rows(records: Records, expenses: Iterable[Expense], about: str) -> list[Row]:
+    """One row per subject and currency; billable is what the expense itself says."""
+    subject, name = EXPENSE_SUBJECTS[about]
+    rows = [
+        {
+            **columns,
+            "total_amount": total([e.total_cost for e in group]),
+            "billable_amount": total([e.total_cost for e in group if e.billable]),
+            "currency": currency,
+        }
+        for columns, currency, group in _groups(records, expenses, subject, by_currency=True)
+    ]
+    return _sorted(rows, name)
+
+
+def uninvoiced_rows(
+    records: Records,
+    projects: Iterable[Project],
+    first: date,
+    last: date,
+    *,
+    include_fixed_fee: bool,
+) -> list[Row]:
+    """One row per billable project, also for those without any time."""
+    entries: dict[int, list[TimeEntry]] = defaultdict(list)
+    for entry in records.time_entries.between(first, last):
+        entries[entry.project.id].append(entry)
+    expenses: dict[int, list[Expense]] = defaultdict(list)
+    for expense in records.expenses.between(first, last):
+        if expense.billable and not expense.is_billed:
+            expenses[expense.project.id].append(expense)
+    rows: list[Row] = []
+    for project in projects:
+        if not project.is_billable or (project.is_fixed_fee and not include_fixed_fee):
+            continue
+        time = entries[project.id]
+        waiting = [entry for entry in time if entry.billable and not entry.is_billed]
+        spent = total([expense.total_cost for expense in expenses[project.id]])
+        if project.is_fixed_fee:
+            amount = _rest_of_fee(records, project, last)
+        else:
+            amount = cents(_value(waiting) + spent)
+        rows.append(
+            {
+                "client_id": project.client.id,
+                "client_name": project.client.name,
+                "project_id": project.id,
+                "project_name": project.name,
+                "currency": project.client.currency,
+                "total_hours": total([entry.rounded_hours for entry in time]),
+                "uninvoiced_hours": total([entry.rounded_hours for entry in waiting]),
+                "uninvoiced_expenses": spent,
+                "uninvoiced_amount": amount,
+            }
+        )
+    return sorted(rows, key=lambda r: (r["client_name"].casefold(), r["project_name"].casefold()))
+
+
+def _rest_of_fee(records: Records, project: Project, last: date) -> Any:
+    """The fee less the lines of time on invoices, drafts too; 0 before the project begins."""
+    if last < (project.starts_on or project.created_at.date()):
+        return ZERO
+    invoiced = [
+        line.amount
+        for invoice in records.invoices
+        for line in invoice.line_items
+        if line.project is not None and line.project.id == project.id and line.kind == "Service"
+    ]
+    return cents((project.fee or ZERO) - total(invoiced))
+
+
+def _value(entries: list[TimeEntry]) -> Any:
+    return cents(total([entry.rounded_hours * (entry.billable_rate or ZERO) for entry in entries]))
+
+
+def _groups(
+    records: Records, rows: Iterable[Any], subject: Subject, *, by_currency: bool
+) -> list[tuple[Row, str, list[Any]]]:
+    """The rows of each subject (and currency), with the subject's columns."""
+    columns: dict[tuple[Any, str], Row] = {}
+    groups: dict[tuple[Any, str], list[Any]] = defaultdict(list)
+    for record in rows:
+        about = subject(records, record)
+        currency = record.client.currency if by_currency else ""
+        identity = (tuple(about.values()), currency)
+        columns[identity] = about
+        groups[identity].append(record)
+    return [(columns[key], key[1], group) for key, group in groups.items()]
+
+
+def _sorted(rows: list[Row], name: str) -> list[Row]:
+    """In alphabetical order, the currencies of one subject one after another."""
+    return sorted(rows, key=lambda row: (row[name].casefold(), row.get("currency", "")))

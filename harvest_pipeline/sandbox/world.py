@@ -1,0 +1,134 @@
+"""Everything that one sandbox server serves: accounts, tokens, limits, clock, faults, log.
+
+Belongs here: putting these together, and finding the caller of a request. Does not belong here:
+routes and answers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from starlette.requests import Request
+
+from harvest_pipeline.sandbox.account import Account
+from harvest_pipeline.sandbox.clock import Clock
+from harvest_pipeline.sandbox.errors import bad_request, not_found, unauthorized
+from harvest_pipeline.sandbox.faults import Faults
+from harvest_pipeline.sandbox.generator.account import first_day, generate
+from harvest_pipeline.sandbox.limits import HARVEST_LIMITS, RateLimits, Throttle
+from harvest_pipeline.sandbox.log import RequestLog
+from harvest_pipeline.sandbox.oauth import Grant, Tokens
+from harvest_pipeline.sandbox.permissions import Viewer
+
+_FIRST_ACCOUNT = 1_308_220
+#: A Forecast account has the id of its Harvest account and this.
+_FORECAST = 500
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be said about a sandbox.
+
+    `years` is the length of its story, up to `today` (None: now); `scale` multiplies people,
+    clients and projects; `accounts` is the number of Harvest accounts. `doors` opens the paths
+    under `/sandbox` through which tests look in and change things. `rate_limit=None` lifts the
+    limits. `rotate_refresh_tokens` gives out a new refresh token each time and revokes all when an
+    old one is used. `cursor_totals=False` sends the totals of cursor lists as null.
+    `accept_get_bodies` takes GET requests with a body, which Harvest refuses.
+    """
+
+    seed: int = 1
+    today: date | None = None
+    years: float = 2.2
+    scale: float = 1.0
+    accounts: int = 1
+    doors: bool = False
+    rate_limit: RateLimits | None = HARVEST_LIMITS
+    rotate_refresh_tokens: bool = False
+    cursor_totals: bool = True
+    accept_get_bodies: bool = False
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: the account and what that person sees of it."""
+
+    account: Account
+    viewer: Viewer
+
+
+class World:
+    """The state of one sandbox server. Making it generates the accounts."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.clock = Clock.at(options.today)
+        self.faults = Faults()
+        self.request_log = RequestLog()
+        now = self.clock.now()
+        self.first_day = first_day(now, options.years)
+        self.accounts: dict[int, Account] = {}
+        for number in range(options.accounts):
+            records = generate(options.seed, now, options.years, options.scale, number)
+            key = _FIRST_ACCOUNT + 691 * number
+            self.accounts[key] = Account(key, records, self.clock, self.faults, self.request_log)
+        reach = frozenset(self.accounts)
+        self.tokens = Tokens(self.clock, reach, options.rotate_refresh_tokens)
+        limits = options.rate_limit
+        self._general = {key: Throttle(limits.general) for key in reach} if limits else {}
+        self._reports = {key: Throttle(limits.reports) for key in reach} if limits else {}
+
+    @property
+    def account(self) -> Account:
+        """The first account."""
+        return next(iter(self.accounts.values()))
+
+    def grant(self, request: Request) -> Grant:
+        """What the request's token stands for. Raises ApiError 400 or 401."""
+        if not request.headers.get("user-agent"):
+            raise bad_request(
+                "The User-Agent header is missing: name your application and a contact."
+            )
+        return self.tokens.grant(token_of(request))
+
+    def caller(self, request: Request) -> Caller:
+        """Who asks and about which account. Raises ApiError 400, 401 or 404 (REFERENCE 1, 15)."""
+        grant = self.grant(request)
+        account_id = request.headers.get("harvest-account-id") or _query(request, "account_id")
+        if not account_id:
+            raise unauthorized()
+        key = int(account_id) if account_id.isascii() and account_id.isdigit() else 0
+        if key not in grant.accounts or key not in self.accounts:
+            raise not_found()
+        account = self.accounts[key]
+        return Caller(account, account.viewer(grant.person))
+
+    def throttle(self, account: Account, report: bool) -> int:
+        """Count a request; the seconds to wait, 0 if it may be answered (REFERENCE 5)."""
+        throttle = (self._reports if report else self._general).get(account.id)
+        return 0 if throttle is None else throttle.wait(self.clock.precise())
+
+    def reachable(self, grant: Grant) -> list[Mapping[str, int | str]]:
+        """The accounts of a token, with a Forecast account that no client has a use for."""
+        found: list[Mapping[str, int | str]] = [
+            {"id": account.id, "name": account.name, "product": "harvest"}
+            for account in self.accounts.values()
+            if account.id in grant.accounts
+        ]
+        first = self.account
+        if grant.scope in ("all", "harvest:all"):
+            forecast = {"id": first.id + _FORECAST, "name": first.name, "product": "forecast"}
+            found.append(forecast)
+        return found
+
+
+def token_of(request: Request) -> str:
+    """The token of a request, from the header or the query; empty if there is none."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return token.strip()
+    return _query(request, "access_token")
+
+
+def _query(request: Request, name: str) -> str:
+    return request.query_params.get(name, "")

@@ -1,0 +1,290 @@
+"""What changes bring with them, in the process and through the doors (REFERENCE 8, 11)."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import requests
+
+from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline.sandbox.truth import truth
+from harvest_pipeline_tests.sandbox.visitor import TODAY, Visitor, plain
+
+
+def test_a_moved_entry_is_found_on_its_new_day_only(
+    own_sandbox: SandboxServer, visitor: Visitor
+) -> None:
+    account = own_sandbox.account
+    entry = account.records.time_entries.ascending()[100]
+    old, new = entry.spent_date, entry.spent_date - timedelta(days=9)
+    before = visitor.read("/time_entries", from_=old, to=old)["total_entries"]
+    account.clock.advance(3600)
+    account.change("time_entries", entry.id, spent_date=new, hours=3.3)
+    assert visitor.read("/time_entries", from_=old, to=old)["total_entries"] == before - 1
+    moved = [r for r in visitor.all("/time_entries", from_=new, to=new) if r["id"] == entry.id]
+    assert (moved[0]["hours"], moved[0]["rounded_hours"]) == (Decimal("3.3"), Decimal("3.5"))
+    since = visitor.all("/time_entries", updated_since=account.clock.now() - timedelta(minutes=5))
+    assert [record["id"] for record in since] == [entry.id]
+
+
+def test_a_new_name_shows_in_copies_whose_updated_at_stays(
+    own_sandbox: SandboxServer, visitor: Visitor
+) -> None:
+    account = own_sandbox.account
+    client = account.records.clients.ascending()[1]
+    before = {e["id"]: e["updated_at"] for e in visitor.all("/time_entries", client_id=client.id)}
+    account.clock.advance(60)
+    account.change("clients", client.id, name="Renamed & Söhne")
+    for path in ("/time_entries", "/projects", "/contacts", "/invoices", "/expenses"):
+        records = visitor.all(path, client_id=client.id)
+        assert {record["client"]["name"] for record in records} == {"Renamed & Söhne"}
+    after = {e["id"]: e["updated_at"] for e in visitor.all("/time_entries", client_id=client.id)}
+    assert after == before
+    moved = visitor.read(f"/clients/{client.id}")["updated_at"]
+    assert moved == account.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "path", "shown"),
+    [
+        ("users", {"last_name": "New"}, "/time_entries?user_id=", "user"),
+        ("projects", {"name": "New", "code": "NEW"}, "/time_entries?project_id=", "project"),
+        ("tasks", {"name": "New"}, "/time_entries?task_id=", "task"),
+    ],
+)
+def test_names_of_people_projects_and_tasks_show_too(
+    kind: str, fields: Any, path: str, shown: str, own_sandbox: SandboxServer, visitor: Visitor
+) -> None:
+    record = own_sandbox.account.records.table(kind).ascending()[0]
+    own_sandbox.account.change(kind, record.id, **fields)
+    names = {entry[shown]["name"] for entry in visitor.all(f"{path}{record.id}")}
+    assert names == {record.name}
+    assert "New" in record.name
+
+
+def test_an_entry_can_move_to_another_project(own_sandbox: SandboxServer) -> None:
+    account = own_sandbox.account
+    records = account.records
+    entry = records.time_entries.ascending()[0]
+    other = next(
+        a
+        for a in records.user_assignments
+        if a.user.id == entry.user.id and a.project.id != entry.project.id
+    )
+    task = next(a for a in records.task_assignments if a.project.id == other.project.id)
+    account.change("time_entries", entry.id, project_id=other.project.id, task_id=task.task.id)
+    project = records.projects.get(other.project.id)
+    assert project is not None
+    assert entry.project.id == project.id
+    assert entry.client.id == project.client.id
+    assert entry.user_assignment.id == other.id
+    assert entry.task_assignment.id == task.id
+    assert entry.billable == task.billable
+
+
+def test_deleted_records_leave_no_trace(own_sandbox: SandboxServer, visitor: Visitor) -> None:
+    entry = own_sandbox.account.records.time_entries.ascending()[10]
+    total = visitor.read("/time_entries")["total_entries"]
+    own_sandbox.account.delete("time_entries", entry.id)
+    assert visitor.read("/time_entries")["total_entries"] == total - 1
+    assert visitor.get(f"/time_entries/{entry.id}").status_code == 404
+    with pytest.raises(KeyError, match=f"no time_entries with the id {entry.id}"):
+        own_sandbox.account.delete("time_entries", entry.id)
+
+
+def test_a_deleted_project_takes_its_time_but_not_its_invoices(
+    own_sandbox: SandboxServer, visitor: Visitor
+) -> None:
+    records = own_sandbox.account.records
+    key = next(
+        line["project"]["id"]
+        for line in truth(records, "invoice_line_items")
+        if line["project"] is not None
+    )
+    invoices = visitor.all("/invoices")
+    own_sandbox.account.delete("projects", key)
+    for path in ("/time_entries", "/expenses"):
+        assert visitor.all(path, project_id=key) == []
+    assert all(a["project"]["id"] != key for a in visitor.all("/task_assignments"))
+    assert visitor.all("/invoices") == invoices
+
+
+def test_what_was_on_a_deleted_invoice_can_be_billed_again(own_sandbox: SandboxServer) -> None:
+    account = own_sandbox.account
+    entry = next(e for e in account.records.time_entries if e.invoice is not None)
+    assert entry.invoice is not None
+    account.clock.advance(60)
+    account.delete("invoices", entry.invoice.id)
+    assert (entry.is_billed, entry.invoice) == (False, None)
+    assert entry.is_locked == entry.is_closed
+    assert entry.updated_at == account.clock.now()
+
+
+def test_a_payment_moves_the_invoice_in_the_same_second(
+    own_sandbox: SandboxServer, visitor: Visitor
+) -> None:
+    account = own_sandbox.account
+    invoice = next(i for i in account.records.invoices if i.state == "open")
+    account.clock.advance(90)
+    half = account.add_payment(invoice.id, invoice.due_amount / 2)
+    shown = visitor.read(f"/invoices/{invoice.id}")
+    assert shown["state"] == "open"
+    assert shown["due_amount"] == invoice.amount - sum(
+        p.amount for p in account.records.payments[invoice.id]
+    )
+    assert invoice.updated_at == half.created_at == account.clock.now()
+    rest = account.add_payment(invoice.id, invoice.due_amount, TODAY - timedelta(days=2))
+    shown = visitor.read(f"/invoices/{invoice.id}")
+    assert (shown["state"], shown["due_amount"]) == ("paid", 0)
+    assert shown["paid_date"] == max(half.paid_date, rest.paid_date).isoformat()
+    newest = visitor.all(f"/invoices/{invoice.id}/payments")[0]
+    assert newest["id"] == rest.id > half.id
+    account.delete_payment(invoice.id, half.id)
+    shown = visitor.read(f"/invoices/{invoice.id}")
+    assert (shown["state"], shown["paid_at"]) == ("open", None)
+
+
+def test_only_a_message_that_sends_moves_the_invoice(own_sandbox: SandboxServer) -> None:
+    account = own_sandbox.account
+    draft = next(i for i in account.records.invoices if i.state == "draft")
+    account.clock.advance(60)
+    sent = account.add_message(draft.id)
+    assert (draft.state, draft.sent_at, draft.updated_at) == ("open", *[sent.created_at] * 2)
+    account.clock.advance(60)
+    reminder = account.add_message(draft.id, reminder=True)
+    assert reminder.id > sent.id
+    assert draft.updated_at == sent.created_at
+
+
+def test_created_records_are_new_in_every_way(own_sandbox: SandboxServer, visitor: Visitor) -> None:
+    account = own_sandbox.account
+    billed = next(e for e in account.records.time_entries if e.is_billed)
+    new = account.create("time_entries", like=billed.id, spent_date=TODAY, hours="1.25", notes="é")
+    first = visitor.read("/time_entries", from_=TODAY)["time_entries"][0]
+    assert first == plain([new])[0]
+    assert (first["is_billed"], first["invoice"], first["is_locked"]) == (False, None, False)
+    assert first["rounded_hours"] == Decimal("1.25")
+    client = account.create("clients", name="Newcomer", currency="SEK")
+    contact = account.create("contacts", client_id=client.id, first_name="Zoë")
+    assert visitor.all("/clients")[0]["name"] == "Newcomer"
+    shown = visitor.all("/contacts", client_id=client.id)
+    assert [row["id"] for row in shown] == [contact.id]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"colour": "blue"}, "no field colour"),
+        ({"hours": "many"}, "hours"),
+        ({"spent_date": "yesterday"}, "spent_date"),
+        ({"project_id": 1}, "not assigned to project 1"),
+        ({"client_id": 1}, "no field client_id"),
+        ({"is_billed": 1}, "is_billed"),
+    ],
+)
+def test_a_change_that_makes_no_sense_is_refused(
+    fields: dict[str, Any], message: str, own_sandbox: SandboxServer
+) -> None:
+    entry = own_sandbox.account.records.time_entries.ascending()[0]
+    before = plain([entry])
+    with pytest.raises(ValueError, match=message):
+        own_sandbox.account.change("time_entries", entry.id, **fields)
+    assert plain([entry]) == before
+
+
+def door(sandbox: SandboxServer, method: str, path: str, body: Any = None) -> requests.Response:
+    return requests.request(method, f"{sandbox.id_url}/sandbox{path}", json=body, timeout=10)
+
+
+def test_the_doors_do_the_same_over_http(own_sandbox: SandboxServer, visitor: Visitor) -> None:
+    records = own_sandbox.account.records
+    entry, doomed = records.time_entries.ascending()[:2]
+    invoice = next(i for i in records.invoices if i.state == "open")
+    made = door(
+        own_sandbox,
+        "POST",
+        "/changes",
+        [
+            {"do": "change", "kind": "time_entries", "id": entry.id, "fields": {"hours": 2.1}},
+            {"do": "delete", "kind": "time_entries", "id": doomed.id},
+            {"do": "create", "kind": "tasks", "fields": {"name": "Yoga"}},
+            {"do": "add_payment", "invoice_id": invoice.id, "amount": 0.01},
+            {"do": "add_message", "invoice_id": invoice.id, "thank_you": True},
+            {"do": "change_company", "fields": {"name": "Renamed"}},
+        ],
+    ).json()
+    assert visitor.read(f"/time_entries/{entry.id}")["hours"] == Decimal("2.1")
+    assert visitor.get(f"/time_entries/{doomed.id}").status_code == 404
+    assert visitor.read(f"/tasks/{made[2]}")["name"] == "Yoga"
+    payment = visitor.all(f"/invoices/{invoice.id}/payments")[0]
+    assert (payment["id"], payment["amount"]) == (made[3], Decimal("0.01"))
+    assert visitor.all(f"/invoices/{invoice.id}/messages")[0]["id"] == made[4]
+    assert visitor.read("/company")["name"] == "Renamed"
+    undone = [{"do": "delete_payment", "invoice_id": invoice.id, "id": made[3]}]
+    assert door(own_sandbox, "POST", "/changes", undone).status_code == 200
+
+
+def test_the_doors_show_the_truth(own_sandbox: SandboxServer, visitor: Visitor) -> None:
+    told = visitor.read(f"{own_sandbox.id_url}/sandbox/truth/time_entries")
+    assert told == visitor.all("/time_entries")[::-1] or {r["id"] for r in told} == {
+        r["id"] for r in visitor.all("/time_entries")
+    }
+    sums = visitor.read(f"{own_sandbox.id_url}/sandbox/truth")
+    assert sums["time_entries"] == {
+        "count": len(told),
+        "hours": sum(row["hours"] for row in told),
+        "rounded_hours": sum(row["rounded_hours"] for row in told),
+    }
+    payments = visitor.read(f"{own_sandbox.id_url}/sandbox/truth/invoice_payments")
+    assert all(row["invoice_id"] for row in payments)
+    assert door(own_sandbox, "GET", "/truth/secrets").status_code == 404
+
+
+def test_the_doors_tell_and_move_the_clock(own_sandbox: SandboxServer) -> None:
+    assert door(own_sandbox, "POST", "/clock", {"seconds": 86400}).status_code == 200
+    now = door(own_sandbox, "GET", "/clock").json()["now"]
+    assert date.fromisoformat(now[:10]) == TODAY + timedelta(days=1)
+
+
+def test_the_log_tells_what_was_asked_without_tokens(
+    own_sandbox: SandboxServer, visitor: Visitor
+) -> None:
+    visitor.get("/clients", page=2, access_token=own_sandbox.tokens["member"])
+    (entry,) = door(own_sandbox, "GET", "/log").json()
+    assert entry["method"] == "GET"
+    assert entry["path"] == "/v2/clients"
+    assert entry["query"] == "page=2"
+    assert entry["status"] == 200
+    assert entry["user_agent"].startswith("sandbox tests")
+    assert own_sandbox.tokens["member"] not in str(entry)
+    assert own_sandbox.account.request_log.paths() == ["/v2/clients"]
+    door(own_sandbox, "DELETE", "/log")
+    assert door(own_sandbox, "GET", "/log").json() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/changes", [{"do": "dance"}]),
+        ("/changes", [{"do": "delete", "kind": "clients", "id": 1}]),
+        ("/changes", [{"do": "delete", "kind": "secrets", "id": 1}]),
+        ("/changes?account=1", []),
+        ("/faults", {"kind": "earthquake"}),
+        ("/clock", {"seconds": -5}),
+    ],
+)
+def test_a_door_refuses_what_it_does_not_know(
+    path: str, body: Any, own_sandbox: SandboxServer
+) -> None:
+    answer = door(own_sandbox, "POST", path, body)
+    assert answer.status_code == 422
+    assert answer.json()["message"]
+
+
+@pytest.mark.parametrize("path", ["/truth", "/log", "/clock", "/faults", "/truth/clients"])
+def test_the_doors_are_closed_unless_asked_for(path: str, sandbox: SandboxServer) -> None:
+    answer = door(sandbox, "GET", path)
+    assert answer.status_code == 404
+    assert answer.headers["Content-Type"] == "text/html; charset=UTF-8"
+    assert door(sandbox, "POST", "/changes", []).status_code == 404

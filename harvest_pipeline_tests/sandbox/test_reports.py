@@ -1,0 +1,177 @@
+"""The reports against the records (REFERENCE 10)."""
+
+from collections import defaultdict
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline.sandbox.truth import truth
+from harvest_pipeline_tests.sandbox.visitor import Visitor, plain
+
+FIRST, LAST = "2026-01-01", "2026-11-20"
+RANGE = {"from_": "20260101", "to": "20261120"}
+SUBJECTS = {
+    "clients": lambda row: row["client"]["id"],
+    "projects": lambda row: row["project"]["id"],
+    "tasks": lambda row: row["task"]["id"],
+    "team": lambda row: row["user"]["id"],
+    "categories": lambda row: row["expense_category"]["id"],
+}
+KEYS = {
+    "clients": "client_id",
+    "projects": "project_id",
+    "tasks": "task_id",
+    "team": "user_id",
+    "categories": "expense_category_id",
+}
+
+
+def spent(sandbox: SandboxServer, kind: str) -> list[dict[str, Any]]:
+    rows = plain(truth(sandbox.account.records, kind))
+    return [row for row in rows if FIRST <= row["spent_date"] <= LAST]
+
+
+@pytest.mark.parametrize("about", ["clients", "projects", "tasks", "team"])
+@pytest.mark.parametrize("fixed", [False, True])
+def test_time_reports_are_the_sums_of_the_entries(
+    about: str, fixed: bool, sandbox: SandboxServer, administrator: Visitor
+) -> None:
+    projects = {p.id for p in sandbox.account.records.projects if p.is_fixed_fee}
+    expected: dict[Any, list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 3)
+    for entry in spent(sandbox, "time_entries"):
+        sums = expected[SUBJECTS[about](entry), entry["client"]["currency"]]
+        sums[0] += entry["rounded_hours"]
+        if entry["billable"]:
+            sums[1] += entry["rounded_hours"]
+            if fixed or entry["project"]["id"] not in projects:
+                sums[2] += entry["rounded_hours"] * entry["billable_rate"]
+    params = {"include_fixed_fee": True} if fixed else {}
+    rows = administrator.all(f"/reports/time/{about}", **RANGE, **params)
+    found = {
+        (row[KEYS[about]], row["currency"]): [
+            row["total_hours"],
+            row["billable_hours"],
+            row["billable_amount"],
+        ]
+        for row in rows
+    }
+    assert found == expected
+    assert len(found) == len(rows)
+
+
+@pytest.mark.parametrize("about", ["clients", "projects", "categories", "team"])
+def test_expense_reports_are_the_sums_of_the_expenses(
+    about: str, sandbox: SandboxServer, administrator: Visitor
+) -> None:
+    expected: dict[Any, list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 2)
+    for expense in spent(sandbox, "expenses"):
+        sums = expected[SUBJECTS[about](expense), expense["client"]["currency"]]
+        sums[0] += expense["total_cost"]
+        sums[1] += expense["total_cost"] if expense["billable"] else 0
+    found = {
+        (row[KEYS[about]], row["currency"]): [row["total_amount"], row["billable_amount"]]
+        for row in administrator.all(f"/reports/expenses/{about}", **RANGE)
+    }
+    assert found == expected
+
+
+def test_the_uninvoiced_report_is_what_waits_to_be_billed(
+    sandbox: SandboxServer, administrator: Visitor
+) -> None:
+    records = sandbox.account.records
+    entries, expenses = spent(sandbox, "time_entries"), spent(sandbox, "expenses")
+    invoiced: dict[int, Decimal] = defaultdict(Decimal)
+    for line in truth(records, "invoice_line_items"):
+        if line["project"] and line["kind"] == "Service":
+            invoiced[line["project"]["id"]] += line["amount"]
+    rows = {row["project_id"]: row for row in administrator.all("/reports/uninvoiced", **RANGE)}
+    assert set(rows) == {p.id for p in records.projects if p.is_billable}
+    for project in records.projects:
+        if not project.is_billable:
+            continue
+        own = [e for e in entries if e["project"]["id"] == project.id]
+        waiting = [e for e in own if e["billable"] and not e["is_billed"]]
+        costs = sum(
+            e["total_cost"]
+            for e in expenses
+            if e["project"]["id"] == project.id and e["billable"] and not e["is_billed"]
+        )
+        row = rows[project.id]
+        assert row["total_hours"] == sum(e["rounded_hours"] for e in own)
+        assert row["uninvoiced_hours"] == sum(e["rounded_hours"] for e in waiting)
+        assert row["uninvoiced_expenses"] == costs
+        if project.is_fixed_fee:
+            assert project.fee is not None
+            assert row["uninvoiced_amount"] == project.fee - invoiced[project.id]
+        else:
+            value = sum(e["rounded_hours"] * e["billable_rate"] for e in waiting)
+            assert row["uninvoiced_amount"] == value + costs
+    names = [(r["client_name"].casefold(), r["project_name"].casefold()) for r in rows.values()]
+    assert names == sorted(names)
+
+
+def test_fixed_fee_projects_can_be_left_out_of_the_uninvoiced_report(
+    sandbox: SandboxServer, administrator: Visitor
+) -> None:
+    rows = administrator.all("/reports/uninvoiced", **RANGE, include_fixed_fee=False)
+    expected = {
+        p.id for p in sandbox.account.records.projects if p.is_billable and not p.is_fixed_fee
+    }
+    assert {row["project_id"] for row in rows} == expected
+
+
+def test_before_a_fixed_fee_project_begins_nothing_of_it_is_uninvoiced(
+    sandbox: SandboxServer, administrator: Visitor
+) -> None:
+    rows = administrator.all("/reports/uninvoiced", from_="20250101", to="20250102")
+    fixed = {p.id for p in sandbox.account.records.projects if p.is_fixed_fee}
+    assert {row["uninvoiced_amount"] for row in rows if row["project_id"] in fixed} == {0}
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("time/clients", "client_name"),
+        ("time/projects", "project_name"),
+        ("time/tasks", "task_name"),
+        ("time/team", "user_name"),
+        ("expenses/categories", "expense_category_name"),
+        ("expenses/team", "user_name"),
+    ],
+)
+def test_rows_are_in_alphabetical_order(path: str, name: str, administrator: Visitor) -> None:
+    names = [row[name].casefold() for row in administrator.all(f"/reports/{path}", **RANGE)]
+    assert names == sorted(names)
+
+
+def test_project_names_carry_the_code_only_if_there_is_one(administrator: Visitor) -> None:
+    names = [row["project_name"] for row in administrator.all("/reports/time/projects", **RANGE)]
+    assert "Internal" in names
+    assert any(name.startswith("[") for name in names)
+    uninvoiced = administrator.all("/reports/uninvoiced", **RANGE)
+    assert not any(row["project_name"].startswith("[") for row in uninvoiced)
+
+
+def test_reports_are_paged_by_number(sandbox: SandboxServer, administrator: Visitor) -> None:
+    whole = administrator.all("/reports/time/team", **RANGE)
+    pages = administrator.pages("/reports/time/team", **RANGE, per_page=4)
+    assert [row for page in pages for row in page["results"]] == whole
+    assert pages[1]["links"]["previous"] == (
+        f"{sandbox.api_url}/reports/time/team?from=20260101&page=1&per_page=4&to=20261120"
+    )
+
+
+@pytest.mark.parametrize("path", ["time/clients", "expenses/team", "uninvoiced"])
+def test_the_range_of_a_report_is_checked(path: str, administrator: Visitor) -> None:
+    def status(**params: str) -> int:
+        return administrator.get(f"/reports/{path}", **params).status_code
+
+    assert status(from_="20251120", to="20261120") == 200
+    assert status(from_="20251119", to="20261120") == 422
+    assert status(from_="20261101") == status(to="20261120") == status() == 422
+    assert status(from_="2026-11-01", to="2026-11-20") == 200
+    assert status(from_="20261301", to="20261120") == 422
+    upside_down = administrator.read(f"/reports/{path}", from_="20261120", to="20261101")
+    assert upside_down["results"] == []

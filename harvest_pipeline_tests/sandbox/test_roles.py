@@ -1,0 +1,212 @@
+"""What managers and members see (REFERENCE 7)."""
+
+from typing import Any
+
+import pytest
+
+from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline.sandbox.truth import truth
+from harvest_pipeline_tests.sandbox.visitor import Visitor
+
+RATES = {"billable_rate", "hourly_rate", "default_hourly_rate", "cost_rate"}
+RANGE = {"from_": "20251201", "to": "20261120"}
+
+
+def keys(value: Any) -> set[str]:
+    """All keys, at any depth."""
+    if isinstance(value, dict):
+        return set(value) | {key for part in value.values() for key in keys(part)}
+    if isinstance(value, list):
+        return {key for part in value for key in keys(part)}
+    return set()
+
+
+def test_access_roles_say_who_somebody_is(
+    administrator: Visitor, manager: Visitor, member: Visitor
+) -> None:
+    found = [v.read("/users/me")["access_roles"] for v in (administrator, manager, member)]
+    assert found == [["administrator"], ["manager"], ["member"]]
+
+
+def test_claims_are_those_of_the_reference(
+    administrator: Visitor, manager: Visitor, member: Visitor
+) -> None:
+    claims = administrator.read("/users/me")["permissions_claims"]
+    assert len(claims) == 24
+    assert claims == sorted(claims)
+    assert manager.read("/users/me")["permissions_claims"] == [
+        "expenses:read:managed",
+        "expenses:write:own",
+        "projects:read:managed",
+        "timers:read:managed",
+        "timers:write:own",
+    ]
+    assert member.read("/users/me")["permissions_claims"] == [
+        "expenses:read:own",
+        "expenses:write:own",
+        "timers:read:own",
+        "timers:write:own",
+    ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/company", "/clients", "/contacts", "/invoices", "/invoice_item_categories",
+     "/expense_categories", "/roles", "/tasks", "/projects", "/task_assignments",
+     "/user_assignments", "/users", "/reports/uninvoiced?from=20261101&to=20261120"],
+)  # fmt: skip
+def test_a_member_is_refused(path: str, member: Visitor) -> None:
+    answer = member.get(path)
+    assert answer.status_code == 403
+    assert answer.text == '{"message":"Not authorized!"}'
+    assert answer.headers["Hint"] == "Not authorized!"
+
+
+@pytest.mark.parametrize(
+    "path", ["/company", "/clients", "/contacts", "/invoices", "/tasks", "/roles"]
+)
+def test_a_manager_without_extras_is_refused(path: str, manager: Visitor) -> None:
+    assert manager.get(path).status_code == 403
+
+
+def test_messages_and_payments_are_as_closed_as_invoices(
+    sandbox: SandboxServer, member: Visitor
+) -> None:
+    invoice = sandbox.account.records.invoices.ascending()[0]
+    for path in ("messages", "payments", "messages/new"):
+        assert member.get(f"/invoices/{invoice.id}/{path}").status_code == 403
+
+
+@pytest.mark.parametrize("kind", ["time_entries", "expenses"])
+def test_a_member_sees_only_the_own_records(
+    kind: str, sandbox: SandboxServer, member: Visitor
+) -> None:
+    me = member.read("/users/me")["id"]
+    rows = truth(sandbox.account.records, kind)
+    expected = {row["id"] for row in rows if row["user"]["id"] == me}
+    assert {record["id"] for record in member.all(f"/{kind}")} == expected
+    assert 0 < len(expected) < len(rows)
+    other = next(row for row in rows if row["user"]["id"] != me)
+    assert member.get(f"/{kind}/{other['id']}").status_code == 404
+
+
+@pytest.mark.parametrize("kind", ["time_entries", "expenses"])
+def test_a_manager_sees_own_teammates_and_managed_projects(
+    kind: str, sandbox: SandboxServer, manager: Visitor
+) -> None:
+    account = sandbox.account
+    me = account.people["manager"]
+    people = account.records.teammates[me] | {me}
+    managed = {
+        a.project.id
+        for a in account.records.user_assignments
+        if a.user.id == me and a.is_project_manager
+    }
+    rows = truth(account.records, kind)
+    expected = {
+        row["id"] for row in rows if row["user"]["id"] in people or row["project"]["id"] in managed
+    }
+    assert {record["id"] for record in manager.all(f"/{kind}")} == expected
+    assert 0 < len(expected) < len(rows)
+
+
+def test_a_manager_sees_managed_projects_and_teammates(
+    sandbox: SandboxServer, manager: Visitor
+) -> None:
+    account = sandbox.account
+    me = account.people["manager"]
+    managed = {
+        a.project.id
+        for a in account.records.user_assignments
+        if a.user.id == me and a.is_project_manager
+    }
+    assert {p["id"] for p in manager.all("/projects")} == managed
+    assert {a["project"]["id"] for a in manager.all("/task_assignments")} == managed
+    assert {u["id"] for u in manager.all("/users")} == account.records.teammates[me]
+    assert len(manager.all("/invoice_item_categories")) == 2
+
+
+def test_rates_are_left_out_not_null(
+    administrator: Visitor, manager: Visitor, member: Visitor
+) -> None:
+    assert keys(administrator.read("/time_entries", per_page=5)) >= RATES - {"default_hourly_rate"}
+    assert keys(administrator.read("/users")) >= {"default_hourly_rate", "cost_rate"}
+    for visitor in (manager, member):
+        for path in ("/time_entries", "/expenses", "/users/me"):
+            assert not keys(visitor.read(path)) & RATES
+    for path in ("/users", "/projects", "/task_assignments", "/user_assignments"):
+        assert not keys(manager.read(path)) & RATES
+    entry = member.read("/time_entries", per_page=1)["time_entries"][0]
+    assert not keys(member.read(f"/time_entries/{entry['id']}")) & RATES
+
+
+def test_money_of_time_reports_is_for_those_who_may_see_rates(
+    administrator: Visitor, manager: Visitor, member: Visitor
+) -> None:
+    money = {"currency", "billable_amount"}
+    assert keys(administrator.all("/reports/time/clients", **RANGE)) >= money
+    for visitor in (manager, member):
+        rows = visitor.all("/reports/time/clients", **RANGE)
+        assert rows
+        assert not keys(rows) & money
+        clients = [row["client_id"] for row in rows]
+        assert len(clients) == len(set(clients))
+
+
+def test_a_member_s_report_is_of_the_own_time(member: Visitor) -> None:
+    me = member.read("/users/me")["id"]
+    assert [row["user_id"] for row in member.all("/reports/time/team", **RANGE)] == [me]
+    assert {row["user_id"] for row in member.all("/reports/expenses/team", **RANGE)} == {me}
+
+
+@pytest.mark.parametrize(
+    ("extra", "path"),
+    [
+        ("client_and_task_manager", "/clients"),
+        ("client_and_task_manager", "/contacts"),
+        ("client_and_task_manager", "/tasks"),
+        ("managed_projects_invoice_manager", "/invoices"),
+        ("managed_projects_invoice_drafter", "/invoices"),
+        ("managed_projects_invoice_manager", "/reports/uninvoiced?from=20261101&to=20261120"),
+    ],
+)
+def test_an_extra_permission_opens_a_list_to_a_manager(
+    extra: str, path: str, own_sandbox: SandboxServer
+) -> None:
+    manager = Visitor(own_sandbox, "manager")
+    assert manager.get(path).status_code == 403
+    account = own_sandbox.account
+    account.change("users", account.people["manager"], access_roles=["manager", extra])
+    assert manager.get(path).status_code == 200
+
+
+def test_a_manager_of_rates_sees_rates_but_not_costs(own_sandbox: SandboxServer) -> None:
+    account = own_sandbox.account
+    roles = ["manager", "billable_rates_manager"]
+    account.change("users", account.people["manager"], access_roles=roles)
+    shown = keys(Visitor(own_sandbox, "manager").read("/time_entries"))
+    assert {"billable_rate", "hourly_rate"} <= shown
+    assert "cost_rate" not in shown
+
+
+def test_a_manager_of_nobody_and_nothing_is_refused(own_sandbox: SandboxServer) -> None:
+    account = own_sandbox.account
+    me = account.people["manager"]
+    account.records.teammates[me] = set()
+    for assignment in list(account.records.user_assignments):
+        if assignment.user.id == me:
+            account.change("user_assignments", assignment.id, is_project_manager=False)
+    manager = Visitor(own_sandbox, "manager")
+    for path in ("/projects", "/users", "/task_assignments", "/user_assignments"):
+        assert manager.get(path).status_code == 403
+    assert {entry["user"]["id"] for entry in manager.all("/time_entries")} == {me}
+
+
+def test_a_module_that_is_off_is_forbidden(own_sandbox: SandboxServer, visitor: Visitor) -> None:
+    invoice = own_sandbox.account.records.invoices.ascending()[0].id
+    own_sandbox.account.change_company(invoice_feature=False, expense_feature=False)
+    for path in ("/invoices", f"/invoices/{invoice}", f"/invoices/{invoice}/payments",
+                 "/invoice_item_categories", "/expenses", "/expense_categories"):  # fmt: skip
+        assert visitor.get(path).status_code == 403
+    assert visitor.get("/time_entries").status_code == 200
+    assert visitor.read("/company")["invoice_feature"] is False
