@@ -15,13 +15,13 @@ setup(
         "dagster-webserver>=1.13,<2",
         "dagster-duckdb>=0.29,<1",
         "duckdb>=1.5,<3",
-        "filelock>=3.15",
         "msgspec>=0.19",
         "pandas>=2.2,<4",
         "python-dotenv>=1.0",
         "pytz",  # DuckDB's Python client needs it to return TIMESTAMPTZ values
         "requests>=2.32,<3",
         "tabulate>=0.9",
+        "urllib3>=2.6",  # decompresses within bounds
         # starlette and uvicorn, which the sandbox is served by, come with dagster-webserver.
     ],
     extras_require={
@@ -30,6 +30,7 @@ setup(
             "pandas-stubs",
             "playwright",
             "pyright",
+            "python-harvest-redux",  # an unmodified client that the sandbox must serve
             "pytest",
             "pytest-timeout",
             "pytest-xdist",

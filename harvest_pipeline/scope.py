@@ -30,6 +30,11 @@ class Window:
         """Whether every day of `other` is a day of this window."""
         return self.first <= other.first and other.last <= self.last
 
+    def halves(self) -> "tuple[Window, Window]":
+        """Its earlier and its later half; raises ValueError for a single day."""
+        middle = self.first + (self.last - self.first) // 2
+        return Window(self.first, middle), Window(middle + timedelta(days=1), self.last)
+
     def days(self) -> Iterator[date]:
         """The days, first to last."""
         day = self.first

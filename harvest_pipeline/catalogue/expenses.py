@@ -39,7 +39,9 @@ EXPENSES = Record(
     measure="total_cost",
     measure_unit="client_currency",
     documentation="https://help.getharvest.com/api-v2/expenses-api/expenses/expenses/",
-    permission="an administrator sees all; a manager teammates' and managed projects'; a member own",
+    permission=(
+        "an administrator sees all; a manager teammates' and managed projects'; a member own"
+    ),
     columns=(
         record_id("the expense"),
         column("spent_date", DAY, "The day that the money was spent, as entered."),

@@ -31,10 +31,18 @@ from harvest_pipeline.scope import Proof, Scope, Spool, Window
 _READS = 3
 
 
-def read(client: HarvestClient, record: Record, window: Window | None, folder: Path) -> Spool:
+def read(
+    client: HarvestClient,
+    record: Record,
+    window: Window | None,
+    folder: Path,
+    times: int = _READS,
+) -> Spool:
     """Read the records of `window`, or all of them, into a new file in `folder`.
 
-    Raises ReadNotProven, StateUnusable, and what `HarvestClient.get` raises; then there is no file.
+    A list that changes under the reader is gone over again, up to `times` times in all. Raises
+    ReadNotProven after the last, StateUnusable, and what `HarvestClient.get` raises; then there is
+    no file.
     """
     url = f"{client.api_url}{record.endpoint}"
     filters = {"from": f"{window.first}", "to": f"{window.last}"} if window else {}
@@ -48,7 +56,7 @@ def read(client: HarvestClient, record: Record, window: Window | None, folder: P
             seen.check_count(spool.rows, spool.repeated)
             return seen
 
-        return _proven(client, str(scope), go_over)
+        return _proven(client, str(scope), go_over, times)
 
     return _spooled(client, record, scope, folder, fill)
 
@@ -104,10 +112,12 @@ def _front(record: Record, parent: Mapping[str, object]) -> bytes:
     return msgspec.json.encode(values)[:-1] + b","
 
 
-def _proven(client: HarvestClient, subject: str, go_over: Callable[[], Pass]) -> Pass:
-    """Go over a list until there is no doubt. Raises ReadNotProven after the third time."""
+def _proven(
+    client: HarvestClient, subject: str, go_over: Callable[[], Pass], times: int = _READS
+) -> Pass:
+    """Go over a list until there is no doubt. Raises ReadNotProven after the last time."""
     seen = go_over()
-    for _ in range(_READS - 1):
+    for _ in range(times - 1):
         if not seen.doubts:
             break
         client.log(f"Reading {subject} again: {seen.doubts[0]}.")

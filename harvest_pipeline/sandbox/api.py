@@ -74,7 +74,7 @@ class Api:
         """Who asks, whether too often, and then the answer."""
 
         async def endpoint(request: Request) -> Response:
-            if await request.body() and not self._world.options.accept_get_bodies:
+            if self._world.options.refuse_get_bodies and await request.body():
                 raise unwanted_body()
             caller = self._world.caller(request)
             wait = self._world.throttle(caller.account, report)

@@ -37,9 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-rate-limit", action="store_true", help="never answer 429")
     parser.add_argument(
-        "--accept-get-bodies",
+        "--refuse-get-bodies",
         action="store_true",
-        help="take GET requests with a body, for old clients; Harvest answers them with 400",
+        help="answer GET requests with a body with 400, as Harvest does",
     )
 
 
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
             scale=arguments.scale,
             accounts=arguments.accounts,
             doors=arguments.doors,
-            accept_get_bodies=arguments.accept_get_bodies,
+            refuse_get_bodies=arguments.refuse_get_bodies,
             **options,
         )
     except OSError as error:

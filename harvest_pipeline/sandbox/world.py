@@ -34,7 +34,8 @@ class Options:
     under `/sandbox` through which tests look in and change things. `rate_limit=None` lifts the
     limits. `rotate_refresh_tokens` gives out a new refresh token each time and revokes all when an
     old one is used. `cursor_totals=False` sends the totals of cursor lists as null.
-    `accept_get_bodies` takes GET requests with a body, which Harvest refuses.
+    `refuse_get_bodies` answers GET requests with a body as Harvest does, with 400;
+    by default they are taken, so that old clients that send `null` can be tried as they are.
     """
 
     seed: int = 1
@@ -46,7 +47,7 @@ class Options:
     rate_limit: RateLimits | None = HARVEST_LIMITS
     rotate_refresh_tokens: bool = False
     cursor_totals: bool = True
-    accept_get_bodies: bool = False
+    refuse_get_bodies: bool = False
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ def client_of(sandbox: SandboxServer) -> Harvest:
 @pytest.fixture(scope="module")
 def lenient() -> Iterator[SandboxServer]:
     """python-harvest 4.0.0 sends the body `null` with every GET, as Harvest once allowed."""
-    with SandboxServer(today=TODAY, years=0.2, accept_get_bodies=True) as server:
+    with SandboxServer(today=TODAY, years=0.2) as server:
         yield server
 
 

@@ -1,0 +1,99 @@
+"""The asset checks that every report brings with it, evaluated right after its load.
+
+Belongs here: which questions are asked, and how bad each answer is.
+Does not belong here: the queries (warehouse/integrity.py).
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+import duckdb
+
+from harvest_pipeline.catalogue.columns import Record
+from harvest_pipeline.harvest.account import Identity
+from harvest_pipeline.scope import Scope
+from harvest_pipeline.warehouse import integrity
+
+_KEY = "key_is_unique"
+_WINDOW = "rows_are_inside_their_window"
+_REFERENCES = "references_are_known"
+_FIELDS = "fields_are_known"
+_ROLE = "everything_is_visible"
+
+
+def check_specs(record: Record, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    """The checks of a report on `record`; the window is checked where the record has a day."""
+    descriptions = {
+        _KEY: f"No {record.key} stands in two rows.",
+        _WINDOW: "Every row lies on a day of the window whose load brought it.",
+        _REFERENCES: "The clients, people, projects, … that rows refer to are in their tables, as "
+        "far as those have been loaded.",
+        _FIELDS: "Harvest sent every field that the columns are made for, and no other.",
+        _ROLE: "The person behind the token is an administrator, whom Harvest shows everything.",
+    }
+    if not record.day:
+        del descriptions[_WINDOW]
+    return [
+        dg.AssetCheckSpec(name, asset=asset, description=description)
+        for name, description in descriptions.items()
+    ]
+
+
+def check_results(
+    connection: duckdb.DuckDBPyConnection,
+    record: Record,
+    scope: Scope,
+    identity: Identity,
+    asset: dg.AssetKey,
+) -> Iterator[dg.AssetCheckResult]:
+    """The answers for what the warehouse holds now."""
+
+    def result(
+        name: str, wrong: Mapping[str, Any], severity: dg.AssetCheckSeverity
+    ) -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(
+            asset_key=asset,
+            check_name=name,
+            passed=not wrong,
+            severity=severity,
+            metadata={key: _shown(value) for key, value in wrong.items()},
+        )
+
+    duplicated = integrity.duplicated_keys(connection, record)
+    yield result(_KEY, _finding("duplicated", duplicated), dg.AssetCheckSeverity.ERROR)
+    if record.day:
+        outside = integrity.rows_outside_window(connection, record)
+        yield result(_WINDOW, _finding("outside", outside), dg.AssetCheckSeverity.ERROR)
+    unknown: dict[str, Any] = {}
+    for column, finding in integrity.unknown_references(connection, record).items():
+        unknown |= _finding(column, finding)
+    # A client made a minute ago is not in a table that was loaded an hour ago.
+    yield result(_REFERENCES, unknown, dg.AssetCheckSeverity.WARN)
+    drift = integrity.field_drift(connection, scope)
+    fields = {f"unknown: {name}": count for name, count in sorted(drift.unknown.items())}
+    fields |= {f"missing: {name}": count for name, count in sorted(drift.missing.items())}
+    yield result(_FIELDS, fields, dg.AssetCheckSeverity.WARN)
+    yield result(_ROLE, _hidden(record, identity), dg.AssetCheckSeverity.ERROR)
+
+
+def _finding(name: str, finding: integrity.Finding) -> dict[str, Any]:
+    if not finding.count:
+        return {}
+    return {name: finding.count, f"{name}, for example": list(finding.examples)}
+
+
+def _hidden(record: Record, identity: Identity) -> dict[str, str]:
+    """What a person who is no administrator has to know (REFERENCE 7)."""
+    if identity.is_administrator:
+        return {}
+    return {
+        "role": identity.role,
+        "person": identity.user_name,
+        "what may be missing": f"Harvest leaves out, without an error, what this person may not "
+        f"see of {record.title.lower()}: {record.permission}. Use an administrator's token.",
+    }
+
+
+def _shown(value: Any) -> Any:
+    return value if isinstance(value, int | str) else dg.MetadataValue.json([str(v) for v in value])

@@ -1,0 +1,109 @@
+"""`harvest-pipeline demo`: all reports into DuckDB, a table of what landed, and the Dagster UI.
+
+Belongs here: the order of those steps. Each of them is what a user does by hand: the `dagster`
+commands of the README, run as child processes.
+Does not belong here: anything that a run needs outside the demo.
+"""
+
+import argparse
+import json
+import os
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import date, timedelta
+
+from dotenv import load_dotenv
+from tabulate import tabulate
+
+from harvest_pipeline.catalogue.reports import REPORTS
+from harvest_pipeline.local import dagster, dagster_environment
+from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline.settings import Settings, project_folder
+from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.statistics import row_counts
+
+#: Dagster writes two events for each partition of each asset; a year of them takes minutes.
+_DAYS = 365
+_QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
+_CREDENTIALS = ("HARVEST_ACCESS_TOKEN", "HARVEST_REFRESH_TOKEN")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Load everything, show it, and (without `--once`) serve the UI until Ctrl-C.
+
+    With credentials in the environment or in .env the account is theirs, otherwise the sandbox.
+    Returns the exit code of the first command that failed, else 0.
+    """
+    load_dotenv(project_folder() / ".env", override=False)
+    if any(os.environ.get(name) for name in _CREDENTIALS):
+        print("Reading your Harvest account.")
+        return _demonstrate(
+            dagster_environment(os.environ, project_folder() / ".dagster"), arguments.once
+        )
+    with _sandbox_environment() as environment:
+        return _demonstrate(environment, arguments.once)
+
+
+@contextmanager
+def _sandbox_environment() -> Generator[dict[str, str]]:
+    """The environment of child processes that talk to a sandbox account served meanwhile.
+
+    The sandbox has a database and a Dagster home of its own, so that a person's own stay clean.
+    """
+    with SandboxServer() as sandbox:
+        print(f"No credentials are set: this is the sandbox account, served at {sandbox.api_url}.")
+        start = max(sandbox.first_day, date.today() - timedelta(days=_DAYS - 1))
+        others = {
+            name: "" for name in os.environ if name.startswith("HARVEST_") or name == "DAGSTER_HOME"
+        }
+        yield dagster_environment(
+            {
+                **os.environ,
+                **others,
+                **sandbox.environment(),
+                "HARVEST_DUCKDB": "data/sandbox/warehouse.duckdb",
+                "HARVEST_START_DATE": start.isoformat(),
+            },
+            project_folder() / ".dagster" / "sandbox",
+        )
+
+
+def _demonstrate(environment: dict[str, str], once: bool) -> int:
+    settings = Settings.from_mapping(environment)
+    first, last = settings.start_date, settings.today()
+    print(
+        f"Materializing all {len(REPORTS)} reports, {first} to {last}, in one run ...", flush=True
+    )
+    failed = dagster(
+        environment,
+        *("asset", "materialize", "-m", "harvest_pipeline.definitions", "--select", "*"),
+        *("--partition-range", f"{first}...{last}", "--config-json", json.dumps(_QUIET)),
+    )
+    print(_what_landed(settings))
+    if failed or once:
+        return failed
+    port = _free_port()
+    print(f"\nThe Dagster UI: http://127.0.0.1:{port} (in some 20 seconds; Ctrl-C ends it)\n")
+    return dagster(environment, "dev", "-w", "workspace.yaml", "-p", str(port))
+
+
+def _what_landed(settings: Settings) -> str:
+    with Warehouse(settings.duckdb, settings.schema).reader() as connection:
+        counts = row_counts(connection, REPORTS)
+    rows = [(name, REPORTS[name].record, counts.get(name, "not loaded")) for name in REPORTS]
+    table = tabulate(rows, headers=["report", "record", "rows"], intfmt=",")
+    return f"\n{table}\n\nDuckDB: {settings.duckdb}, schema {settings.schema}"
+
+
+def _free_port(wanted: int = 3000) -> int:
+    """`wanted` if nothing listens there, else any free port."""
+    for port in (wanted, 0):
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return listener.getsockname()[1]
+    raise OSError("no free port on 127.0.0.1")

@@ -1,0 +1,37 @@
+"""How an error that a person can mend reaches them in Dagster: as one sentence.
+
+Belongs here: which errors end a run at once, and which are worth another try.
+Does not belong here: the sentences (harvest/errors.py, warehouse/errors.py).
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from harvest_pipeline.harvest.errors import HarvestError
+from harvest_pipeline.warehouse.errors import WarehouseError
+
+#: The client has tried for minutes by then; Dagster tries twice more, a minute later.
+_RETRIES = 2
+_PAUSE_SECONDS = 60.0
+#: A run that waits holds its account's pool; longer than this it had better fail and say so.
+_LONGEST_PAUSE_SECONDS = 1800.0
+
+
+@contextmanager
+def explained() -> Generator[None]:
+    """Turn what Harvest or the warehouse refuses into a Dagster failure with its sentence.
+
+    Raises RetryRequested for what may mend itself (an outage, records that kept moving), and
+    Failure without retries for what may not (a wrong token, a folder as database).
+    """
+    try:
+        yield
+    except HarvestError as error:
+        pause = error.retry_after or _PAUSE_SECONDS
+        if error.retryable and pause <= _LONGEST_PAUSE_SECONDS:
+            raise dg.RetryRequested(_RETRIES, pause) from error
+        raise dg.Failure(str(error), allow_retries=False) from None
+    except WarehouseError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None

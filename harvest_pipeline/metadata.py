@@ -1,0 +1,74 @@
+"""What the Dagster UI shows of an asset, and of each of its materializations.
+
+Belongs here: few keys with names that a person understands, in the types that Dagster draws.
+Does not belong here: computing the figures (warehouse/statistics.py).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+from tabulate import tabulate
+
+from harvest_pipeline.catalogue.columns import Column, Record, Report
+from harvest_pipeline.harvest.account import Identity
+from harvest_pipeline.warehouse.io_manager import Landed
+
+
+def definition_metadata(report: Report, record: Record, schema: str) -> dict[str, Any]:
+    """What is known of a report before it is ever loaded: columns, table, documentation."""
+    metadata: dict[str, Any] = {
+        "dagster/column_schema": dg.TableSchema([_table_column(each) for each in record.columns]),
+        "dagster/table_name": f"{schema}.{report.name}",
+        "documentation": dg.MetadataValue.url(record.documentation),
+        "who_may_read_it": record.permission,
+    }
+    if record.day:
+        # What the IO manager compares with a partition when another asset reads this one.
+        metadata["partition_expr"] = record.day
+    return metadata
+
+
+def materialization_metadata(landed: Landed, identity: Identity) -> dict[str, Any]:
+    """The figures of one day, or of a table without days.
+
+    `requests` and `seconds` are those of the loads that brought it, so in a range of days they are
+    the same for all days of a load; 0 if another report of the run had read it already.
+    """
+    rows_key = "dagster/row_count" if landed.day is None else "dagster/partition_row_count"
+    totals = {
+        "hours" if unit == "hours" else f"amount_{unit}": float(total)
+        for unit, total in sorted(landed.statistics.totals.items())
+    }
+    return {
+        rows_key: landed.statistics.rows,
+        "rows": landed.statistics.rows,
+        **totals,
+        "requests": sum(load.requests for load in landed.loads),
+        "seconds": round(sum(load.seconds for load in landed.loads), 3),
+        "preview": dg.MetadataValue.md(_markdown(landed.statistics.preview)),
+        "account": identity.account_id,
+        "role": identity.role,
+    }
+
+
+def _markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows as a Markdown table; what stands in them cannot break out of its cell."""
+    if not rows:
+        return "no rows"
+    cells = [{name: _cell(value) for name, value in row.items()} for row in rows]
+    return tabulate(cells, headers="keys", tablefmt="pipe", disable_numparse=True)
+
+
+def _cell(value: object) -> str:
+    text = "" if value is None else " ".join(str(value).split())
+    return text[:60].replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def _table_column(column: Column) -> dg.TableColumn:
+    return dg.TableColumn(
+        column.name,
+        column.type,
+        column.description,
+        dg.TableColumnConstraints(nullable=column.nullable, unique=column.name == "id"),
+    )

@@ -1,0 +1,42 @@
+"""Daily partitions: one partition is one calendar day in Harvest's sense.
+
+Belongs here: the one partitions definition that all reports with a day share, and the way from a
+run's partitions to a window.
+Does not belong here: which report is partitioned (the catalogue's `day` says so).
+"""
+
+from datetime import date
+
+import dagster as dg
+
+from harvest_pipeline.scope import Window
+from harvest_pipeline.settings import Settings
+
+
+def daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
+    """Every day from the start date to today (`end_offset=1`) in the account's time zone.
+
+    One definition for all reports: different starts would cut a range into several runs
+    (dagster#19625).
+    """
+    return dg.DailyPartitionsDefinition(
+        start_date=settings.start_date.isoformat(),
+        timezone=settings.timezone,
+        end_offset=1,
+    )
+
+
+def window_of(context: dg.AssetExecutionContext) -> Window | None:
+    """The window of the run's partition or partition range; None for an unpartitioned asset."""
+    if not context.has_partition_key_range or not context.assets_def.partitions_def:
+        return None
+    keys = context.partition_key_range
+    return Window(date.fromisoformat(keys.start), date.fromisoformat(keys.end))
+
+
+def range_tags(window: Window) -> dict[str, str]:
+    """The run tags with which one run covers every day of the window."""
+    return {
+        "dagster/asset_partition_range_start": window.first.isoformat(),
+        "dagster/asset_partition_range_end": window.last.isoformat(),
+    }

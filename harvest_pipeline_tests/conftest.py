@@ -1,0 +1,116 @@
+"""A project on a sandbox account, as its user has it: environment, Dagster instance, database."""
+
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+
+from harvest_pipeline import resources
+from harvest_pipeline.definitions import build_definitions
+from harvest_pipeline.harvest.client import HarvestClient
+from harvest_pipeline.harvest.patience import Patience
+from harvest_pipeline.partitions import range_tags
+from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline.sandbox.truth import truth
+from harvest_pipeline.scope import Window
+from harvest_pipeline.settings import Settings
+
+TODAY = date(2026, 11, 20)
+#: Faults are met again after a blink instead of after seconds.
+HASTE = Patience(first_pause=0.01, longest_pause=0.02, reread_pause=0.01, attempts=3)
+
+
+class Project:
+    """What stands behind one environment: runs that really happen, and what they leave."""
+
+    def __init__(self, sandbox: SandboxServer, folder: Path, monkeypatch: Any) -> None:
+        self.sandbox = sandbox
+        self.database = folder / "warehouse.duckdb"
+        self.instance = dg.DagsterInstance.ephemeral()
+        self._monkeypatch = monkeypatch
+        self.set(
+            HARVEST_DUCKDB=str(self.database),
+            HARVEST_START_DATE=sandbox.first_day.isoformat(),
+            **sandbox.environment(),
+        )
+
+    def set(self, **variables: str) -> None:
+        """Set environment variables for the rest of the test."""
+        for name, value in variables.items():
+            self._monkeypatch.setenv(name, value)
+
+    def everything(self) -> Window:
+        """All days that the sandbox account has."""
+        return Window(self.sandbox.first_day, TODAY)
+
+    def materialize(
+        self, *reports: str, window: Window | None = None, **options: Any
+    ) -> dg.ExecuteInProcessResult:
+        """One run over these reports (all if none is named) and the days of the window."""
+        schema = Settings.from_environment().schema
+        keys = [dg.AssetKey([schema, report]) for report in reports]
+        job = build_definitions().resolve_implicit_global_asset_job_def()
+        return job.execute_in_process(
+            instance=self.instance,
+            asset_selection=keys or None,
+            tags={**range_tags(window), **options.pop("tags", {})} if window else {},
+            raise_on_error=False,
+            **options,
+        )
+
+    def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """The rows of a query in the schema `harvest`."""
+        with duckdb.connect(self.database, read_only=True) as connection:
+            connection.execute("USE harvest")
+            return connection.execute(sql, parameters).fetchall()
+
+    def truth(self, record: str) -> list[dict[str, Any]]:
+        """What the sandbox account really holds."""
+        return truth(self.sandbox.account.records, record)
+
+    def paths(self) -> list[str]:
+        """The paths that were asked for since the log was cleared."""
+        return self.sandbox.account.request_log.paths()
+
+    def assert_equal(self, record: str, column: str | None = None) -> None:
+        """The table has exactly the sandbox's records: ids, and the sum of a column."""
+        there = self.truth(record)
+        assert self.query(f"SELECT id FROM {record} ORDER BY id") == sorted(
+            (row["id"],) for row in there
+        )
+        if column:
+            total = sum((Decimal(str(row[column])) for row in there), Decimal(0))
+            assert self.query(f"SELECT coalesce(sum({column}), 0) FROM {record}") == [(total,)]
+
+
+@pytest.fixture
+def sandbox() -> Iterator[SandboxServer]:
+    """A small sandbox account of a test's own: four months, changed as the test likes."""
+    with SandboxServer(today=TODAY, years=0.3, rate_limit=None) as server:
+        yield server
+
+
+@pytest.fixture
+def project(
+    sandbox: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Project]:
+    """A project on that account, with nothing loaded yet."""
+    monkeypatch.setattr(
+        resources, "HarvestClient", lambda **given: HarvestClient(**given, patience=HASTE)
+    )
+    made = Project(sandbox, tmp_path, monkeypatch)
+    yield made
+    made.instance.dispose()
+
+
+def failure_of(result: dg.ExecuteInProcessResult) -> str:
+    """The sentence with which the (first) step of a run failed."""
+    event = next(event for event in result.all_events if event.is_step_failure)
+    data = event.step_failure_data
+    assert data.user_failure_data is not None, data.error
+    return data.user_failure_data.description or ""

@@ -1,0 +1,312 @@
+"""Runs: what they ask of Harvest, what they load, and what they say about it."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from harvest_pipeline import loads
+from harvest_pipeline.catalogue.records import RECORDS
+from harvest_pipeline.catalogue.reports import REPORTS, record_of
+from harvest_pipeline.definitions import build_definitions
+from harvest_pipeline.harvest.errors import ReadNotProven
+from harvest_pipeline.partitions import daily_partitions, range_tags
+from harvest_pipeline.sandbox.faults import AddField, DropField, Forbid, RetypeField
+from harvest_pipeline.scope import Window
+from harvest_pipeline.settings import Settings
+from harvest_pipeline_tests.conftest import TODAY, Project
+
+MEASURES = {"time_entries": "hours", "expenses": "total_cost", "invoices": "due_amount",
+            "invoice_payments": "amount", "invoice_line_items": "amount"}  # fmt: skip
+
+
+def test_a_run_over_all_reports_lands_exactly_the_account(project: Project) -> None:
+    result = project.materialize(window=project.everything())
+    assert result.success
+    for record in RECORDS:
+        project.assert_equal(record, MEASURES.get(record))
+    for report in REPORTS.values():
+        rows = project.query(f"SELECT count(*) FROM {report.name}")
+        assert rows == project.query(f"SELECT count(*) FROM {report.record}")
+    checks = result.get_asset_check_evaluations()
+    assert len(checks) == 18 * 4 + 10
+    assert [check.check_name for check in checks if not check.passed] == []
+
+
+def test_a_run_over_all_reports_asks_each_question_once(project: Project) -> None:
+    window = Window(TODAY - timedelta(days=20), TODAY)
+    project.sandbox.account.request_log.clear()
+    project.materialize(window=window)
+    paths = project.paths()
+    assert sorted(paths) == sorted(set(paths))
+    invoices = [row for row in project.truth("invoices") if row["issue_date"] >= window.first]
+    assert invoices
+    paid = [row for row in invoices if row["due_amount"] != row["amount"]]
+    lists = sum(1 for record in RECORDS.values() if record.endpoint and not record.parent)
+    assert len(paths) == 1 + lists + len(invoices) + len(paid)
+
+
+def test_a_run_of_one_day_loads_that_day_only(project: Project) -> None:
+    day = TODAY - timedelta(days=7)
+    assert project.materialize("daily", window=Window(day, day)).success
+    there = [row for row in project.truth("time_entries") if row["spent_date"] == day]
+    assert there
+    loaded = project.query("SELECT id, spent_date FROM time_entries ORDER BY id")
+    assert loaded == sorted((row["id"], day) for row in there)
+
+
+def test_loading_again_changes_nothing_but_times(project: Project) -> None:
+    window = Window(TODAY - timedelta(days=9), TODAY)
+
+    def content() -> list[object]:
+        return [
+            project.query(f"SELECT * EXCLUDE (_loaded_at) FROM {record} ORDER BY id")
+            for record in RECORDS
+        ]
+
+    project.materialize(window=window)
+    first = content()
+    project.materialize(window=window)
+    assert content() == first
+
+
+def test_children_alone_bring_their_invoices_too(project: Project) -> None:
+    assert project.materialize("invoice_payments", window=project.everything()).success
+    project.assert_equal("invoice_payments", "amount")
+    project.assert_equal("invoices", "amount")
+
+
+def test_edits_moves_and_deletions_arrive_with_the_next_run(project: Project) -> None:
+    window = Window(TODAY - timedelta(days=30), TODAY)
+    project.materialize("daily", "invoices", "invoice_payments", window=project.everything())
+    account = project.sandbox.account
+    recent = [
+        row
+        for row in project.truth("time_entries")
+        if row["spent_date"] >= window.first and not row["is_locked"]
+    ]
+    edited, moved, deleted = recent[0]["id"], recent[1]["id"], recent[2]["id"]
+    account.change("time_entries", edited, hours=Decimal("3.21"))
+    account.change("time_entries", moved, spent_date=window.first)
+    account.delete("time_entries", deleted)
+    open_invoice = next(row for row in project.truth("invoices") if row["state"] == "open")
+    account.add_payment(open_invoice["id"], Decimal("1.00"))
+
+    project.materialize("daily", "invoices", "invoice_payments", window=project.everything())
+    project.assert_equal("time_entries", "hours")
+    project.assert_equal("invoices", "due_amount")
+    project.assert_equal("invoice_payments", "amount")
+    assert project.query("SELECT spent_date FROM time_entries WHERE id = ?", moved) == [
+        (window.first,)
+    ]
+
+
+def test_an_entry_moved_into_the_window_from_outside_appears_once(project: Project) -> None:
+    project.materialize("daily", window=project.everything())
+    old = min(
+        (row for row in project.truth("time_entries") if not row["is_locked"]),
+        key=lambda row: row["spent_date"],
+    )
+    project.sandbox.account.change("time_entries", old["id"], spent_date=TODAY)
+    project.materialize("daily", window=Window(TODAY, TODAY))
+    assert project.query("SELECT spent_date FROM time_entries WHERE id = ?", old["id"]) == [
+        (TODAY,)
+    ]
+
+
+def test_metadata_tells_rows_and_totals_of_each_day_of_a_range(project: Project) -> None:
+    window = Window(TODAY - timedelta(days=13), TODAY)
+    result = project.materialize("daily", "invoices", window=window)
+    events = result.asset_materializations_for_node("harvest__daily")
+    assert [event.partition for event in events] == [day.isoformat() for day in window.days()]
+    for event in events:
+        of_day = [
+            row
+            for row in project.truth("time_entries")
+            if row["spent_date"].isoformat() == event.partition
+        ]
+        metadata = event.metadata
+        assert metadata["rows"].value == len(of_day)
+        assert metadata["dagster/partition_row_count"].value == len(of_day)
+        hours = sum(Decimal(str(row["hours"])) for row in of_day)
+        assert Decimal(str(metadata["hours"].value if of_day else 0)) == hours
+        assert metadata["requests"].value == 1
+        assert metadata["seconds"].value > 0
+        assert metadata["role"].value == "administrator"
+        assert metadata["dagster/table_name"].value == "harvest.daily"
+        preview = metadata["preview"].value
+        assert (preview == "no rows") == (not of_day)
+    invoices = result.asset_materializations_for_node("harvest__invoices")
+    for event in invoices:
+        amounts: dict[str, Decimal] = {}
+        for row in project.truth("invoices"):
+            if row["issue_date"].isoformat() == event.partition:
+                key = f"amount_{row['currency']}"
+                amounts[key] = amounts.get(key, Decimal(0)) + Decimal(str(row["amount"]))
+        shown = {
+            key: Decimal(str(value.value))
+            for key, value in event.metadata.items()
+            if key.startswith("amount_")
+        }
+        assert shown == amounts
+
+
+def test_an_empty_day_makes_tables_with_all_declared_columns(project: Project) -> None:
+    first = project.sandbox.first_day
+    sunday = first + timedelta(days=6 - first.weekday())
+    reports = [report for report in REPORTS.values() if record_of(report).day]
+    result = project.materialize(*(r.name for r in reports), window=Window(sunday, sunday))
+    assert result.success
+    for report in reports:
+        names = [row[0] for row in project.query(f"DESCRIBE {report.name}")]
+        columns = [column.name for column in record_of(report).columns]
+        assert names == [*columns, "_loaded_at", "_extra"]
+
+
+def test_the_ledger_tells_what_was_asked_and_what_came(project: Project) -> None:
+    window = project.everything()
+    result = project.materialize("all_users_time_entries", "daily", window=window)
+    rows = project.query(
+        "SELECT record, window_first, window_last, run_id, report, requests, rows, total_entries,"
+        " proof, role FROM _loads"
+    )
+    total = len(project.truth("time_entries"))
+    report = rows[0][4]
+    assert report in ("all_users_time_entries", "daily")
+    assert rows == [
+        ("time_entries", window.first, window.last, result.run_id, report, 1, total, total,
+         "total_entries", "administrator")
+    ]  # fmt: skip
+
+
+def test_a_retried_run_goes_on_where_the_first_one_stopped(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loads, "PARENTS_PER_PIECE", 3)
+    window = project.everything()
+    invoices = sorted(project.truth("invoices"), key=lambda row: row["issue_date"])
+    last = f"/invoices/{invoices[-1]['id']}/messages"
+    project.sandbox.account.faults.add(Forbid(path=last))
+    failed = project.materialize("invoice_messages", window=window)
+    assert not failed.success
+    loaded = project.query(
+        "SELECT sum(rows), count(*) FROM _loads WHERE record = 'invoice_messages'"
+    )
+    assert loaded[0][1] >= 2
+
+    project.sandbox.account.request_log.clear()
+    tags = {"dagster/parent_run_id": failed.run_id, "dagster/root_run_id": failed.run_id}
+    assert project.materialize("invoice_messages", window=window, tags=tags).success
+    project.assert_equal("invoice_messages")
+    asked = project.paths()
+    assert "/v2/invoices" not in asked
+    assert 1 <= len([path for path in asked if path.endswith("/messages")]) <= 5
+
+
+def test_a_list_that_keeps_changing_is_read_in_halves(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every read of more than one day is made doubtful; single days are proven."""
+    read = loads.read
+
+    def doubtful(client, record, window, folder, times=3):  # noqa: ANN001, ANN202
+        if window and window.first < window.last and record.name == "time_entries":
+            raise ReadNotProven("it changed")
+        return read(client, record, window, folder, times)
+
+    monkeypatch.setattr(loads, "read", doubtful)
+    window = Window(TODAY - timedelta(days=6), TODAY)
+    assert project.materialize("daily", window=window).success
+    loaded = project.query("SELECT window_first, window_last FROM _loads ORDER BY 1")
+    assert loaded == [(day, day) for day in window.days()]
+    there = [row for row in project.truth("time_entries") if row["spent_date"] >= window.first]
+    assert project.query("SELECT count(*) FROM time_entries") == [(len(there),)]
+
+
+def test_a_module_that_is_switched_off_keeps_what_was_loaded(project: Project) -> None:
+    window = project.everything()
+    project.materialize("invoices", "expense_categories", window=window)
+    before = project.query("SELECT * FROM invoices ORDER BY id")
+    project.sandbox.account.change_company(invoice_feature=False, expense_feature=False)
+    assert project.materialize("invoices", "expense_categories", window=window).success
+    assert project.query("SELECT * FROM invoices ORDER BY id") == before
+    assert project.query("SELECT DISTINCT proof FROM _loads ORDER BY 1") == [
+        ("module_off",),
+        ("total_entries",),
+    ]
+
+
+def test_new_and_missing_fields_are_kept_and_reported(project: Project) -> None:
+    project.sandbox.account.faults.add(AddField(path="/clients", field="tier", value="gold"))
+    project.sandbox.account.faults.add(DropField(path="/tasks", field="is_default"))
+    result = project.materialize("clients", "tasks")
+    assert result.success
+    assert project.query("SELECT DISTINCT _extra->>'tier' FROM clients") == [("gold",)]
+    assert project.query("SELECT DISTINCT is_default FROM tasks") == [(None,)]
+    failed = {
+        check.asset_key.path[-1]: check
+        for check in result.get_asset_check_evaluations()
+        if not check.passed
+    }
+    assert set(failed) == {"clients", "tasks"}
+    assert failed["clients"].severity is dg.AssetCheckSeverity.WARN
+    assert failed["clients"].metadata["unknown: tier"].value == len(project.truth("clients"))
+    assert failed["tasks"].metadata["missing: is_default"].value == len(project.truth("tasks"))
+
+
+def test_unknown_references_are_reported(project: Project) -> None:
+    assert project.materialize("tasks", "projects").success
+    gone = project.truth("task_assignments")[0]["task"]["id"]
+    project.sandbox.account.faults.add(
+        RetypeField(path="/task_assignments", field="task.id", value=gone + 10**6)
+    )
+    result = project.materialize("assignments")
+    assert result.success
+    failed = [c for c in result.get_asset_check_evaluations() if not c.passed]
+    assert [check.check_name for check in failed] == ["references_are_known"]
+    assert failed[0].metadata["task_id"].value == 1
+
+
+def test_other_assets_read_a_report_as_a_dataframe_of_their_partition(project: Project) -> None:
+    days = daily_partitions(Settings.from_environment())
+
+    @dg.asset(
+        key_prefix="harvest",
+        partitions_def=days,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        metadata={"partition_expr": "spent_date"},
+        ins={"daily": dg.AssetIn(key=["harvest", "daily"])},
+    )
+    def hours_per_day(daily: pd.DataFrame) -> pd.DataFrame:
+        return daily.groupby("spent_date", as_index=False)["hours"].sum()
+
+    window = Window(TODAY - timedelta(days=9), TODAY)
+    definitions = dg.Definitions.merge(build_definitions(), dg.Definitions([hours_per_day]))
+    result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=project.instance,
+        asset_selection=[dg.AssetKey(["harvest", "daily"]), hours_per_day.key],
+        tags=range_tags(window),
+    )
+    assert result.success
+    for _ in range(2):
+        expected = project.query(
+            "SELECT spent_date, sum(hours)::DOUBLE FROM daily GROUP BY ALL ORDER BY 1"
+        )
+        stored = project.query(
+            "SELECT spent_date::DATE, hours::DOUBLE FROM hours_per_day ORDER BY 1"
+        )
+        assert [day for day, _ in stored] == [day for day, _ in expected]
+        assert [h for _, h in stored] == pytest.approx([h for _, h in expected])
+
+
+def test_days_belong_to_the_time_zone_of_the_settings(project: Project) -> None:
+    project.set(HARVEST_TIMEZONE="Pacific/Auckland", HARVEST_START_DATE="2026-01-01")
+    settings = Settings.from_environment()
+    days = daily_partitions(settings).get_partition_keys()
+    assert days[-1] == settings.today().isoformat()
+    assert days[0] == "2026-01-01"
+    assert [date.fromisoformat(day) for day in days] == list(
+        Window(date(2026, 1, 1), settings.today()).days()
+    )
