@@ -12,7 +12,7 @@ import dagster as dg
 from harvest_pipeline.catalogue.columns import Report
 from harvest_pipeline.catalogue.reports import REPORTS, record_of
 from harvest_pipeline.checks import check_results, check_specs
-from harvest_pipeline.failures import explained
+from harvest_pipeline.failures import each_explained, explained
 from harvest_pipeline.loads import Loads, spool_folder
 from harvest_pipeline.metadata import definition_metadata, materialization_metadata
 from harvest_pipeline.partitions import daily_partitions, window_of
@@ -65,7 +65,7 @@ def report_asset(
             yield dg.Output(
                 Reading(
                     record,
-                    loads.spools(record, window),
+                    each_explained(loads.spools(record, window)),
                     LoadContext(
                         context.run.run_id, report.name, int(identity.account_id), identity.role
                     ),

@@ -4,13 +4,16 @@ Belongs here: which errors end a run at once, and which are worth another try.
 Does not belong here: the sentences (harvest/errors.py, warehouse/errors.py).
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import dagster as dg
 
 from harvest_pipeline.harvest.errors import HarvestError
 from harvest_pipeline.warehouse.errors import WarehouseError
+
+T = TypeVar("T")
 
 #: The client has tried for minutes by then; Dagster tries twice more, a minute later.
 _RETRIES = 2
@@ -35,3 +38,9 @@ def explained() -> Generator[None]:
         raise dg.Failure(str(error), allow_retries=False) from None
     except WarehouseError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
+
+
+def each_explained(items: Iterable[T]) -> Iterator[T]:
+    """The items, with `explained` for what is raised while the next one is being made."""
+    with explained():
+        yield from items

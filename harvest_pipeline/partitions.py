@@ -27,9 +27,17 @@ def daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
 
 
 def window_of(context: dg.AssetExecutionContext) -> Window | None:
-    """The window of the run's partition or partition range; None for an unpartitioned asset."""
-    if not context.has_partition_key_range or not context.assets_def.partitions_def:
+    """The window of the run's partition or partition range; None for an unpartitioned asset.
+
+    Raises Failure if the asset has partitions and the run names none.
+    """
+    if context.assets_def.partitions_def is None:
         return None
+    if not context.has_partition_key and not context.has_partition_key_range:
+        raise dg.Failure(
+            "No days were chosen; name a partition (2026-11-02) or a range of partitions.",
+            allow_retries=False,
+        )
     keys = context.partition_key_range
     return Window(date.fromisoformat(keys.start), date.fromisoformat(keys.end))
 

@@ -1,0 +1,282 @@
+"""What a person does wrong, and what they are told (section 7 of the issue that asked for it)."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pytest
+
+from harvest_pipeline.definitions import build_definitions
+from harvest_pipeline.sandbox.faults import AnswerWith, Forbid
+from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline.scope import Window
+from harvest_pipeline.settings import project_folder
+from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline_tests.conftest import TODAY, Project, failure_of
+
+WEEK = Window(TODAY - timedelta(days=6), TODAY)
+
+
+def attempts(result: dg.ExecuteInProcessResult) -> int:
+    return sum(1 for event in result.all_events if event.is_step_start or event.is_step_restarted)
+
+
+def test_without_credentials_a_run_says_what_to_set_and_that_the_demo_needs_none(
+    project: Project,
+) -> None:
+    project.set(HARVEST_ACCESS_TOKEN="")
+    result = project.materialize("clients")
+    sentence = failure_of(result)
+    for word in ("HARVEST_ACCESS_TOKEN", "id.getharvest.com/developers", "make demo"):
+        assert word in sentence
+    assert project.paths() == []
+
+
+def test_half_of_an_oauth_application_is_named(project: Project) -> None:
+    project.set(HARVEST_ACCESS_TOKEN="", HARVEST_CLIENT_ID="x", HARVEST_REFRESH_TOKEN="y")
+    assert failure_of(project.materialize("clients")).startswith("HARVEST_CLIENT_SECRET is not set")
+
+
+def test_oauth_credentials_from_the_environment_load_a_report(project: Project) -> None:
+    sandbox = project.sandbox
+    project.set(
+        HARVEST_ACCESS_TOKEN="",
+        HARVEST_CLIENT_ID=sandbox.client_id,
+        HARVEST_CLIENT_SECRET=sandbox.client_secret,
+        HARVEST_REFRESH_TOKEN=sandbox.refresh_token,
+    )
+    assert project.materialize("clients", "tasks").success
+    project.assert_equal("clients")
+
+
+def test_a_wrong_token_fails_the_run_at_once_and_names_the_variable(project: Project) -> None:
+    project.set(HARVEST_ACCESS_TOKEN="wrong-canary-4711")
+    result = project.materialize("clients")
+    assert "HARVEST_ACCESS_TOKEN" in failure_of(result)
+    assert "canary" not in failure_of(result)
+    assert attempts(result) == 1
+    assert len(project.paths()) == 1
+
+
+def test_a_token_with_a_line_break_is_refused_without_being_shown(project: Project) -> None:
+    project.set(HARVEST_ACCESS_TOKEN="canary\n4711")
+    assert "HARVEST_ACCESS_TOKEN" in failure_of(project.materialize("clients"))
+    assert "canary" not in failure_of(project.materialize("clients"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"HARVEST_ACCOUNT_ID": "999"},
+        {"HARVEST_ACCOUNT_ID": "", "HARVEST_INSTANCE": "nobody"},
+    ],
+    ids=["account id", "instance"],
+)
+def test_an_account_out_of_reach_is_answered_with_those_in_reach(
+    project: Project, wrong: dict[str, str]
+) -> None:
+    project.set(**wrong)
+    sentence = failure_of(project.materialize("clients"))
+    assert str(project.sandbox.account_id) in sentence
+    assert project.sandbox.account.name in sentence
+
+
+def test_an_account_id_that_is_no_number_is_named(project: Project) -> None:
+    project.set(HARVEST_ACCOUNT_ID="acme")
+    assert failure_of(project.materialize("clients")).startswith("HARVEST_ACCOUNT_ID is 'acme'")
+
+
+def test_an_instance_name_finds_the_account(project: Project) -> None:
+    project.set(HARVEST_ACCOUNT_ID="", HARVEST_INSTANCE=project.sandbox.instance)
+    assert project.materialize("clients").success
+    project.assert_equal("clients")
+
+
+def test_another_account_is_refused_before_anything_is_written(
+    project: Project,
+) -> None:
+    project.materialize("clients")
+    before = project.query("SELECT * FROM clients ORDER BY id")
+    with SandboxServer(today=TODAY, years=0.1, accounts=2, rate_limit=None) as both:
+        other = next(a.id for a in both.accounts if a.id != project.sandbox.account_id)
+        project.set(**both.environment() | {"HARVEST_ACCOUNT_ID": str(other)})
+        sentence = failure_of(project.materialize("clients"))
+    assert str(other) in sentence
+    assert str(project.sandbox.account_id) in sentence
+    assert project.query("SELECT * FROM clients ORDER BY id") == before
+
+
+def test_a_members_token_is_told_by_a_check_and_in_the_metadata(project: Project) -> None:
+    project.set(HARVEST_ACCESS_TOKEN=project.sandbox.tokens["member"])
+    result = project.materialize("daily", window=WEEK)
+    assert result.success
+    failed = {c.check_name: c for c in result.get_asset_check_evaluations() if not c.passed}
+    role = failed.pop("everything_is_visible")
+    assert role.severity is dg.AssetCheckSeverity.ERROR
+    assert role.metadata["role"].value == "member"
+    assert "a member own" in str(role.metadata["what may be missing"].value)
+    # Rates are hidden from members (REFERENCE 7); the check of the fields says so too.
+    assert set(failed) == {"fields_are_known"}
+    assert "missing: cost_rate" in failed["fields_are_known"].metadata
+    for event in result.asset_materializations_for_node("harvest__daily"):
+        assert event.metadata["role"].value == "member"
+    assert project.query("SELECT DISTINCT role FROM _loads") == [("member",)]
+
+
+def test_403_on_one_report_fails_that_one_and_keeps_its_table(project: Project) -> None:
+    reports = ("clients", "contacts", "tasks")
+    project.materialize(*reports)
+    before = project.query("SELECT * FROM contacts ORDER BY id")
+    project.sandbox.account.faults.add(Forbid(path="/contacts", times=None))
+    result = project.materialize(*reports)
+    assert not result.success
+    assert "an administrator, or a manager allowed" in failure_of(result)
+    landed = {event.step_key for event in result.all_events if event.is_step_success}
+    assert landed == {"harvest__clients", "harvest__tasks"}
+    assert project.query("SELECT * FROM contacts ORDER BY id") == before
+    assert attempts(result) == 3
+
+
+def test_an_outage_is_retried_by_dagster_and_loses_nothing(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harvest_pipeline.failures._PAUSE_SECONDS", 0.01)
+    project.materialize("clients")
+    before = project.query("SELECT * FROM clients ORDER BY id")
+    outage = AnswerWith(path="/clients", times=None, status=503)
+    project.sandbox.account.faults.add(outage)
+    result = project.materialize("clients")
+    assert not result.success
+    assert attempts(result) == 3
+    assert project.query("SELECT * FROM clients ORDER BY id") == before
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: path.mkdir(), "is a folder"),
+        (lambda path: path.write_text("no database, " * 1000), "is not a DuckDB database"),
+    ],
+    ids=["a folder", "another file"],
+)
+def test_a_database_path_that_cannot_work_is_named(
+    project: Project, make: object, words: str
+) -> None:
+    # Definitions are built first: what was a file then may be something else when the run starts.
+    job = build_definitions().resolve_implicit_global_asset_job_def()
+    make(project.database)  # type: ignore[operator]
+    result = job.execute_in_process(
+        instance=project.instance,
+        asset_selection=[dg.AssetKey(["harvest", "clients"])],
+        raise_on_error=False,
+    )
+    assert words in failure_of(result)
+    assert str(project.database) in failure_of(result)
+
+
+@pytest.fixture
+def holder(project: Project) -> Iterator[subprocess.Popen[str]]:
+    """Another program that holds the database."""
+    duckdb.connect(project.database).close()
+    code = f"import duckdb, time; c = duckdb.connect({str(project.database)!r}); print(1, flush=True); time.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    process.stdout.readline()
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_locked_database_is_waited_for_and_its_holder_named(
+    project: Project, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harvest_pipeline.assets.Warehouse", partial(Warehouse, wait_seconds=0.5))
+    sentence = failure_of(project.materialize("clients"))
+    assert f"process {holder.pid}" in sentence
+    assert "python" in sentence
+
+
+def test_run_config_cannot_name_another_database(project: Project, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere.duckdb"
+    io_manager = {"config": {"database": str(elsewhere)}}
+    result = project.materialize("clients", run_config={"resources": {"io_manager": io_manager}})
+    assert not result.success
+    assert not elsewhere.exists()
+    assert project.paths() == []
+
+
+def command(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A `dagster asset materialize` as a person types it, from a folder that is not the project."""
+    return subprocess.run(
+        [sys.executable, "-m", "dagster", "asset", "materialize",
+         "-m", "harvest_pipeline.definitions", *arguments],
+        cwd=project.database.parent, env=os.environ, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("variables", "arguments", "words"),
+    [
+        ({"HARVEST_API_URL": "http://api.example.com/v2"}, [], "only sent over https"),
+        ({"HARVEST_START_DATE": "2999-01-01"}, [], "in the future"),
+        ({"HARVEST_TIMEZONE": "Mars/Olympus"}, [], "not a time zone"),
+        ({}, ["--partition", "2026-13-45"], "2026-13-45"),
+        ({}, ["--partition-range", "2026-11-10...2026-11-01"], "2026-11-10"),
+    ],
+    ids=["http", "future", "zone", "bad day", "upside down"],
+)
+def test_what_the_command_line_is_given_wrong_is_named_before_any_request(
+    project: Project, variables: dict[str, str], arguments: list[str], words: str
+) -> None:
+    project.set(**variables)
+    done = command(project, "--select", "harvest/daily", *arguments)
+    assert done.returncode != 0
+    assert words in done.stdout + done.stderr
+    assert project.paths() == []
+    if variables:
+        assert "Traceback" not in done.stderr
+        assert done.stderr.strip().splitlines()[-1].startswith("Error: HARVEST_")
+
+
+def test_the_command_line_loads_a_day_and_a_range_from_anywhere(project: Project) -> None:
+    day = (TODAY - timedelta(days=3)).isoformat()
+    assert command(project, "--select", "harvest/invoices", "--partition", day).returncode == 0
+    assert project.query("SELECT window_first::TEXT, window_last::TEXT FROM _loads") == [(day, day)]
+    last = TODAY.isoformat()
+    done = command(project, "--select", "*", "--partition-range", f"{day}...{last}")
+    assert done.returncode == 0, done.stdout[-2000:]
+    there = [row for row in project.truth("time_entries") if row["spent_date"].isoformat() >= day]
+    assert project.query("SELECT count(*), sum(hours) FROM daily") == [
+        (len(there), sum(row["hours"] for row in there))
+    ]
+    assert project.query("SELECT count(*) FROM people") == [(len(project.truth("users")),)]
+
+
+def test_a_dotenv_file_beside_the_workspace_is_read_and_the_environment_wins(
+    tmp_path: Path,
+) -> None:
+    """In a copy of the project's folder, so that nobody's own .env is touched."""
+    copy = tmp_path / "a project"
+    copy.mkdir()
+    (copy / "harvest_pipeline").symlink_to(project_folder() / "harvest_pipeline")
+    (copy / "workspace.yaml").symlink_to(project_folder() / "workspace.yaml")
+    (copy / ".env").write_text("HARVEST_SCHEMA=from_file\nHARVEST_TIMEZONE=Europe/Berlin\n")
+    code = (
+        "import harvest_pipeline.settings as s, pathlib;"
+        f"s._PACKAGE_FOLDER = pathlib.Path({str(copy)!r}) / 'harvest_pipeline';"
+        "x = s.Settings.from_environment(); print(x.schema, x.timezone, x.duckdb)"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HARVEST_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**environment, "HARVEST_TIMEZONE": "Asia/Kolkata"},
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    database = copy / "data" / "warehouse.duckdb"
+    assert done.stdout.strip() == f"from_file Asia/Kolkata {database}"
