@@ -1,0 +1,116 @@
+"""What a person does in the Dagster UI: materialize, backfill a range, use the schedule."""
+
+import os
+import time
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from harvest_pipeline_tests.ui.conftest import CHROMIUM, DagsterUI
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    # One UI for all of them.
+    pytest.mark.xdist_group("ui"),
+    # A person without chromium can still run the rest; CI installs it and may not skip.
+    pytest.mark.skipif(
+        CHROMIUM is None and not os.environ.get("CI"), reason="Debian's chromium is not installed"
+    ),
+]
+
+RUNS = """
+query Runs { runsOrError(limit: 20) { ... on Runs { results {
+  runId status pipelineName assetSelection { path } tags { key value } } } } }
+"""
+ASSETS = """
+query Assets { assetNodes { assetKey { path } isPartitioned
+  assetMaterializations(limit: 1) { runId }
+  partitionStats { numMaterialized numFailed numPartitions } } }
+"""
+
+
+def finished_runs(ui: DagsterUI, count: int) -> list[dict[str, Any]]:
+    """Wait until there are so many runs and all have ended; newest first."""
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        runs = ui.ask(RUNS)["runsOrError"]["results"]
+        ended = [run for run in runs if run["status"] in ("SUCCESS", "FAILURE", "CANCELED")]
+        if len(ended) == len(runs) >= count:
+            return runs
+        time.sleep(1)
+    raise AssertionError(f"still not finished: {runs}")
+
+
+def rows(ui: DagsterUI, sql: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(ui.database, read_only=True) as connection:
+        connection.execute("USE harvest")
+        return connection.execute(sql).fetchall()
+
+
+def test_materialize_backfill_and_schedule(ui: DagsterUI, page: Any, tmp_path: Path) -> None:
+    # Materialize a report without days.
+    page.goto(f"{ui.url}/assets/harvest/people")
+    page.get_by_role("button", name="Materialize").first.click()
+    assert finished_runs(ui, 1)[0]["status"] == "SUCCESS"
+    assert rows(ui, "SELECT count(*) FROM people") == [(len(ui.sandbox.account.records.users),)]
+    page.reload()
+    page.get_by_text("View", exact=True).first.wait_for()
+    page.screenshot(path=tmp_path / "materialized.png")
+
+    # Backfill a range of days: one run.
+    last = date.today()
+    first = last - timedelta(days=9)
+    page.goto(f"{ui.url}/assets/harvest/daily")
+    page.get_by_role("button", name="Materialize").first.click()
+    partitions = page.get_by_placeholder("No matching partitions")
+    partitions.click()
+    partitions.fill(f"[{first}...{last}]")
+    partitions.press("Enter")
+    page.get_by_text("10 partitions").first.wait_for()
+    page.screenshot(path=tmp_path / "backfill.png")
+    page.get_by_role("button", name="Launch backfill").click()
+    run = finished_runs(ui, 2)[0]
+    assert run["status"] == "SUCCESS"
+    tags = {tag["key"]: tag["value"] for tag in run["tags"]}
+    assert tags["dagster/asset_partition_range_start"] == first.isoformat()
+    assert tags["dagster/asset_partition_range_end"] == last.isoformat()
+    days = rows(ui, "SELECT min(window_first), max(window_last) FROM _loads WHERE report = 'daily'")
+    assert days == [(first, last)]
+
+    # Launch what the schedule would launch tonight, then switch it on.
+    page.goto(f"{ui.url}/locations/harvest/schedules/harvest_recent_days")
+    page.get_by_role("button", name="Preview tick result").click()
+    page.screenshot(path=tmp_path / "preview.png")
+    page.get_by_role("button", name="5:00 AM").click()
+    page.wait_for_timeout(1000)
+    page.screenshot(path=tmp_path / "times.png")
+    tick = datetime.now(UTC) - timedelta(hours=5)
+    page.get_by_text(f"{tick:%b} {tick.day}, 5:00 AM").last.click()
+    page.get_by_role("button", name="Continue").click()
+    page.wait_for_timeout(3000)
+    page.screenshot(path=tmp_path / "result.png")
+    page.get_by_role("button", name="Launch all").click()
+    run = finished_runs(ui, 3)[0]
+    assert (run["status"], run["pipelineName"]) == ("SUCCESS", "harvest_all_reports")
+    reports = {tuple(asset["path"]) for asset in run["assetSelection"] or []}
+    assert len(reports) in (0, 18)
+    page.goto(f"{ui.url}/locations/harvest/schedules/harvest_recent_days")
+    page.locator("input[type=checkbox]").first.press(" ")
+    page.get_by_text("Next tick").first.wait_for()
+    page.screenshot(path=tmp_path / "schedule.png")
+
+    # Everything that the schedule covers is green.
+    for asset in ui.ask(ASSETS)["assetNodes"]:
+        if asset["isPartitioned"]:
+            assert asset["partitionStats"]["numMaterialized"] >= 30, asset
+            assert asset["partitionStats"]["numFailed"] == 0
+        else:
+            assert asset["assetMaterializations"], asset
+    page.goto(f"{ui.url}/assets/harvest/invoices?view=partitions")
+    page.get_by_text("invoices").first.wait_for()
+    page.wait_for_timeout(2000)
+    page.screenshot(path=tmp_path / "invoices.png")
