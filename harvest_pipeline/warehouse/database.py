@@ -1,0 +1,202 @@
+"""The database file: opened late, for seconds, and closed whatever happens.
+
+Belongs here: connecting, waiting for a lock, transactions, and a sentence for each thing that can
+be wrong with the file.
+Does not belong here: what stands in the file (tables.py, loading.py, ledger.py).
+"""
+
+import os
+import re
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from harvest_pipeline.warehouse.errors import WarehouseError, WarehouseLocked
+from harvest_pipeline.warehouse.sql import identifier
+
+#: New files can be read by DuckDB 1.5 too, whichever version writes them (RELIABILITY 3.9).
+_STORAGE_VERSION = "v1.4.0"
+
+#: DuckDB draws progress bars into the logs of processes that it takes for interactive ones.
+_SESSION = "SET TimeZone = 'UTC'; SET enable_progress_bar = false"
+
+_HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
+_UNWRITTEN = re.compile(r"No space left on device|File too large|Disk quota exceeded")
+
+
+@dataclass(frozen=True, slots=True)
+class Warehouse:
+    """A DuckDB file and the schema in it; opened by `connect`, `transaction` and `reader` only.
+
+    In their connections, tables without a schema are those of `schema`, and times are in UTC.
+    `wait_seconds` is how long to wait for a program that holds the file; `log` gets one line when
+    waiting begins. `settings` are DuckDB's own. Raises WarehouseError if the file and the schema
+    have the same name.
+    """
+
+    path: Path
+    schema: str
+    wait_seconds: float = 60.0
+    log: Callable[[str], object] = print
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        if self.path.stem.lower() == self.schema.lower():
+            raise WarehouseError(
+                f"The database {self.path} has the same name as the schema {self.schema!r}, which "
+                "DuckDB cannot tell apart; rename one of them."
+            )
+
+    @contextmanager
+    def connect(self) -> Generator[duckdb.DuckDBPyConnection]:
+        """A connection that may write; the file, its folder and the schema are made if missing.
+
+        Raises WarehouseLocked after `wait_seconds`, WarehouseError at once for what waiting does
+        not mend.
+        """
+        self._make_folder()
+        # The file, its log and its temporary files hold personal data: for the owner only.
+        umask = os.umask(0o077)
+        try:
+            with self._opened(read_only=False) as connection:
+                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(self.schema)}")
+                connection.execute(f"USE {identifier(self.schema)}")
+                yield connection
+        finally:
+            os.umask(umask)
+
+    @contextmanager
+    def transaction(self) -> Generator[duckdb.DuckDBPyConnection]:
+        """A connection whose statements happen all together or not at all."""
+        with self.connect() as connection, transaction(connection):
+            yield connection
+
+    @contextmanager
+    def reader(self) -> Generator[duckdb.DuckDBPyConnection]:
+        """A connection that only reads.
+
+        Where the file or the schema does not exist yet, it reads an empty database.
+        """
+        if self.path.exists():
+            with self._opened(read_only=True) as connection:
+                if _has_schema(connection, self.schema):
+                    connection.execute(f"USE {identifier(self.schema)}")
+                    yield connection
+                    return
+        with scratch() as connection:
+            yield connection
+
+    @contextmanager
+    def _opened(self, *, read_only: bool) -> Generator[duckdb.DuckDBPyConnection]:
+        connection = self._wait_for_connection(read_only)
+        try:
+            connection.execute(_SESSION)
+            yield connection
+        except duckdb.Error as error:
+            if reason := _UNWRITTEN.search(str(error)):
+                raise WarehouseError(
+                    f"The database {self.path} could not be written ({reason[0]}) and holds what it"
+                    " held before; make room on the disk and run again."
+                ) from error
+            raise
+        finally:
+            connection.close()
+
+    def _wait_for_connection(self, read_only: bool) -> duckdb.DuckDBPyConnection:
+        config = {"storage_compatibility_version": _STORAGE_VERSION, **self.settings}
+        deadline = time.monotonic() + self.wait_seconds
+        waiting = False
+        while True:
+            try:
+                return duckdb.connect(self.path, read_only=read_only, config=config)
+            except duckdb.Error as error:
+                holder = _holder(str(error))
+                if holder is None:
+                    raise WarehouseError(self._refusal(str(error))) from error
+                if time.monotonic() >= deadline:
+                    raise WarehouseLocked(
+                        f"The database {self.path} is held by {holder} and was not free within "
+                        f"{self.wait_seconds:g} s; close that program, or its connection."
+                    ) from error
+            if not waiting:
+                waiting = True
+                self.log(f"Waiting up to {self.wait_seconds:g} s for {self.path}, held by {holder}")
+            time.sleep(0.1)
+
+    def _make_folder(self) -> None:
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise WarehouseError(
+                f"The folder of the database {self.path} cannot be made ({error.strerror}); name "
+                "another path."
+            ) from error
+
+    def _refusal(self, text: str) -> str:
+        """The sentence for an error of opening that waiting does not mend."""
+        if self.path.is_dir():
+            return f"The database path {self.path} is a folder; name a file in it."
+        if "not a valid DuckDB database file" in text:
+            return f"{self.path} is not a DuckDB database; name another file, or move it away."
+        if "version number" in text:
+            return (
+                f"The database {self.path} was written by a newer DuckDB than the installed "
+                f"{duckdb.__version__}; install the newer one."
+            )
+        if "Permission denied" in text or "Read-only file system" in text:
+            return (
+                f"The database {self.path} cannot be written by this user; change the permissions "
+                "or name another path."
+            )
+        return f"The database {self.path} cannot be opened: {text.splitlines()[0]}"
+
+
+@contextmanager
+def scratch() -> Generator[duckdb.DuckDBPyConnection]:
+    """An empty database in memory."""
+    with duckdb.connect() as connection:
+        connection.execute(_SESSION)
+        yield connection
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Generator[None]:
+    """BEGIN, then COMMIT; ROLLBACK if anything is raised, an interrupt too."""
+    connection.begin()
+    try:
+        yield
+        # COMMIT of an aborted transaction reports success and rolls back (RELIABILITY 0.3). Every
+        # other statement fails there, so one goes before it.
+        connection.execute("SELECT 1")
+        connection.commit()
+    except BaseException:
+        # A database invalidated by a full disk has nothing left to roll back.
+        with suppress(duckdb.Error):
+            connection.rollback()
+        raise
+
+
+def _has_schema(connection: duckdb.DuckDBPyConnection, schema: str) -> bool:
+    return bool(
+        connection.execute(
+            "SELECT 1 FROM duckdb_schemas()"
+            " WHERE database_name = current_database() AND lower(schema_name) = lower(?)",
+            [schema],
+        ).fetchall()
+    )
+
+
+def _holder(text: str) -> str | None:
+    """Who holds the file, if that is what DuckDB's error is about (RELIABILITY 3.5)."""
+    if match := _HOLDER.search(text):
+        return f"{match['program']} (process {match['pid']})"
+    if "different configuration than existing connections" in text:
+        return f"another connection of this process ({os.getpid()})"
+    if "Could not set lock on file" in text or "being used by another process" in text:
+        return "another program"
+    return None

@@ -1,0 +1,110 @@
+"""Whether the rows of a table are as they should be: the questions of the asset checks.
+
+Belongs here: one function for each question, each with a small answer.
+Does not belong here: how bad an answer is (the checks of the Dagster side decide that).
+"""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+
+from harvest_pipeline.catalogue.columns import Record
+from harvest_pipeline.catalogue.records import RECORDS
+from harvest_pipeline.scope import Scope
+from harvest_pipeline.warehouse import ledger, tables
+from harvest_pipeline.warehouse.sql import identifier, literal
+
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How many values are wrong, and up to five of them. `count` 0: nothing is wrong."""
+
+    count: int
+    examples: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FieldDrift:
+    """Fields that the last loads of a scope brought without a column, and those they lacked; each
+    with the number of records."""
+
+    unknown: Counter[str] = field(default_factory=Counter[str])
+    missing: Counter[str] = field(default_factory=Counter[str])
+
+
+def duplicated_keys(connection: duckdb.DuckDBPyConnection, record: Record) -> Finding:
+    """Keys that stand in more than one row."""
+    key = identifier(record.key)
+    return _finding(
+        connection,
+        f"SELECT {key} AS value FROM {identifier(record.name)} GROUP BY ALL HAVING count(*) > 1",
+    )
+
+
+def rows_outside_window(connection: duckdb.DuckDBPyConnection, record: Record) -> Finding:
+    """Keys of rows whose day is not in the window of the load that brought them."""
+    if record.day is None:
+        return Finding(0)
+    return _finding(
+        connection,
+        f"SELECT rows.{identifier(record.key)} AS value FROM {identifier(record.name)} AS rows"
+        f" JOIN {identifier(ledger.LEDGER.name)} AS loads ON loads.record = {literal(record.name)}"
+        " AND loads.loaded_at = rows._loaded_at"
+        f" WHERE rows.{identifier(record.day)} NOT BETWEEN window_first AND window_last"
+        f" OR (rows.{identifier(record.day)} IS NULL AND window_first IS NOT NULL)",
+    )
+
+
+def unknown_references(connection: duckdb.DuckDBPyConnection, record: Record) -> dict[str, Finding]:
+    """For each column that refers to a record: its values that the record's table does not have.
+
+    Left out are references to records that have never been loaded, and to records of other days
+    (a time entry's invoice), which may well not have been loaded yet.
+    """
+    findings: dict[str, Finding] = {}
+    for column in record.columns:
+        if column.references is None or not ledger.loaded(connection, column.references):
+            continue
+        known = RECORDS[column.references]
+        if known.day is None or known.name == record.parent:
+            name = identifier(column.name)
+            findings[column.name] = _finding(
+                connection,
+                f"SELECT DISTINCT {name} AS value FROM {identifier(record.name)} WHERE {name}"
+                f" NOT IN (SELECT {identifier(known.key)} FROM {identifier(known.name)})",
+            )
+    return findings
+
+
+def field_drift(connection: duckdb.DuckDBPyConnection, scope: Scope) -> FieldDrift:
+    """What the last run that loaded anything of the scope said about unknown and missing fields."""
+    drift = FieldDrift()
+    if not tables.exists(connection, ledger.LEDGER.name):
+        return drift
+    overlapping = "record = ?"
+    parameters: list[object] = [scope.record]
+    if scope.window is not None:
+        overlapping += " AND coalesce(window_last >= ? AND window_first <= ?, true)"
+        parameters += [scope.window.first, scope.window.last]
+    for unknown, missing in connection.execute(
+        f"SELECT unknown_fields, missing_fields FROM {identifier(ledger.LEDGER.name)}"
+        f" WHERE {overlapping}"
+        " QUALIFY run_id = first_value(run_id) OVER (ORDER BY loaded_at DESC)",
+        parameters,
+    ).fetchall():
+        drift.unknown.update(json.loads(unknown))
+        drift.missing.update(json.loads(missing))
+    return drift
+
+
+def _finding(connection: duckdb.DuckDBPyConnection, values: str) -> Finding:
+    """The finding of a query with one column `value`."""
+    count, examples = connection.execute(
+        f"SELECT count(*), coalesce(list(value ORDER BY value)[1:{_EXAMPLES}], []) FROM ({values})"
+    ).fetchall()[0]
+    return Finding(count, tuple(examples))

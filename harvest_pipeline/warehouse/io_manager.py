@@ -1,0 +1,264 @@
+"""The DuckDB IO manager: what an asset returns becomes rows, and an input becomes a DataFrame.
+
+Belongs here: everything that knows both Dagster and DuckDB. This is the only module of the package
+that imports Dagster, and the only place in the project that uses Dagster's private `DbIOManager`.
+Does not belong here: how a spool or a frame is stored (loading.py, frames.py).
+"""
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, cast
+
+import dagster as dg
+import duckdb
+import pandas as pd
+from dagster._core.storage.db_io_manager import DbIOManager, DbTypeHandler, TableSlice
+from dagster_duckdb import DuckDBIOManager
+from dagster_duckdb.io_manager import (
+    DuckDbClient,
+    _partition_where_clause,  # pyright: ignore[reportPrivateUsage]
+)
+from pydantic import Field
+
+from harvest_pipeline.catalogue.columns import Record
+from harvest_pipeline.scope import Spool, Window
+from harvest_pipeline.warehouse import frames, statistics, tables
+from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.errors import NotLoaded, WarehouseError
+from harvest_pipeline.warehouse.ledger import Load, LoadContext
+from harvest_pipeline.warehouse.loading import load
+from harvest_pipeline.warehouse.sql import identifier
+from harvest_pipeline.warehouse.statistics import Statistics
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """What a partition holds after a reading was loaded; the whole table where `day` is None.
+
+    `loads` are the loads of this reading that contain the day, those of parent records too; none
+    if the run had loaded it before.
+    """
+
+    day: date | None
+    statistics: Statistics
+    loads: tuple[Load, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The value of a report's asset: what is being read from Harvest, spool by spool.
+
+    The IO manager asks for a spool, loads it in a transaction of its own, deletes its file and
+    asks for the next; the database is open during the load only. What `spools` raises reaches
+    Dagster as it is. `describe` makes the materialization metadata of each partition.
+    """
+
+    record: Record
+    spools: Iterable[Spool]
+    context: LoadContext
+    describe: Callable[[Landed], Mapping[str, Any]]
+
+
+class HarvestDuckDBIOManager(DuckDBIOManager):
+    """Stores readings and pandas DataFrames in DuckDB, and loads DataFrames.
+
+    Either all that an asset stores is there afterwards, or nothing of it. The settings are those
+    of the code: a launch whose config changes them is refused.
+    """
+
+    lock_wait_seconds: float = Field(
+        default=60.0, description="How long to wait for a program that holds the database, seconds."
+    )
+
+    @staticmethod
+    def type_handlers() -> Sequence[DbTypeHandler[Any]]:
+        return [_FrameHandler()]
+
+    def create_io_manager(self, context: dg.InitResourceContext) -> DbIOManager:
+        return _ReadingIOManager(
+            type_handlers=self.type_handlers(),
+            db_client=_TransactionalClient(),
+            database=self.database,
+            schema=self.schema_,
+            io_manager_name="HarvestDuckDBIOManager",
+        )
+
+    def _initialize_and_run(self, context: dg.InitResourceContext) -> Any:
+        # Dagster calls this on the object of the definitions, with the config of the launch.
+        # Whoever can launch a run must not be able to write any file of this machine.
+        ours = self.model_dump(by_alias=True)
+        changed = [name for name, value in context.resource_config.items() if value != ours[name]]
+        if changed:
+            raise WarehouseError(
+                f"The launch changes {', '.join(sorted(changed))} of the warehouse, which is set"
+                " where the project is started (HARVEST_DUCKDB, HARVEST_SCHEMA) and not in a"
+                " launch; remove resources.io_manager from its config."
+            )
+        return cast("Any", super()._initialize_and_run(context))
+
+
+class _ReadingIOManager(DbIOManager):
+    """Dagster's own, for DataFrames, and beside it the way of a reading."""
+
+    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        with _explained():
+            if isinstance(obj, Reading):
+                self._load(context, obj)
+            else:
+                super().handle_output(context, obj)
+
+    def load_input(self, context: dg.InputContext) -> object:
+        with _explained():
+            return super().load_input(context)
+
+    def _load(self, context: dg.OutputContext, reading: Reading) -> None:
+        table_slice = self._get_table_slice(context, context)
+        warehouse = _warehouse(context, table_slice)
+        loads: list[Load] = []
+        for spool in reading.spools:
+            try:
+                loads.append(load(warehouse, spool, reading.context))
+            finally:
+                spool.path.unlink(missing_ok=True)
+            context.log.info(f"Loaded {spool.scope}: {spool.rows} rows.")
+        with warehouse.transaction() as connection:
+            # Also where nothing was left to read: another schema, a new view.
+            tables.prepare(connection, reading.record)
+            landed = list(_landed(connection, context, reading.record, loads))
+        output_metadata: dict[str, Any] = {
+            "dagster/table_name": _TransactionalClient.get_table_name(table_slice)
+        }
+        for each in landed:
+            if each.day is None:
+                output_metadata |= reading.describe(each)
+            else:
+                # Output metadata would be the same for all days of a range.
+                context.step_context.add_asset_metadata(
+                    reading.describe(each),
+                    asset_key=context.asset_key,
+                    partition_key=each.day.isoformat(),
+                )
+        context.add_output_metadata(output_metadata)  # pyright: ignore[reportUnknownMemberType]
+
+
+def _landed(
+    connection: duckdb.DuckDBPyConnection,
+    context: dg.OutputContext,
+    record: Record,
+    loads: Sequence[Load],
+) -> Generator[Landed]:
+    if not context.has_asset_partitions:
+        yield Landed(None, statistics.of_table(connection, record), tuple(loads))
+        return
+    days = sorted(date.fromisoformat(key) for key in context.asset_partition_keys)
+    by_day = statistics.of_days(connection, record, Window(days[0], days[-1]))
+    for day in days:
+        of_day = [
+            each
+            for each in loads
+            if each.scope.window is None or each.scope.window.covers(Window(day, day))
+        ]
+        yield Landed(day, by_day[day], tuple(of_day))
+
+
+class _TransactionalClient(DuckDbClient):
+    """Dagster's statements in one transaction, on a connection that is always closed."""
+
+    @staticmethod
+    @contextmanager
+    def connect(  # pyright: ignore[reportIncompatibleMethodOverride]
+        context: dg.OutputContext | dg.InputContext, table_slice: TableSlice
+    ) -> Generator[duckdb.DuckDBPyConnection]:
+        warehouse = _warehouse(context, table_slice)
+        opened = (
+            warehouse.reader() if isinstance(context, dg.InputContext) else warehouse.transaction()
+        )
+        with opened as connection:
+            yield connection
+
+    @staticmethod
+    def ensure_schema_exists(
+        context: dg.OutputContext, table_slice: TableSlice, connection: duckdb.DuckDBPyConnection
+    ) -> None:
+        """Nothing: connecting does that."""
+
+    @staticmethod
+    def delete_table_slice(
+        context: dg.OutputContext, table_slice: TableSlice, connection: duckdb.DuckDBPyConnection
+    ) -> None:
+        # Dagster's own tries and ignores the error, which would abort the transaction.
+        if tables.exists(connection, table_slice.table):
+            connection.execute(f"DELETE FROM {identifier(table_slice.table)}{_where(table_slice)}")
+
+    @staticmethod
+    def get_select_statement(table_slice: TableSlice) -> str:
+        columns = ", ".join(map(identifier, table_slice.columns or ())) or "*"
+        name = f"{identifier(table_slice.schema)}.{identifier(table_slice.table)}"
+        return f"SELECT {columns} FROM {name}{_where(table_slice)}"
+
+    @staticmethod
+    def get_table_name(table_slice: TableSlice) -> str:
+        return f"{table_slice.schema}.{table_slice.table}"
+
+
+class _FrameHandler(DbTypeHandler[pd.DataFrame]):
+    """pandas DataFrames."""
+
+    def handle_output(
+        self,
+        context: dg.OutputContext,
+        table_slice: TableSlice,
+        obj: pd.DataFrame,
+        connection: duckdb.DuckDBPyConnection,
+    ) -> Mapping[str, Any]:
+        frames.store(connection, table_slice.table, obj)
+        columns = tables.column_types(connection, table_slice.table)
+        schema = dg.TableSchema([dg.TableColumn(name, type) for name, type in columns.items()])
+        return {"rows": len(obj), "dagster/column_schema": schema}
+
+    def load_input(
+        self,
+        context: dg.InputContext,
+        table_slice: TableSlice,
+        connection: duckdb.DuckDBPyConnection,
+    ) -> pd.DataFrame:
+        if not tables.exists(connection, table_slice.table):
+            raise NotLoaded(
+                f"{table_slice.schema}.{table_slice.table} does not exist yet; materialize"
+                f" {context.asset_key.to_user_string()} first."
+            )
+        return connection.execute(_TransactionalClient.get_select_statement(table_slice)).df()
+
+    @property
+    def supported_types(self) -> Sequence[type[object]]:
+        return [pd.DataFrame]
+
+
+def _warehouse(context: dg.OutputContext | dg.InputContext, table_slice: TableSlice) -> Warehouse:
+    config: Mapping[str, Any] = context.resource_config or {}
+    return Warehouse(
+        Path(config["database"]),
+        table_slice.schema,
+        wait_seconds=config["lock_wait_seconds"],
+        log=context.log.info,
+        settings=config["connection_config"],
+    )
+
+
+def _where(table_slice: TableSlice) -> str:
+    """The condition for the rows of the partitions of a slice."""
+    if not table_slice.partition_dimensions:
+        return ""
+    return f" WHERE {_partition_where_clause(table_slice.partition_dimensions)}"
+
+
+@contextmanager
+def _explained() -> Generator[None]:
+    """Let Dagster's retries alone where they cannot help."""
+    try:
+        yield
+    except WarehouseError as error:
+        raise dg.Failure(str(error), allow_retries=error.retryable) from error

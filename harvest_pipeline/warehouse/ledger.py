@@ -1,0 +1,193 @@
+"""The ledger: the table `_loads`, one row for every load that was committed.
+
+Belongs here: what a load is, writing it down, and what the written-down loads cover.
+Does not belong here: the rows that a load brought (loading.py).
+"""
+
+import json
+import uuid
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+import duckdb
+
+from harvest_pipeline.catalogue.columns import DAY, ID, INSTANT, INTEGER, LIST, TEXT, Column
+from harvest_pipeline.scope import Proof, Scope, Spool
+from harvest_pipeline.warehouse import tables
+from harvest_pipeline.warehouse.errors import AnotherAccount, LoadNotCommitted
+from harvest_pipeline.warehouse.sql import comma, identifier
+
+
+def _column(name: str, type: str, description: str) -> Column:
+    return Column(name, type, description, ())
+
+
+LEDGER = tables.Table(
+    "_loads",
+    "One row for each load that was committed: what was asked of Harvest, by which run, and what "
+    "came.",
+    "load_id",
+    (
+        _column("load_id", TEXT, "Id of the load."),
+        _column("record", TEXT, "The record, which is also its table."),
+        _column("window_first", DAY, "First day that was asked for; empty: the whole record."),
+        _column("window_last", DAY, "Last day that was asked for; empty: the whole record."),
+        _column("run_id", TEXT, "Id of the Dagster run."),
+        _column("report", TEXT, "The report that asked."),
+        _column("account_id", ID, "Id of the Harvest account."),
+        _column("role", TEXT, "Role of the person behind the token; what it hides is not here."),
+        _column("proof", TEXT, "total_entries, cursor_chain or module_off: why it is complete."),
+        _column("requests", INTEGER, "HTTP requests that the read cost."),
+        _column("rows", INTEGER, "Records that came."),
+        _column("total_entries", INTEGER, "Harvest's own count; empty where it gave none."),
+        _column("seconds", "DOUBLE", "How long the read took, in seconds."),
+        _column("read_at", INSTANT, "Harvest's clock before the read began, in UTC."),
+        _column("loaded_at", INSTANT, "When it was loaded, in UTC; _loaded_at of its rows."),
+        _column("unknown_fields", LIST, "Fields without a column, and in how many records."),
+        _column("missing_fields", LIST, "Fields that should be there, and how often not."),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadContext:
+    """On whose behalf a load happens: the Dagster run, the report (asset) that asked, the Harvest
+    account, and the role of the person behind the token."""
+
+    run_id: str
+    report: str
+    account_id: int
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One row of the ledger. `seconds` is the duration of the read. The fields are dotted names
+    (`client.name`, `line_items.kind`) with the number of records concerned."""
+
+    scope: Scope
+    context: LoadContext
+    proof: Proof
+    requests: int
+    rows: int
+    total_entries: int | None
+    seconds: float
+    read_at: datetime
+    unknown_fields: Mapping[str, int]
+    missing_fields: Mapping[str, int]
+    loaded_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    load_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    @classmethod
+    def of(
+        cls,
+        spool: Spool,
+        context: LoadContext,
+        unknown_fields: Mapping[str, int],
+        missing_fields: Mapping[str, int],
+    ) -> "Load":
+        """The load of a spool, now."""
+        return cls(
+            scope=spool.scope,
+            context=context,
+            proof=spool.proof,
+            requests=spool.requests,
+            rows=spool.rows,
+            total_entries=spool.total_entries,
+            seconds=spool.seconds,
+            read_at=spool.read_at,
+            unknown_fields=unknown_fields,
+            missing_fields=missing_fields,
+        )
+
+
+def write(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
+    """Add a load to the ledger. Raises AnotherAccount if it holds loads of another account."""
+    tables.prepare_table(connection, LEDGER)
+    others = connection.execute(
+        f"SELECT DISTINCT account_id FROM {identifier(LEDGER.name)} WHERE account_id <> ?",
+        [load.context.account_id],
+    ).fetchall()
+    if others:
+        raise AnotherAccount(
+            f"The schema holds records of the Harvest account {others[0][0]}, and this run reads "
+            f"{load.context.account_id}; give each account a schema or a database of its own."
+        )
+    window = load.scope.window
+    row: dict[str, object] = {
+        "load_id": load.load_id,
+        "record": load.scope.record,
+        "window_first": window and window.first,
+        "window_last": window and window.last,
+        "run_id": load.context.run_id,
+        "report": load.context.report,
+        "account_id": load.context.account_id,
+        "role": load.context.role,
+        "proof": str(load.proof),
+        "requests": load.requests,
+        "rows": load.rows,
+        "total_entries": load.total_entries,
+        "seconds": load.seconds,
+        "read_at": load.read_at,
+        "loaded_at": load.loaded_at,
+        "unknown_fields": json.dumps(load.unknown_fields),
+        "missing_fields": json.dumps(load.missing_fields),
+    }
+    connection.execute(
+        f"INSERT INTO {identifier(LEDGER.name)} ({comma(map(identifier, row))})"
+        f" VALUES ({comma('?' for _ in row)})",
+        list(row.values()),
+    )
+
+
+def confirm(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
+    """Raise LoadNotCommitted unless the ledger has this load (RELIABILITY 0.3)."""
+    found = (
+        tables.exists(connection, LEDGER.name)
+        and connection.execute(
+            f"SELECT 1 FROM {identifier(LEDGER.name)} WHERE load_id = ?", [load.load_id]
+        ).fetchall()
+    )
+    if not found:
+        raise LoadNotCommitted(
+            f"The load of {load.scope} was not committed, although the database reported no "
+            "error; what was there before is unchanged."
+        )
+
+
+def loaded(connection: duckdb.DuckDBPyConnection, record: str) -> bool:
+    """Whether anything of the record has ever been loaded; a module switched off does not count."""
+    return tables.exists(connection, LEDGER.name) and bool(
+        connection.execute(
+            f"SELECT 1 FROM {identifier(LEDGER.name)} WHERE record = ? AND proof <> ? LIMIT 1",
+            [record, str(Proof.MODULE_OFF)],
+        ).fetchall()
+    )
+
+
+def covered(
+    connection: duckdb.DuckDBPyConnection,
+    scope: Scope,
+    run_ids: Collection[str],
+    since: datetime | None = None,
+) -> bool:
+    """Whether the windows that these runs loaded, together, contain every day of the scope.
+
+    `since`: only loads of what Harvest held at that instant or later count.
+    """
+    if not tables.exists(connection, LEDGER.name):
+        return False
+    windows: list[tuple[date | None, date | None]] = connection.execute(
+        f"SELECT window_first, window_last FROM {identifier(LEDGER.name)}"
+        " WHERE record = ? AND list_contains(?, run_id) AND read_at >= coalesce(?, read_at)"
+        " ORDER BY window_first",
+        [scope.record, list(run_ids), since],
+    ).fetchall()
+    if scope.window is None or any(first is None for first, _ in windows):
+        return any(first is None for first, _ in windows)
+    missing = scope.window.first
+    for first, last in windows:
+        if first is not None and last is not None and first <= missing <= last:
+            missing = last + timedelta(days=1)
+    return missing > scope.window.last

@@ -1,0 +1,118 @@
+"""A spool becomes rows: one transaction that replaces exactly what the scope owns.
+
+Belongs here: the order of a load, and its DELETE and INSERT.
+Does not belong here: what is checked of the fields (contract.py, values.py), DDL (tables.py).
+"""
+
+from collections.abc import Mapping, Sequence
+
+import duckdb
+
+from harvest_pipeline.catalogue.columns import Record
+from harvest_pipeline.catalogue.records import RECORDS, records_inside
+from harvest_pipeline.scope import Proof, Spool, Window
+from harvest_pipeline.warehouse import contract, ledger, tables
+from harvest_pipeline.warehouse.contract import Drift
+from harvest_pipeline.warehouse.database import Warehouse, scratch, transaction
+from harvest_pipeline.warehouse.errors import WarehouseError
+from harvest_pipeline.warehouse.ledger import Load, LoadContext
+from harvest_pipeline.warehouse.lines import Keys, Lines
+from harvest_pipeline.warehouse.sql import comma, identifier
+from harvest_pipeline.warehouse.values import exact_value_of, remainder
+
+
+def load(warehouse: Warehouse, spool: Spool, context: LoadContext) -> Load:
+    """Replace what the spool's scope owns by the spool's records, and write it into the ledger.
+
+    Deleted are the rows of the scope's window (all rows, where it has none), and wherever they
+    are the rows whose key is in the spool: an entry that was moved to another day appears once.
+    Lists inside the records are replaced with them. A spool of a module that is switched off
+    deletes nothing. Whatever is raised, the tables are as they were: FieldRetyped, AnotherAccount,
+    LoadNotCommitted, or WarehouseError of the database itself.
+    """
+    record = RECORDS[spool.scope.record]
+    read = spool.proof is not Proof.MODULE_OFF
+    lines = [Lines(each, spool.path) for each in (record, *records_inside(record))] if read else []
+    # The longest part of the work; the database need not be held for it.
+    with scratch() as memory:
+        drifts = [contract.examine(memory, each) for each in lines]
+    done = Load.of(
+        spool,
+        context,
+        _by_name(record, lines, [drift.unknown for drift in drifts]),
+        _by_name(record, lines, [drift.missing for drift in drifts]),
+    )
+    try:
+        with warehouse.connect() as connection:
+            with transaction(connection):
+                tables.prepare(connection, record)
+                for each, drift in zip(lines, drifts, strict=True):
+                    rows = _insert(connection, each, drift, done)
+                    if each.record is record and rows != spool.rows:
+                        raise WarehouseError(
+                            f"The spool of {spool.scope} has {rows} records instead of {spool.rows}"
+                            "; nothing was loaded."
+                        )
+                if lines:
+                    _delete_replaced(connection, record, spool.scope.window, done)
+                ledger.write(connection, done)
+            ledger.confirm(connection, done)
+    except duckdb.Error:
+        with scratch() as memory:
+            for each in lines:
+                contract.refuse_inexact(memory, each)
+        raise
+    return done
+
+
+def _delete_replaced(
+    connection: duckdb.DuckDBPyConnection, record: Record, window: Window | None, load: Load
+) -> None:
+    """Delete the older rows that the load's rows stand for now, those of lists inside it first."""
+    key, loaded_at = identifier(record.key), identifier(tables.LOADED_AT.name)
+    older = f"{loaded_at} IS DISTINCT FROM $loaded_at"
+    parameters: dict[str, object] = {"loaded_at": load.loaded_at}
+    owned = "true"
+    if record.day and window:
+        # The new rows are in the table already: cheaper than to read their keys from the spool.
+        came = f"SELECT {key} FROM {identifier(record.name)} WHERE {loaded_at} = $loaded_at"
+        owned = f"({identifier(record.day)} BETWEEN $first AND $last OR {key} IN ({came}))"
+        parameters |= {"first": window.first, "last": window.last}
+    for inner in records_inside(record):
+        link = next(each for each in inner.parent_columns if each.from_parent == record.key)
+        connection.execute(
+            f"DELETE FROM {identifier(inner.name)} WHERE {older}"
+            f" AND {identifier(link.name)} IN"
+            f" (SELECT {key} FROM {identifier(record.name)} WHERE {owned})",
+            parameters,
+        )
+    connection.execute(
+        f"DELETE FROM {identifier(record.name)} WHERE {older} AND {owned}",
+        parameters,
+    )
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, lines: Lines, drift: Drift, load: Load) -> int:
+    """Insert the lines by name and return their number."""
+    columns = lines.record.columns
+    values = {column.name: exact_value_of(column) for column in columns}
+    values[tables.LOADED_AT.name] = "?::TIMESTAMPTZ"
+    values[tables.EXTRA.name] = remainder(drift.unknown)
+    selected = comma(f"{value} AS {identifier(name)}" for name, value in values.items())
+    inserted = connection.execute(
+        f"INSERT INTO {identifier(lines.record.name)} BY NAME SELECT {selected}"
+        f" FROM {lines.texts(columns, with_line=bool(drift.unknown))} AS texts",
+        [load.loaded_at],
+    ).fetchall()
+    return inserted[0][0]
+
+
+def _by_name(
+    record: Record, lines: Sequence[Lines], fields: Sequence[Mapping[Keys, int]]
+) -> dict[str, int]:
+    """The fields under the dotted names that the ledger has, e.g. `line_items.kind`."""
+    return {
+        ".".join(path if each.record is record else (each.record.envelope, *path)): count
+        for each, paths in zip(lines, fields, strict=True)
+        for path, count in sorted(paths.items())
+    }

@@ -1,0 +1,117 @@
+"""What the tables hold, in the few figures that a person looks at after a load.
+
+Belongs here: rows, totals and previews, of each day of a window or of a whole table.
+Does not belong here: whether the rows are right (integrity.py).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import duckdb
+
+from harvest_pipeline.catalogue.columns import TEXT, Record
+from harvest_pipeline.scope import Window
+from harvest_pipeline.warehouse import tables
+from harvest_pipeline.warehouse.sql import comma, identifier, literal
+
+_PREVIEW_ROWS = 5
+_PREVIEW_COLUMNS = 7
+
+
+@dataclass(slots=True)
+class Statistics:
+    """The figures of a day, or of a whole table.
+
+    `totals` are the sums of the record's measure: under "hours", or under each currency; empty for
+    a record without a measure. `preview` are up to five rows with the columns that say most.
+    """
+
+    rows: int = 0
+    totals: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
+    preview: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+
+def of_days(
+    connection: duckdb.DuckDBPyConnection, record: Record, window: Window
+) -> dict[date, Statistics]:
+    """The statistics of every day of the window, days without rows too."""
+    assert record.day is not None
+    day = identifier(record.day)
+    found = _collect(
+        connection,
+        record,
+        f"(SELECT {day} AS _day, * FROM {identifier(record.name)} WHERE {day} BETWEEN ? AND ?)",
+        [window.first, window.last],
+    )
+    return {each: found[each] for each in window.days()}
+
+
+def of_table(connection: duckdb.DuckDBPyConnection, record: Record) -> Statistics:
+    """The statistics of a record's whole table."""
+    everything = f"(SELECT NULL::DATE AS _day, * FROM {identifier(record.name)})"
+    return _collect(connection, record, everything, [])[None]
+
+
+def row_counts(connection: duckdb.DuckDBPyConnection, names: Iterable[str]) -> dict[str, int]:
+    """The number of rows of each table or view; those that do not exist yet are left out."""
+    counts: dict[str, int] = {}
+    for name in names:
+        if tables.exists(connection, name):
+            rows = connection.execute(f"SELECT count(*) FROM {identifier(name)}").fetchall()
+            counts[name] = rows[0][0]
+    return counts
+
+
+def _collect(
+    connection: duckdb.DuckDBPyConnection,
+    record: Record,
+    rows: str,
+    parameters: list[date],
+) -> defaultdict[Any, Statistics]:
+    """The statistics of `rows`, a relation of the record's columns and `_day`, by `_day`."""
+    statistics = defaultdict[Any, Statistics](Statistics)
+    for day, unit, count, total in connection.execute(
+        f"SELECT _day, {_unit(record)} AS unit, count(*), {_total(record)} FROM {rows}"
+        " GROUP BY ALL ORDER BY ALL",
+        parameters,
+    ).fetchall():
+        statistics[day].rows += count
+        if total is not None:
+            statistics[day].totals[unit or "no currency"] = total
+    shown = preview_columns(record)
+    for day, *values in connection.execute(
+        f"SELECT _day, {comma(map(identifier, shown))} FROM {rows} QUALIFY row_number()"
+        f" OVER (PARTITION BY _day ORDER BY {identifier(record.key)}) <= {_PREVIEW_ROWS}"
+        f" ORDER BY _day, {identifier(record.key)}",
+        parameters,
+    ).fetchall():
+        statistics[day].preview.append(dict(zip(shown, values, strict=True)))
+    return statistics
+
+
+def preview_columns(record: Record) -> list[str]:
+    """The columns by which a person recognizes a row: key, day, names, then the measure."""
+    names = [
+        column.name
+        for column in record.columns
+        if column.type == TEXT and column.name.endswith(("name", "number", "state", "subject"))
+    ]
+    last = [name for name in (record.measure, record.measure_unit) if name and name != "hours"]
+    last = ["hours"] if record.measure == "hours" else last
+    first = [record.key, *([record.day] if record.day else [])]
+    names = [name for name in names if name not in last]
+    return [*first, *names[: _PREVIEW_COLUMNS - len(first) - len(last)], *last]
+
+
+def _total(record: Record) -> str:
+    return f"sum({identifier(record.measure)})" if record.measure else "NULL"
+
+
+def _unit(record: Record) -> str:
+    if record.measure_unit in (None, "hours"):
+        return literal(record.measure_unit or "")
+    return identifier(record.measure_unit)

@@ -1,0 +1,102 @@
+"""The tables and views of a record, brought to what the catalogue declares.
+
+Belongs here: DDL and comments, and whether a table exists.
+Does not belong here: rows.
+"""
+
+from dataclasses import dataclass
+
+import duckdb
+
+from harvest_pipeline.catalogue.columns import INSTANT, LIST, Column, Record
+from harvest_pipeline.catalogue.records import records_inside
+from harvest_pipeline.catalogue.reports import views_on
+from harvest_pipeline.warehouse.sql import comma, identifier, literal
+
+#: What the table of every record has beside the record's own columns.
+LOADED_AT = Column("_loaded_at", INSTANT, "When this row was loaded, in UTC.", ())
+EXTRA = Column("_extra", LIST, "What Harvest sent that no column holds, as a JSON object.", ())
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table as it is meant to be. Only its key is NOT NULL, and nothing is indexed: a primary
+    key doubles the size of the file and the time of a load (RELIABILITY 3.6, 3.7)."""
+
+    name: str
+    description: str
+    key: str
+    columns: tuple[Column, ...]
+
+
+def table_of(record: Record) -> Table:
+    """The table of a record."""
+    return Table(record.name, record.description, record.key, (*record.columns, LOADED_AT, EXTRA))
+
+
+def exists(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
+    """Whether the schema has a table or view of that name."""
+    return bool(
+        connection.execute(
+            "SELECT 1 FROM information_schema.tables WHERE table_catalog = current_database()"
+            " AND table_schema = current_schema() AND table_name = ?",
+            [name],
+        ).fetchall()
+    )
+
+
+def prepare(connection: duckdb.DuckDBPyConnection, record: Record) -> None:
+    """Make or complete the table of `record`, of the lists inside it, and the views on them."""
+    for each in (record, *records_inside(record)):
+        prepare_table(connection, table_of(each))
+        _replace_views(connection, each)
+
+
+def prepare_table(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """Make the table if it is missing, add the columns that it lacks, and set the comments."""
+    target = identifier(table.name)
+    declared = comma(
+        f"{identifier(column.name)} {column.type}{' NOT NULL' if column.name == table.key else ''}"
+        for column in table.columns
+    )
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {target} ({declared})")
+    connection.execute(f"COMMENT ON TABLE {target} IS {literal(table.description)}")
+    present = _comments(connection, table.name)
+    for column in table.columns:
+        name = identifier(column.name)
+        if column.name not in present:
+            connection.execute(f"ALTER TABLE {target} ADD COLUMN {name} {column.type}")
+        if present.get(column.name) != column.description:
+            connection.execute(
+                f"COMMENT ON COLUMN {target}.{name} IS {literal(column.description)}"
+            )
+
+
+def column_types(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, str]:
+    """The columns of a table, view or registered frame, with their types."""
+    rows = connection.execute(f"DESCRIBE {identifier(name)}").fetchall()
+    return {row[0]: row[1] for row in rows}
+
+
+def _comments(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str | None]:
+    """The columns of a table, with their comments."""
+    return dict(
+        connection.execute(
+            "SELECT column_name, comment FROM duckdb_columns()"
+            " WHERE database_name = current_database() AND schema_name = current_schema()"
+            " AND table_name = ?",
+            [table],
+        ).fetchall()
+    )
+
+
+def _replace_views(connection: duckdb.DuckDBPyConnection, record: Record) -> None:
+    """The reports that show this record under another name."""
+    # Columns by name: a view made with `*` breaks as soon as its table gets another column.
+    columns = comma(identifier(column.name) for column in table_of(record).columns)
+    for report in views_on(record):
+        view = identifier(report.name)
+        connection.execute(
+            f"CREATE OR REPLACE VIEW {view} AS SELECT {columns} FROM {identifier(record.name)}"
+        )
+        connection.execute(f"COMMENT ON VIEW {view} IS {literal(report.description)}")
