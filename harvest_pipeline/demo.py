@@ -53,7 +53,9 @@ def _sandbox_environment() -> Generator[dict[str, str]]:
     """
     with SandboxServer() as sandbox:
         print(f"No credentials are set: this is the sandbox account, served at {sandbox.api_url}.")
-        start = max(sandbox.first_day, date.today() - timedelta(days=_DAYS - 1))
+        start = os.environ.get("HARVEST_START_DATE") or max(
+            sandbox.first_day, date.today() - timedelta(days=_DAYS - 1)
+        )
         others = {
             name: "" for name in os.environ if name.startswith("HARVEST_") or name == "DAGSTER_HOME"
         }
@@ -63,7 +65,7 @@ def _sandbox_environment() -> Generator[dict[str, str]]:
                 **others,
                 **sandbox.environment(),
                 "HARVEST_DUCKDB": "data/sandbox/warehouse.duckdb",
-                "HARVEST_START_DATE": start.isoformat(),
+                "HARVEST_START_DATE": str(start),
             },
             project_folder() / ".dagster" / "sandbox",
         )

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from harvest_pipeline.settings import project_folder
+from harvest_pipeline.settings import Settings, project_folder
 
 
 def dagster_environment(environment: Mapping[str, str], home: Path) -> dict[str, str]:
@@ -45,7 +45,11 @@ def dagster(environment: Mapping[str, str], *arguments: str) -> int:
 
 
 def serve_ui(arguments: argparse.Namespace) -> int:
-    """The Dagster UI and daemon on the account of the environment, until Ctrl-C."""
+    """The Dagster UI and daemon on the account of the environment, until Ctrl-C.
+
+    Raises SettingsError at once: in the UI it would be an error of the code location.
+    """
+    Settings.from_environment()
     environment = dagster_environment(os.environ, project_folder() / ".dagster")
     options = ("-p", str(arguments.port)) if arguments.port else ()
     return dagster(environment, "dev", "-w", "workspace.yaml", *options)
