@@ -184,7 +184,10 @@ def test_a_database_path_that_cannot_work_is_named(
 def holder(project: Project) -> Iterator[subprocess.Popen[str]]:
     """Another program that holds the database."""
     duckdb.connect(project.database).close()
-    code = f"import duckdb, time; c = duckdb.connect({str(project.database)!r}); print(1, flush=True); time.sleep(60)"
+    code = (
+        f"import duckdb, time; held = duckdb.connect({str(project.database)!r});"
+        "print(1, flush=True); time.sleep(60)"
+    )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout
     process.stdout.readline()

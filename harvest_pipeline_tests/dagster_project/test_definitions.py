@@ -1,0 +1,107 @@
+"""The definitions: what stands in the UI before anything has run."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+
+from harvest_pipeline.catalogue.reports import REPORTS, record_of
+from harvest_pipeline.definitions import build_definitions
+from harvest_pipeline.resources import HarvestResource
+from harvest_pipeline.settings import Settings
+
+START = "2026-01-01"
+
+
+@pytest.fixture
+def definitions(monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
+    for name, value in {
+        "HARVEST_ACCESS_TOKEN": "canary-token-4711",
+        "HARVEST_START_DATE": START,
+        "HARVEST_SCHEMA": "acme",
+        "HARVEST_TIMEZONE": "Europe/Berlin",
+        "HARVEST_DAYS_BACK": "10",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return build_definitions()
+
+
+def test_every_report_is_an_asset_that_explains_itself(definitions: dg.Definitions) -> None:
+    assets = {spec.key: spec for spec in definitions.resolve_all_asset_specs()}
+    assert set(assets) == {dg.AssetKey(["acme", name]) for name in REPORTS}
+    for report in REPORTS.values():
+        spec, record = assets[dg.AssetKey(["acme", report.name])], record_of(report)
+        assert spec.group_name == report.group
+        assert record.documentation in (spec.description or "")
+        assert spec.kinds == {"harvest", "duckdb", "view" if report.is_view else "table"}
+        assert spec.metadata["dagster/table_name"] == f"acme.{report.name}"
+        schema = spec.metadata["dagster/column_schema"]
+        assert [column.name for column in schema.columns] == [c.name for c in record.columns]
+        assert all(column.description for column in schema.columns)
+
+
+def test_reports_with_a_day_share_one_partitions_definition_that_includes_today(
+    definitions: dg.Definitions,
+) -> None:
+    today = Settings.from_environment().today().isoformat()
+    partitioned = {
+        spec.key.path[-1]: spec.partitions_def
+        for spec in definitions.resolve_all_asset_specs()
+        if spec.partitions_def
+    }
+    assert set(partitioned) == {r.name for r in REPORTS.values() if record_of(r).day}
+    (days,) = set(partitioned.values())
+    assert (days.get_first_partition_key(), days.get_last_partition_key()) == (START, today)
+
+
+def test_every_asset_is_backfilled_in_a_single_run_through_its_accounts_pool(
+    definitions: dg.Definitions,
+) -> None:
+    for key in definitions.resolve_asset_graph().get_all_asset_keys():
+        asset = definitions.resolve_assets_def(key)
+        assert asset.backfill_policy == dg.BackfillPolicy.single_run()
+        assert asset.op.pool == "acme"
+
+
+def test_there_is_a_job_for_everything_and_one_for_each_group(definitions: dg.Definitions) -> None:
+    groups = {report.group for report in REPORTS.values()}
+    assert {job.name for job in definitions.jobs or []} == {
+        "acme_all_reports",
+        *(f"acme_{group}" for group in groups),
+    }
+    for group in groups:
+        job = definitions.resolve_job_def(f"acme_{group}")
+        assert {key.path[-1] for key in job.asset_layer.selected_asset_keys} == {
+            report.name for report in REPORTS.values() if report.group == group
+        }
+
+
+def test_the_nightly_schedule_is_off_and_reads_the_last_days_and_today_in_one_run(
+    definitions: dg.Definitions,
+) -> None:
+    schedule = definitions.resolve_schedule_def("acme_recent_days")
+    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
+    assert schedule.execution_timezone == "Europe/Berlin"
+    # 05:00 in Berlin on 20 July is 03:00 UTC.
+    context = dg.build_schedule_context(
+        scheduled_execution_time=datetime(2026, 7, 20, 3, 0, tzinfo=UTC)
+    )
+    (request,) = schedule.evaluate_tick(context).run_requests or []
+    assert request.tags["dagster/asset_partition_range_start"] == "2026-07-10"
+    assert request.tags["dagster/asset_partition_range_end"] == "2026-07-20"
+
+
+def test_resources_name_variables_and_hold_neither_secrets_nor_hosts(
+    definitions: dg.Definitions,
+) -> None:
+    for resource in (definitions.resources or {}).values():
+        assert "canary" not in repr(resource)
+    assert set(HarvestResource.model_fields) == {
+        "access_token", "client_id", "client_secret", "refresh_token", "account_id", "instance",
+    }  # fmt: skip
+
+
+def test_definitions_load_without_any_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ACCESS_TOKEN", "CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN", "ACCOUNT_ID"):
+        monkeypatch.delenv(f"HARVEST_{name}", raising=False)
+    assert len(list(build_definitions().resolve_all_asset_specs())) == 18

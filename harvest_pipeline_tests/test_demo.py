@@ -1,0 +1,45 @@
+"""The demo: everything from one command, in a folder with a space in its name."""
+
+import os
+import shutil
+import subprocess
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from harvest_pipeline.catalogue.reports import REPORTS
+from harvest_pipeline.settings import project_folder
+
+
+@pytest.mark.slow
+def test_the_demo_loads_all_reports_of_the_sandbox_and_shows_them(tmp_path: Path) -> None:
+    folder = tmp_path / "a folder with a space"
+    folder.mkdir()
+    for name in ("harvest_pipeline", "dagster.yaml", "workspace.yaml"):
+        source = project_folder() / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+    start = date.today() - timedelta(days=40)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("HARVEST_", "DAGSTER"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "harvest_pipeline.cli", "demo", "--once"],
+        cwd=folder,
+        env={**environment, "HARVEST_START_DATE": start.isoformat()},
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    database = folder / "data" / "sandbox" / "warehouse.duckdb"
+    with duckdb.connect(database, read_only=True) as connection:
+        for report in REPORTS:
+            count = connection.execute(f"SELECT count(*) FROM harvest.{report}").fetchall()[0][0]
+            line = next(line for line in done.stdout.splitlines() if line.startswith(f"{report} "))
+            assert line.split()[-1] == f"{count:,}"
+            assert count > 0
+    # Everything generated is in the two folders that `make clean` removes.
+    assert {path.name for path in folder.iterdir()} == {
+        "harvest_pipeline", "dagster.yaml", "workspace.yaml", "data", ".dagster",
+    }  # fmt: skip
