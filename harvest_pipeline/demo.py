@@ -74,9 +74,8 @@ def _sandbox_environment() -> Generator[dict[str, str]]:
 def _demonstrate(environment: dict[str, str], once: bool) -> int:
     settings = Settings.from_mapping(environment)
     first, last = settings.start_date, settings.today()
-    print(
-        f"Materializing all {len(REPORTS)} reports, {first} to {last}, in one run ...", flush=True
-    )
+    print(f"Materializing all {len(REPORTS)} reports, {first} to {last}, in one run.")
+    print("Dagster writes down every day of it first: a minute or two for a year ...", flush=True)
     failed = dagster(
         environment,
         *("asset", "materialize", "-m", "harvest_pipeline.definitions", "--select", "*"),
