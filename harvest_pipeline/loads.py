@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,6 +26,9 @@ from harvest_pipeline.warehouse.parents import parents
 #: Parents of one piece of a child record. A piece is committed on its own, so this is what a run
 #: that dies asks again: 500 requests are 75 seconds at Harvest's limit.
 PARENTS_PER_PIECE = 500
+
+#: What a run has read is asked again when the run is retried later than this, e.g. the next day.
+_STILL_GOOD = timedelta(hours=6)
 
 Parent = Mapping[str, object]
 
@@ -90,7 +93,7 @@ class Loads:
 
     def _loaded(self, scope: Scope) -> bool:
         with self.warehouse.reader() as connection:
-            return covered(connection, scope, self.runs)
+            return covered(connection, scope, self.runs, datetime.now(UTC) - _STILL_GOOD)
 
 
 @contextmanager

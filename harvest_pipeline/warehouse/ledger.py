@@ -170,17 +170,17 @@ def covered(
     connection: duckdb.DuckDBPyConnection,
     scope: Scope,
     run_ids: Collection[str],
-    since: datetime | None = None,
+    since: datetime,
 ) -> bool:
     """Whether the windows that these runs loaded, together, contain every day of the scope.
 
-    `since`: only loads of what Harvest held at that instant or later count.
+    Only loads since that instant, by our own clock, count.
     """
     if not tables.exists(connection, LEDGER.name):
         return False
     windows: list[tuple[date | None, date | None]] = connection.execute(
         f"SELECT window_first, window_last FROM {identifier(LEDGER.name)}"
-        " WHERE record = ? AND list_contains(?, run_id) AND read_at >= coalesce(?, read_at)"
+        " WHERE record = ? AND list_contains(?, run_id) AND loaded_at >= ?"
         " ORDER BY window_first",
         [scope.record, list(run_ids), since],
     ).fetchall()

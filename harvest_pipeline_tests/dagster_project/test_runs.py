@@ -208,6 +208,20 @@ def test_a_retried_run_goes_on_where_the_first_one_stopped(
     }
 
 
+def test_a_run_that_is_retried_much_later_reads_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = Window(TODAY, TODAY)
+    first = project.materialize("daily", window=day)
+    tags = {"dagster/parent_run_id": first.run_id, "dagster/root_run_id": first.run_id}
+    project.sandbox.account.request_log.clear()
+    project.materialize("daily", window=day, tags=tags)
+    assert "/v2/time_entries" not in project.paths()
+    monkeypatch.setattr(loads, "_STILL_GOOD", timedelta(0))
+    project.materialize("daily", window=day, tags=tags)
+    assert "/v2/time_entries" in project.paths()
+
+
 def test_a_list_that_keeps_changing_is_read_in_halves(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
