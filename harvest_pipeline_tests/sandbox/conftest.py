@@ -11,7 +11,9 @@ from harvest_pipeline_tests.sandbox.visitor import TODAY, Visitor
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[SandboxServer]:
     """A sandbox to be read only, without limits, doors closed."""
-    with SandboxServer(seed=7, today=TODAY, years=1.2, rate_limit=None) as server:
+    with SandboxServer(
+        seed=7, today=TODAY, years=1.2, rate_limit=None, refuse_get_bodies=True
+    ) as server:
         yield server
 
 
