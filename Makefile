@@ -3,12 +3,13 @@
 #   make demo ONCE=1   the same without the UI: ends when the tables are there
 #   make dev      the Dagster UI on your own account
 #   make test     all tests;  make lint  style and types
+#   make test-duckdb-1.5   what touches the database, on the older DuckDB
 #   make clean    removes everything generated: data/ (the warehouse too!) and .dagster/
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo dev test lint format clean
+.PHONY: demo dev test test-duckdb-1.5 lint format clean
 
 demo: .venv/installed
 	@"$(BIN)/harvest-pipeline" demo $(if $(ONCE),--once)
@@ -18,6 +19,10 @@ dev: .venv/installed
 
 test: .venv/installed
 	@"$(BIN)/python" -m pytest -n 2 --dist loadgroup $(ARGS)
+
+test-duckdb-1.5: .venv-duckdb-1.5/installed
+	@".venv-duckdb-1.5/bin/python" -m pytest -n 2 harvest_pipeline_tests/warehouse \
+	  harvest_pipeline_tests/dagster_project/test_runs.py $(ARGS)
 
 lint: .venv/installed
 	@"$(BIN)/ruff" check .
@@ -39,3 +44,10 @@ clean:
 	@echo "Installing into .venv (once; a minute or two) ..."
 	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch .venv/installed
+
+.venv-duckdb-1.5/installed: .venv/installed
+	@"$(BIN)/python" -m venv .venv-duckdb-1.5
+	@grep -v '^duckdb==' constraints.txt > .venv-duckdb-1.5/constraints.txt
+	@".venv-duckdb-1.5/bin/python" -m pip install --quiet --disable-pip-version-check \
+	  -c .venv-duckdb-1.5/constraints.txt -e '.[dev]' 'duckdb>=1.5,<2'
+	@touch .venv-duckdb-1.5/installed

@@ -6,6 +6,7 @@ Does not belong here: anything that a deployed Dagster needs.
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -32,11 +33,17 @@ def dagster_environment(environment: Mapping[str, str], home: Path) -> dict[str,
 def dagster(environment: Mapping[str, str], *arguments: str) -> int:
     """Run a `dagster` command in the project's folder and return its exit code.
 
-    Ctrl-C reaches the command itself, which then ends in its own way; we wait for it.
+    Ctrl-C reaches the command itself, which then ends in its own way; we wait for it. SIGTERM
+    reaches us alone, so it is passed on: no server may outlive the command that started it.
     """
     # Dagster warns of its own superseded and beta functions; that is of no use to a user.
     command = [sys.executable, "-W", "ignore", "-m", "dagster", *arguments]
     process = subprocess.Popen(command, cwd=project_folder(), env=environment)  # noqa: S603
+
+    def pass_on(number: int, frame: object) -> None:
+        process.send_signal(signal.SIGINT)
+
+    signal.signal(signal.SIGTERM, pass_on)
     while True:
         try:
             return process.wait()

@@ -48,15 +48,20 @@ class DagsterUI:
         return answer["data"]
 
 
+def free_port() -> int:
+    """A port on which nothing listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 @pytest.fixture(scope="package")
 def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterUI]:
     """The UI as `make dev` starts it, on a small sandbox account."""
     home = tmp_path_factory.mktemp("dagster home")
     (home / "dagster.yaml").symlink_to(project_folder() / "dagster.yaml")
     database = tmp_path_factory.mktemp("data") / "warehouse.duckdb"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with SandboxServer(years=0.3, rate_limit=None) as sandbox:
         environment = {
             **os.environ,
