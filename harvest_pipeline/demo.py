@@ -26,7 +26,13 @@ from harvest_pipeline.warehouse.statistics import row_counts
 #: Dagster writes two events for each partition of each asset; a year of them takes minutes.
 _DAYS = 365
 _QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
-_CREDENTIALS = ("HARVEST_ACCESS_TOKEN", "HARVEST_REFRESH_TOKEN")
+#: Any of these means that an account of one's own is wanted.
+_CREDENTIALS = (
+    "HARVEST_ACCESS_TOKEN",
+    "HARVEST_CLIENT_ID",
+    "HARVEST_CLIENT_SECRET",
+    "HARVEST_REFRESH_TOKEN",
+)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -74,6 +80,8 @@ def _sandbox_environment() -> Generator[dict[str, str]]:
 def _demonstrate(environment: dict[str, str], once: bool) -> int:
     settings = Settings.from_mapping(environment)
     first, last = settings.start_date, settings.today()
+    if not environment.get("HARVEST_START_DATE"):
+        first = max(first, last - timedelta(days=_DAYS - 1))
     print(f"Materializing all {len(REPORTS)} reports, {first} to {last}, in one run.")
     print("Dagster writes down every day of it first: a minute or two for a year ...", flush=True)
     failed = dagster(

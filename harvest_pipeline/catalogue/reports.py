@@ -43,7 +43,7 @@ REPORTS: dict[str, Report] = {
             "expenses",
             "expenses",
             "Every expense of every project, by the day spent.",
-            (*_WINDOW,),
+            (*_WINDOW, "project_ids", "user_ids"),
         ),
         Report(
             "all_users_logged_expenses",
@@ -51,7 +51,7 @@ REPORTS: dict[str, Report] = {
             "expenses",
             "expenses",
             "Every expense of every person, by the day spent.",
-            (*_WINDOW,),
+            (*_WINDOW, "project_ids", "user_ids"),
         ),
         Report(
             "project_expenses",
