@@ -4,12 +4,13 @@
 #   make dev      the Dagster UI on your own account
 #   make test     all tests;  make lint  style and types
 #   make test-duckdb-1.5   what touches the database, on the older DuckDB
+#   make docs     the data dictionary in docs/reports.md
 #   make clean    removes everything generated: data/ (the warehouse too!) and .dagster/
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo dev test test-duckdb-1.5 lint format clean
+.PHONY: demo dev test test-duckdb-1.5 lint format docs clean
 
 demo: .venv/installed
 	@"$(BIN)/harvest-pipeline" demo $(if $(ONCE),--once)
@@ -27,7 +28,10 @@ test-duckdb-1.5: .venv-duckdb-1.5/installed
 lint: .venv/installed
 	@"$(BIN)/ruff" check .
 	@"$(BIN)/ruff" format --check .
-	@"$(BIN)/pyright"
+	@"$(BIN)/pyright" -p pyproject.toml
+
+docs: .venv/installed
+	@"$(BIN)/python" -m harvest_pipeline.dictionary > docs/reports.md
 
 format: .venv/installed
 	@"$(BIN)/ruff" check --fix .
