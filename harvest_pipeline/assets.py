@@ -75,7 +75,8 @@ def report_asset(
             # Dagster comes back here when the IO manager has loaded all of it.
             with warehouse.reader() as connection:
                 scope = Scope(record.name, window)
-                yield from check_results(connection, record, scope, identity, key)
+                results = list(check_results(connection, record, scope, identity, key))
+            yield from results
 
     return read_report
 

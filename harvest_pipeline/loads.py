@@ -69,11 +69,14 @@ class Loads:
             yield read(self.client, record, window, self.folder)
             return
         try:
-            yield read(self.client, record, window, self.folder, times=1)
+            spool = read(self.client, record, window, self.folder, times=1)
         except ReadNotProven:
             self.log(f"{record.title} of {window} changed while being read: now half by half.")
             for half in window.halves():
-                yield from self._records(record, half)
+                if not self._loaded(Scope(record.name, half)):
+                    yield from self._records(record, half)
+        else:
+            yield spool
 
     def _children(self, record: Record, parent: Record, window: Window | None) -> Iterator[Spool]:
         yield from self.spools(parent, window)
@@ -82,9 +85,7 @@ class Loads:
         with self.warehouse.reader() as connection:
             rows_of_parent = parents(connection, record, window)
         asked = [
-            row
-            for row in rows_of_parent
-            if record.name != "invoice_payments" or _may_have_payments(row)
+            row for row in rows_of_parent if not record.only_of_paid or _may_have_payments(row)
         ]
         for piece, rows in pieces(asked, parent.day or "", window, PARENTS_PER_PIECE):
             scope = Scope(record.name, piece)

@@ -59,6 +59,7 @@ class Record:
     `envelope`). `day` is the column that a window is compared with; None means that the record is
     small and replaced whole. `module` is the `/company` flag that must be on. `measure` is the
     column that is totalled for people (`measure_unit`: "hours", or the column with the currency).
+    `only_of_paid`: a parent of which nothing has been paid cannot have any of these.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Record:
     module: str | None = None
     measure: str | None = None
     measure_unit: str | None = None
+    only_of_paid: bool = False
 
     def column(self, name: str) -> Column:
         """The column of that name; raises KeyError if there is none."""
