@@ -1,6 +1,6 @@
 """How fast a spool of time entries becomes a table, and in how much memory.
 
-    .venv/bin/python benchmarks/load.py [rows]
+    .venv/bin/python -m benchmarks.load [rows]
 
 Makes a spool of 1,000,000 entries (about 1.2 kB each, all fields), loads it into a new database
 and loads it once more over itself. The floor, measured in the same run, is what DuckDB needs to

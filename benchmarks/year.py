@@ -4,7 +4,7 @@ The floor of requests: one to learn the role, one per 2,000 records of each list
 for its messages, and one per invoice that has been paid at all for its payments. The floor of
 time: those requests at Harvest's 100 in 15 seconds.
 
-Run: .venv/bin/python benchmarks/year.py [--instance]   (--instance: with a SQLite instance, as the
+Run: .venv/bin/python -m benchmarks.year [--instance]   (--instance: with a SQLite instance, as the
 UI has it; without, in memory)
 """
 
