@@ -29,7 +29,7 @@ def daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
 def window_of(context: dg.AssetExecutionContext) -> Window | None:
     """The window of the run's partition or partition range; None for an unpartitioned asset.
 
-    Raises Failure if the asset has partitions and the run names none.
+    Raises Failure if the asset has partitions and the run names none, or an upside-down range.
     """
     if context.assets_def.partitions_def is None:
         return None
@@ -39,7 +39,13 @@ def window_of(context: dg.AssetExecutionContext) -> Window | None:
             allow_retries=False,
         )
     keys = context.partition_key_range
-    return Window(date.fromisoformat(keys.start), date.fromisoformat(keys.end))
+    first, last = date.fromisoformat(keys.start), date.fromisoformat(keys.end)
+    if first > last:
+        raise dg.Failure(
+            f"The range {first}...{last} ends before it begins; name the earlier day first.",
+            allow_retries=False,
+        )
+    return Window(first, last)
 
 
 def range_tags(window: Window) -> dict[str, str]:

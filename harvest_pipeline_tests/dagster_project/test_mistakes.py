@@ -230,7 +230,11 @@ def command(project: Project, *arguments: str) -> subprocess.CompletedProcess[st
         ({"HARVEST_START_DATE": "2999-01-01"}, [], "in the future"),
         ({"HARVEST_TIMEZONE": "Mars/Olympus"}, [], "not a time zone"),
         ({}, ["--partition", "2026-13-45"], "2026-13-45"),
-        ({}, ["--partition-range", "2026-11-10...2026-11-01"], "2026-11-10"),
+        (
+            {},
+            ["--partition-range", "2026-11-10...2026-11-01"],
+            "The range 2026-11-10...2026-11-01 ends before it begins",
+        ),
     ],
     ids=["http", "future", "zone", "bad day", "upside down"],
 )
