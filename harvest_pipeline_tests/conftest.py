@@ -91,7 +91,7 @@ class Project:
 @pytest.fixture
 def sandbox() -> Iterator[SandboxServer]:
     """A small sandbox account of a test's own: four months, changed as the test likes."""
-    with SandboxServer(today=TODAY, years=0.3, rate_limit=None) as server:
+    with SandboxServer(today=TODAY, years=0.3, rate_limit=None, refuse_get_bodies=True) as server:
         yield server
 
 

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -166,11 +166,11 @@ def test_an_outage_is_retried_by_dagster_and_loses_nothing(
     ids=["a folder", "another file"],
 )
 def test_a_database_path_that_cannot_work_is_named(
-    project: Project, make: object, words: str
+    project: Project, make: Callable[[Path], object], words: str
 ) -> None:
     # Definitions are built first: what was a file then may be something else when the run starts.
     job = build_definitions().resolve_implicit_global_asset_job_def()
-    make(project.database)  # type: ignore[operator]
+    make(project.database)
     result = job.execute_in_process(
         instance=project.instance,
         asset_selection=[dg.AssetKey(["harvest", "clients"])],

@@ -46,14 +46,16 @@ CHILDREN = [record for record in RECORDS.values() if record.endpoint and record.
 @pytest.fixture(scope="module")
 def settled() -> Iterator[SandboxServer]:
     """An account that no test changes; its time entries fill several pages."""
-    with SandboxServer(today=TODAY, years=1.2, accounts=2, rate_limit=None) as sandbox:
+    with SandboxServer(
+        today=TODAY, years=1.2, accounts=2, rate_limit=None, refuse_get_bodies=True
+    ) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 def sandbox() -> Iterator[SandboxServer]:
     """An account for one test alone."""
-    with SandboxServer(today=TODAY, years=0.7, rate_limit=None) as server:
+    with SandboxServer(today=TODAY, years=0.7, rate_limit=None, refuse_get_bodies=True) as server:
         yield server
 
 
