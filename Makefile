@@ -1,7 +1,7 @@
 # The commands of this project. Every one of them sets up .venv by itself the first time.
 #   make demo     all 18 reports from the sandbox account (or yours), then the Dagster UI
 #   make demo ONCE=1   the same without the UI: ends when the tables are there
-#   make dev      the Dagster UI on your own account
+#   make dev      the Dagster UI on your own account;  make dev READ_ONLY=1   to look only
 #   make test     all tests;  make lint  style and types
 #   make test-duckdb-1.5   what touches the database, on the older DuckDB
 #   make docs     the data dictionary in docs/reports.md
@@ -9,14 +9,15 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo dev test test-duckdb-1.5 lint format docs clean
+.PHONY: demo dev test test-duckdb-1.5 lint format docs lock clean
 
 demo: .venv/installed
 	@"$(BIN)/harvest-pipeline" demo $(if $(ONCE),--once)
 
 dev: .venv/installed
-	@"$(BIN)/harvest-pipeline" dev
+	@"$(BIN)/harvest-pipeline" dev $(if $(READ_ONLY),--read-only)
 
 test: .venv/installed
 	@"$(BIN)/python" -m pytest -n 2 --dist loadgroup $(ARGS)
@@ -46,12 +47,20 @@ clean:
 	@[ -x "$(BIN)/python" ] || "$(PYTHON)" -m venv .venv || \
 	  { echo "No virtual environment could be made; on Debian: apt-get install python3-venv"; exit 1; }
 	@echo "Installing into .venv (once; a minute or two) ..."
-	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(INSTALL) --require-hashes -r constraints.txt
+	@$(INSTALL) --no-deps --no-build-isolation -e .
 	@touch .venv/installed
+
+# The tested versions and the hashes of their files; change a range in setup.py, or delete a line of
+# the file, and run this.
+lock: .venv/installed
+	@$(INSTALL) uv
+	@"$(BIN)/uv" pip compile setup.py --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-annotate --no-strip-extras --custom-compile-command 'make lock' --quiet -o constraints.txt
 
 .venv-duckdb-1.5/installed: .venv/installed
 	@"$(BIN)/python" -m venv .venv-duckdb-1.5
-	@grep -v '^duckdb==' constraints.txt > .venv-duckdb-1.5/constraints.txt
-	@".venv-duckdb-1.5/bin/python" -m pip install --quiet --disable-pip-version-check \
-	  -c .venv-duckdb-1.5/constraints.txt -e '.[dev]' 'duckdb>=1.5,<2'
+	@$(INSTALL:.venv/%=.venv-duckdb-1.5/%) --require-hashes -r constraints.txt
+	@$(INSTALL:.venv/%=.venv-duckdb-1.5/%) --no-deps 'duckdb>=1.5,<2'
+	@$(INSTALL:.venv/%=.venv-duckdb-1.5/%) --no-deps --no-build-isolation -e .
 	@touch .venv-duckdb-1.5/installed

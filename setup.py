@@ -15,14 +15,20 @@ setup(
         "dagster-webserver>=1.13,<2",
         "dagster-duckdb>=0.29,<1",
         "duckdb>=1.5,<3",
+        "filelock>=3.16",
+        "keyring>=25",
         "msgspec>=0.19",
         "pandas>=2.2,<4",
+        "platformdirs>=4",
+        "pydantic>=2.7,<3",
         "python-dotenv>=1.0",
         "pytz",  # DuckDB's Python client needs it to return TIMESTAMPTZ values
+        "pyyaml>=6",
         "requests>=2.32,<3",
         "tabulate>=0.9",
         "urllib3>=2.6",  # decompresses within bounds
-        # starlette and uvicorn, which the sandbox is served by, come with dagster-webserver.
+        # starlette and uvicorn come with dagster-webserver; the sandbox and the UI are served by
+        # them.
     ],
     extras_require={
         "dev": [
@@ -34,8 +40,10 @@ setup(
             "pytest",
             "pytest-timeout",
             "pytest-xdist",
-            "pyyaml",
             "ruff",
+            "setuptools>=77",  # builds this package without fetching what has no hash
+            "trustme",  # certificates that are wrong in a chosen way
+            "types-pyyaml",
             "types-requests",
             "types-tabulate",
         ],
