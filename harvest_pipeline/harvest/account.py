@@ -22,6 +22,9 @@ from harvest_pipeline.harvest.errors import (
     one_line,
 )
 
+#: What follows the instance name in the address of an account.
+_DOMAIN = ".harvestapp.com"
+
 Role = Literal["administrator", "manager", "member"]
 
 
@@ -95,22 +98,44 @@ class AccountFinder:
 
         Raises AccountNotFound, AccountAmbiguous, and what `Caller.get` raises.
         """
-        accounts = self._reachable()
+        accounts = self.reachable()
         if instance is None:
             if len(accounts) == 1:
                 return accounts[0]
             raise AccountAmbiguous(
-                f"{_listed(accounts)} Set HARVEST_ACCOUNT_ID to the one that you want."
+                f"{listed(accounts)} Set HARVEST_ACCOUNT_ID to the one that you want."
             )
-        wanted = _host(instance)
+        found = self.at(instance, accounts)
+        if found is None:
+            raise AccountNotFound(
+                f"No account of this token is known to be at {instance_host(instance)}. "
+                f"{listed(accounts)} Correct HARVEST_INSTANCE, or set HARVEST_ACCOUNT_ID; with the "
+                "token of a person who is not an administrator only the id will do."
+            )
+        return found
+
+    def reachable(self) -> list[Account]:
+        """The Harvest accounts that the token reaches; those of Forecast are left out."""
+        found, _ = self._caller.get(f"{self._id_url}/api/v2/accounts", _accounts_decoder)
+        return [account for account in found.accounts if account.product == "harvest"]
+
+    def at(self, instance: str, accounts: Sequence[Account]) -> Account | None:
+        """The one of these accounts that is at `instance`, if any is known to be.
+
+        Where the company is not shown, names are compared instead (REFERENCE 2.7).
+        """
+        wanted = instance_host(instance)
         for account in accounts:
-            if self._is_at(account, wanted):
+            host = self._host_of(str(account.id))
+            known = host == wanted if host else _is_named(account, wanted)
+            if known:
                 return account
-        raise AccountNotFound(
-            f"No account of this token is known to be at {wanted}. {_listed(accounts)} Correct "
-            "HARVEST_INSTANCE, or set HARVEST_ACCOUNT_ID; with the token of a person who is not an "
-            "administrator only the id will do."
-        )
+        return None
+
+    def instance_of(self, account_id: str) -> str | None:
+        """The `acme` of acme.harvestapp.com; None where only administrators are shown it."""
+        host = self._host_of(account_id)
+        return one_line(host.removesuffix(_DOMAIN)) if host else None
 
     def identify(self, account_id: str, account_name: str | None) -> Identity:
         """Who the owner of the token is in that account. Raises AccountNotFound."""
@@ -131,37 +156,38 @@ class AccountFinder:
             access_roles=tuple(me.access_roles),
         )
 
-    def _reachable(self) -> list[Account]:
-        found, _ = self._caller.get(f"{self._id_url}/api/v2/accounts", _accounts_decoder)
-        return [account for account in found.accounts if account.product == "harvest"]
-
-    def _is_at(self, account: Account, host: str) -> bool:
+    def _host_of(self, account_id: str) -> str | None:
         try:
             company, _ = self._caller.get(
-                f"{self._api_url}/company", _company_decoder, account=str(account.id)
+                f"{self._api_url}/company", _company_decoder, account=account_id
             )
         except (PermissionMissing, RecordNotFound):  # it is for administrators only
-            return _letters(account.name) == _letters(host.partition(".")[0])
-        return company.full_domain.lower() == host
+            return None
+        return company.full_domain.lower()
 
     def _listed_if_possible(self) -> str:
         try:
-            return _listed(self._reachable())
+            return listed(self.reachable())
         except HarvestError:
             return ""
 
 
-def _host(instance: str) -> str:
+def listed(accounts: Sequence[Account]) -> str:
+    """A sentence that says which accounts the token reaches."""
+    if not accounts:
+        return "The token reaches no Harvest account."
+    return f"The token reaches: {', '.join(map(str, accounts))}."
+
+
+def instance_host(instance: str) -> str:
     """`acme.harvestapp.com`, from that or from `acme` or from the address in a browser."""
     host = re.sub(r"^https?://", "", instance.strip().lower()).partition("/")[0]
-    return host if "." in host else f"{host}.harvestapp.com"
+    return host if "." in host else f"{host}{_DOMAIN}"
+
+
+def _is_named(account: Account, host: str) -> bool:
+    return _letters(account.name) == _letters(host.partition(".")[0])
 
 
 def _letters(name: str) -> str:
     return "".join(character for character in name.lower() if character.isalnum())
-
-
-def _listed(accounts: Sequence[Account]) -> str:
-    if not accounts:
-        return "The token reaches no Harvest account."
-    return f"The token reaches: {', '.join(map(str, accounts))}."

@@ -1,40 +1,32 @@
 """Credentials: a personal access token, or OAuth 2 with a refresh token.
 
-Belongs here: where a token comes from, when it is renewed, and who is to blame if it is refused.
-Does not belong here: storing tokens, or connecting interactively.
+Belongs here: which token is sent, when it is renewed, and that nobody renews it twice.
+Does not belong here: the requests for tokens (oauth.py), and storing them (the accounts package).
 """
 
 import contextlib
-import math
 import threading
-from time import monotonic
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from time import time
 from typing import Protocol
 
-import msgspec
 import requests
 from requests.auth import AuthBase
 
-from harvest_pipeline.harvest.errors import (
-    TRY_LATER,
-    AnswerInvalid,
-    CredentialsMalformed,
-    HarvestError,
-    HarvestUnavailable,
-    RateLimited,
-    TokenRejected,
-    message_of,
+from harvest_pipeline.harvest.errors import TokenRejected
+from harvest_pipeline.harvest.oauth import refresh
+from harvest_pipeline.harvest.secrecy import Secretive, checked
+from harvest_pipeline.harvest.token_endpoint import (
+    Application,
+    GrantRefused,
+    Source,
+    Tokens,
+    environment,
 )
-from harvest_pipeline.harvest.limits import retry_after_seconds
-from harvest_pipeline.harvest.transport import (
-    Answer,
-    NeverSent,
-    NoAuthorization,
-    TransferFailed,
-    Transport,
-)
+from harvest_pipeline.harvest.transport import Transport
 
-#: An access token is renewed this many seconds before it ends (a very short one at half its life).
-_MARGIN_SECONDS = 120.0
 _NEW_TOKEN = "make a new one at https://id.getharvest.com/developers"  # noqa: S105 - no secret
 
 
@@ -42,7 +34,7 @@ class Credentials(Protocol):
     """What a client needs of any kind of credentials; safe for use by several threads."""
 
     def token(self, transport: Transport) -> str:
-        """A token to send. Raises TokenRejected, HarvestUnavailable, RateLimited."""
+        """A token to send. Raises TokenRejected, HarvestUnavailable, RateLimited, StoreUnusable."""
         ...
 
     def renew(self, transport: Transport, rejected: str) -> str:
@@ -50,7 +42,7 @@ class Credentials(Protocol):
         ...
 
 
-class Bearer(AuthBase):
+class Bearer(AuthBase, Secretive):
     """Sends a token in the Authorization header, and nowhere else."""
 
     def __init__(self, token: str) -> None:
@@ -61,14 +53,22 @@ class Bearer(AuthBase):
         return r
 
 
-class PersonalAccessToken:
+class PersonalAccessToken(Secretive):
     """A token that a person made (REFERENCE 2.1); it ends only when that person revokes it.
+
+    `origin` says where it was set, and `remedy` what to do when it is refused.
 
     Raises CredentialsMalformed.
     """
 
-    def __init__(self, token: str) -> None:
-        self._token = _checked(token, "HARVEST_ACCESS_TOKEN")
+    def __init__(
+        self, token: str, origin: str = "HARVEST_ACCESS_TOKEN", remedy: str = _NEW_TOKEN
+    ) -> None:
+        self._token = checked(token, origin)
+        self._refusal = (
+            f"Harvest does not accept the token of {origin} (401): it is wrong or has been "
+            f"revoked; {remedy}."
+        )
 
     def token(self, transport: Transport) -> str:
         """The token."""
@@ -76,154 +76,159 @@ class PersonalAccessToken:
 
     def renew(self, transport: Transport, rejected: str) -> str:
         """Raises TokenRejected: there is no other token."""
-        raise TokenRejected(
-            "Harvest does not accept the token in HARVEST_ACCESS_TOKEN (401): it is wrong or has "
-            f"been revoked; {_NEW_TOKEN}."
+        raise TokenRejected(self._refusal)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Kept(Secretive):
+    """The tokens of one sign-in, as they are kept from one renewal to the next.
+
+    Times are Unix times in seconds. `refresh_tokens` holds the newest first, then the one that
+    worked before it: Harvest may or may not give a new one, and may or may not end the old one.
+    """
+
+    access_token: str | None
+    expires_at: float | None
+    renew_at: float | None
+    refresh_tokens: tuple[str, ...]
+
+    def usable(self, rejected: str | None) -> str | None:
+        """The access token, unless it is about to end or is the `rejected` one.
+
+        By the wall clock, the only one that processes share. Where that is wrong, a token is
+        renewed early, or when it gets a 401.
+        """
+        if self.renew_at is not None and time() >= self.renew_at:
+            return None
+        return None if self.access_token == rejected else self.access_token
+
+    def renewed(self, used: str, tokens: Tokens) -> "Kept":
+        """These tokens after the refresh token `used` has led to `tokens`."""
+        return replace(
+            self,
+            access_token=tokens.access_token,
+            expires_at=tokens.expires_at,
+            renew_at=tokens.renew_at,
+            refresh_tokens=tuple(dict.fromkeys((tokens.refresh_token or used, used))),
         )
 
 
-class _Tokens(msgspec.Struct):
-    access_token: str
-    refresh_token: str | None = None
-    expires_in: float | None = None
+class Keep(Protocol):
+    """Where tokens are kept; `source` is who is named when they are refused."""
+
+    @property
+    def source(self) -> Source: ...
+
+    def read(self) -> Kept:
+        """The tokens, as whoever renewed them last has left them. Raises StoreUnusable."""
+        ...
+
+    def write(self, kept: Kept) -> None:
+        """Keep these from now on; they are kept when this returns. Raises StoreUnusable."""
+        ...
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep every other process from renewing them. Raises StoreUnusable."""
+        ...
 
 
-class OAuthRefresh:
-    """Access tokens fetched with a refresh token (REFERENCE 2.3).
+class RefreshedTokens(Secretive):
+    """Access tokens that are renewed with a refresh token (REFERENCE 2.3)."""
 
-    Raises CredentialsMalformed.
-    """
-
-    def __init__(self, client_id: str, client_secret: str, refresh_token: str, id_url: str) -> None:
-        self._client = {
-            "client_id": _checked(client_id, "HARVEST_CLIENT_ID"),
-            "client_secret": _checked(client_secret, "HARVEST_CLIENT_SECRET"),
-        }
-        # The newest first, then the one that worked before it: Harvest may or may not change it.
-        self._refresh_tokens = [_checked(refresh_token, "HARVEST_REFRESH_TOKEN")]
-        self._url = f"{id_url.rstrip('/')}/api/v2/oauth2/token"
+    def __init__(self, application: Application, id_url: str, keep: Keep) -> None:
+        self._application = application
+        self._id_url = id_url
+        self._keep = keep
         self._lock = threading.Lock()
-        self._access_token: str | None = None
-        self._renew_at = 0.0
+        self._known: Kept | None = None
         self._refused: TokenRejected | None = None
 
     def token(self, transport: Transport) -> str:
-        """The access token; fetched when there is none or it is about to end."""
-        with self._lock:
-            if self._access_token is None or monotonic() >= self._renew_at:
-                return self._fetch(transport)
-            return self._access_token
+        """The access token; renewed when there is none or it is about to end."""
+        return self._usable(transport, rejected=None)
 
     def renew(self, transport: Transport, rejected: str) -> str:
-        """A token that is not `rejected`; several threads with the same 401 cost one fetch."""
-        with self._lock:
-            if self._access_token is None or self._access_token == rejected:
-                return self._fetch(transport)
-            return self._access_token
+        """A token that is not `rejected`; all threads and processes with the same 401 renew it
+        once."""
+        return self._usable(transport, rejected)
 
-    def _fetch(self, transport: Transport) -> str:
+    def _usable(self, transport: Transport, rejected: str | None) -> str:
+        with self._lock:
+            # Reading costs up to 40 ms where a keyring keeps them, which is much for each request.
+            if self._known and (token := self._known.usable(rejected)):
+                return token
+            self._known = self._keep.read()
+            if token := self._known.usable(rejected):
+                return token
+            with self._keep.alone():
+                # Another process may have renewed them meanwhile.
+                self._known = self._keep.read()
+                return self._known.usable(rejected) or self._renewed(transport, self._known)
+
+    def _renewed(self, transport: Transport, kept: Kept) -> str:
+        """Another access token, kept before it is used: a refresh token may be good only once."""
         if self._refused:  # it would be again, and Harvest counts the tries
             raise self._refused
-        *newer, oldest = self._refresh_tokens
-        for refresh_token in newer:
-            with contextlib.suppress(TokenRejected):
-                return self._redeem(transport, refresh_token)
+        # A place that cannot be written to says so now, and not when it is to take the only copy.
+        self._keep.write(kept)
         try:
-            return self._redeem(transport, oldest)
+            used, tokens = self._redeemed(transport, kept.refresh_tokens)
         except TokenRejected as refusal:
             self._refused = refusal
             raise
-
-    def _redeem(self, transport: Transport, refresh_token: str) -> str:
-        asked = monotonic()
-        answer = self._post(transport, refresh_token)
-        if answer.status != 200:
-            raise _refusal(answer)
-        tokens = _tokens(answer)
-        newest = tokens.refresh_token or refresh_token
-        self._refresh_tokens = list(dict.fromkeys((newest, refresh_token)))
-        self._access_token = tokens.access_token
-        self._renew_at = asked + _lasting(tokens.expires_in)
+        renewed = kept.renewed(used, tokens)
+        self._keep.write(renewed)
+        self._known = renewed
         return tokens.access_token
 
-    def _post(self, transport: Transport, refresh_token: str) -> Answer:
-        """Ask for tokens, once: an answer that got lost may have changed the refresh token.
+    def _redeemed(self, transport: Transport, refresh_tokens: Sequence[str]) -> tuple[str, Tokens]:
+        """The refresh token that was accepted, and what it gave."""
+        *newer, oldest = refresh_tokens
+        for token in newer:
+            with contextlib.suppress(GrantRefused):
+                return token, self._redeem(transport, token)
+        return oldest, self._redeem(transport, oldest)
 
-        Only when there was no connection is it known that Harvest saw nothing.
-        """
-        form = {
-            **self._client,
-            "grant_type": "refresh_token",
-            "refresh_token": refresh_token,
-        }
-        patience = transport.patience
-        failures = 0
-        while True:
-            try:
-                return transport.exchange("POST", self._url, auth=NoAuthorization(), data=form)
-            except TransferFailed as error:
-                failures += 1
-                if failures == patience.attempts or not isinstance(error, NeverSent):
-                    raise HarvestUnavailable(
-                        f"Harvest gave no access token: {error} (attempts: {failures}). {TRY_LATER}"
-                    ) from error
-            transport.pause(patience.pause_after(failures))
+    def _redeem(self, transport: Transport, refresh_token: str) -> Tokens:
+        return refresh(transport, self._id_url, self._application, refresh_token, self._keep.source)
 
 
-def _lasting(expires_in: float | None) -> float:
-    """How long a token is used, in seconds; without a known end until it gets a 401."""
-    if expires_in is None:
-        return math.inf
-    return max(expires_in - _MARGIN_SECONDS, expires_in / 2)
+class _InMemory(Secretive):
+    """Keeps tokens for as long as the process lives."""
+
+    def __init__(self, refresh_token: str, source: Source) -> None:
+        self.source = source
+        self._kept = Kept(None, None, None, (refresh_token,))
+
+    def read(self) -> Kept:
+        return self._kept
+
+    def write(self, kept: Kept) -> None:
+        self._kept = kept
+
+    def alone(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
 
-def _checked(secret: str, variable: str) -> str:
-    """`secret` if it can stand in a header; the message never shows it."""
-    if _is_sendable(secret):
-        return secret
-    raise CredentialsMalformed(
-        f"{variable} is empty or holds a blank, a line break or a letter that no credential has; "
-        "copy it again."
-    )
+class OAuthRefresh(RefreshedTokens):
+    """Access tokens for the OAuth 2 values of the environment; nothing is stored.
 
+    `prefix` is how the names of the variables begin. Raises CredentialsMalformed.
+    """
 
-def _is_sendable(secret: str) -> bool:
-    return bool(secret) and all("!" <= character <= "~" for character in secret)
-
-
-def _tokens(answer: Answer) -> _Tokens:
-    try:
-        tokens = msgspec.json.decode(answer.body, type=_Tokens)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise _unreadable() from None
-    if not all(map(_is_sendable, (tokens.access_token, tokens.refresh_token or "-"))):
-        raise _unreadable()
-    return tokens
-
-
-def _unreadable() -> AnswerInvalid:
-    return AnswerInvalid(f"Harvest's answer to a request for an access token is none. {TRY_LATER}")
-
-
-def _refusal(answer: Answer) -> HarvestError:
-    """What an answer of the token endpoint other than 200 means (REFERENCE 2.3)."""
-    said = message_of(answer.body)
-    if answer.status == 429:
-        seconds = retry_after_seconds(answer.headers, answer.date)
-        return RateLimited(
-            "Harvest gives no access token now: too many were asked for (429).",
-            retry_after=seconds,
+    def __init__(
+        self,
+        client_id: str,
+        client_secret: str,
+        refresh_token: str,
+        id_url: str,
+        prefix: str = "HARVEST_",
+    ) -> None:
+        super().__init__(
+            Application(
+                checked(client_id, f"{prefix}CLIENT_ID"),
+                checked(client_secret, f"{prefix}CLIENT_SECRET"),
+            ),
+            id_url,
+            _InMemory(checked(refresh_token, f"{prefix}REFRESH_TOKEN"), environment(prefix)),
         )
-    if answer.status >= 500:
-        return HarvestUnavailable(
-            f"Harvest gives no access token now (status {answer.status}). {TRY_LATER}"
-        )
-    if b"invalid_client" in answer.body:
-        return TokenRejected(
-            "Harvest does not know HARVEST_CLIENT_ID with this HARVEST_CLIENT_SECRET; copy both "
-            "again from https://id.getharvest.com/developers."
-        )
-    return TokenRejected(
-        "Harvest does not accept the refresh token in HARVEST_REFRESH_TOKEN (status "
-        f"{answer.status}{': ' + said if said else ''}): connect the account again to get one."
-    )

@@ -5,6 +5,7 @@ deserves (REFERENCE 5, 6).
 Does not belong here: which account is asked, and paging (client.py, reading.py).
 """
 
+import codecs
 import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -27,8 +28,14 @@ from harvest_pipeline.harvest.errors import (
     TokenRejected,
     message_of,
 )
-from harvest_pipeline.harvest.limits import Limiter, retry_after_seconds
-from harvest_pipeline.harvest.transport import Answer, TransferFailed, Transport, Truncated
+from harvest_pipeline.harvest.limits import Left, Limiter, retry_after_seconds
+from harvest_pipeline.harvest.transport import (
+    LARGEST_ANSWER,
+    Answer,
+    TransferFailed,
+    Transport,
+    Truncated,
+)
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -44,6 +51,7 @@ class Decoder(Protocol[T_co]):
 
 #: Waits longer than this are said in the log.
 _QUIET_SECONDS = 3.0
+_CHECKED_BYTES = 64 * 2**10
 
 
 class _Unusable(Exception):
@@ -75,8 +83,9 @@ class Caller:
         account: str | None = None,
         params: Mapping[str, str] | None = None,
         permission: str = "an administrator",
+        largest: int = LARGEST_ANSWER,
     ) -> tuple[T, Answer]:
-        """GET `url` and decode the answer.
+        """GET `url` and decode the answer, which has at most `largest` bytes.
 
         `account` is the account id that the question is for, None on the identity host.
         `permission` says who may ask, for the message of a 403.
@@ -85,7 +94,7 @@ class Caller:
         RateLimited, HarvestUnavailable, AnswerInvalid, StateUnusable.
         """
         address = urlsplit(url)
-        sharing = f"{address.netloc} {account}"
+        sharing = _sharing(url, account)
         reports = "/reports/" in address.path
         headers = {"Harvest-Account-Id": account} if account else None
         patience = self._transport.patience
@@ -98,7 +107,12 @@ class Caller:
             try:
                 with self._turn(sharing, reports):
                     answer = self._transport.exchange(
-                        "GET", url, auth=Bearer(token), headers=headers, params=params
+                        "GET",
+                        url,
+                        auth=Bearer(token),
+                        headers=headers,
+                        params=params,
+                        largest=largest,
                     )
                 if answer.status == 200:
                     return _decoded(answer, decoder), answer
@@ -131,10 +145,23 @@ class Caller:
                 f"{patience.attempts} follows",
             )
 
+    def left(self, url: str, account: str) -> Left:
+        """What our own count leaves of the account's limits at the host of `url`."""
+        return self._limiter.left(_sharing(url, account))
+
     @contextmanager
     def _turn(self, sharing: str, reports: bool) -> Generator[None]:
-        """Wait until a request may be sent, and count the one that the block sends."""
+        """Wait until a request may be sent, and count the one that the block sends.
+
+        Raises RateLimited if that is longer than we wait.
+        """
         while (turn := self._limiter.enter(sharing, reports=reports)).slot is None:
+            if turn.wait > self._transport.patience.throttle_cap:
+                raise RateLimited(
+                    f"{turn.reason}: the next request may be sent in {turn.wait:.0f} seconds; run "
+                    "again then.",
+                    retry_after=turn.wait,
+                )
             self._wait(turn.wait, turn.reason)
         try:
             yield
@@ -152,7 +179,7 @@ class Caller:
     def _pause_all(self, sharing: str, path: str, throttled: list[float]) -> None:
         """Stop everything that shares the account; the next turn comes when the pause is over."""
         cap = self._transport.patience.throttle_cap
-        self._limiter.pause(sharing, min(throttled[-1], cap))
+        self._limiter.pause(sharing, throttled[-1])
         if sum(throttled) > cap:
             raise RateLimited(
                 f"Harvest asks to wait {throttled[-1]:.0f} seconds before {path} is asked again "
@@ -172,6 +199,11 @@ class Caller:
         self._transport.pause(seconds)
 
 
+def _sharing(url: str, account: str | None) -> str:
+    """Under which name requests are counted: the limits are those of an account at a host."""
+    return f"{urlsplit(url).netloc} {account}"
+
+
 def _is_throttled(answer: Answer) -> bool:
     """Whether Harvest asks to wait: 429, or as in API v1 a 503 that says how long."""
     return answer.status == 429 or (answer.status == 503 and "Retry-After" in answer.headers)
@@ -179,8 +211,7 @@ def _is_throttled(answer: Answer) -> bool:
 
 def _decoded(answer: Answer, decoder: Decoder[T]) -> T:
     try:
-        if not answer.body.isascii():
-            answer.body.decode("utf-8")  # msgspec.Raw does not look into strings
+        _check_encoding(answer.body)
         return decoder.decode(answer.body)
     except msgspec.ValidationError as error:
         raise _Unusable(f"the answer has another form than documented ({error})") from None
@@ -191,6 +222,16 @@ def _decoded(answer: Answer, decoder: Decoder[T]) -> T:
         raise AnswerInvalid("The answer is nested deeper than any record of Harvest.") from None
 
 
+def _check_encoding(body: bytes) -> None:
+    """Raise UnicodeDecodeError if `body` is not UTF-8: msgspec.Raw does not look into strings."""
+    if not body.isascii():
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        with memoryview(body) as view:  # as a whole, text may take four times the memory
+            for start in range(0, len(body), _CHECKED_BYTES):
+                decoder.decode(view[start : start + _CHECKED_BYTES])
+        decoder.decode(b"", final=True)
+
+
 def _refusal(path: str, answer: Answer, permission: str) -> HarvestError:
     """The exception for a status that no repetition mends."""
     said = message_of(answer.body)
@@ -199,7 +240,8 @@ def _refusal(path: str, answer: Answer, permission: str) -> HarvestError:
         case 401:
             return TokenRejected(
                 f"Harvest does not accept a token for {path} that it has only just given (401): "
-                "connect the account again to get a new HARVEST_REFRESH_TOKEN."
+                "connect the account again (`harvest-pipeline connect`), or set a new "
+                "HARVEST_REFRESH_TOKEN."
             )
         case 403:
             return PermissionMissing(

@@ -23,9 +23,9 @@ from harvest_pipeline.harvest.errors import (
     RecordNotFound,
     one_line,
 )
-from harvest_pipeline.harvest.limits import Limiter, Limits
+from harvest_pipeline.harvest.limits import Left, Limiter, Limits
 from harvest_pipeline.harvest.patience import Patience
-from harvest_pipeline.harvest.transport import Answer, Transport
+from harvest_pipeline.harvest.transport import LARGEST_ANSWER, Answer, Transport
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ class HarvestClient:
         self.log = log
         self._given_account = account_id
         self._instance = instance
-        self._transport = Transport(f"harvest_pipeline/{_version()} ({contact})", self.patience)
+        self._transport = Transport(user_agent(contact), self.patience)
         self._limiter = Limiter(state_folder, limits or Limits(), self.patience)
         self._caller = Caller(self._transport, credentials, self._limiter, log)
         self._finder = AccountFinder(self._caller, self.api_url, id_url.rstrip("/"))
@@ -79,6 +79,12 @@ class HarvestClient:
     def requests(self) -> int:
         """HTTP requests made so far, to all hosts, failed ones included."""
         return self._transport.requests
+
+    @property
+    def left(self) -> Left:
+        """What our own count leaves of the account's request limits."""
+        account, _ = self._account
+        return self._caller.left(self.api_url, account)
 
     @cached_property
     def _account(self) -> tuple[str, str | None]:
@@ -114,10 +120,13 @@ class HarvestClient:
         decoder: Decoder[T],
         params: Mapping[str, str] | None = None,
         permission: str = "an administrator",
+        largest: int = LARGEST_ANSWER,
     ) -> tuple[T, Answer]:
         """GET an address of the API for the account; see `Caller.get`."""
         account, _ = self._account
-        return self._caller.get(url, decoder, account=account, params=params, permission=permission)
+        return self._caller.get(
+            url, decoder, account=account, params=params, permission=permission, largest=largest
+        )
 
     def in_flight(self, task: Callable[[T], object], items: Iterable[T]) -> None:
         """Do `task` for every item, a few at a time.
@@ -147,8 +156,10 @@ class HarvestClient:
         self._limiter.close()
 
 
-def _version() -> str:
+def user_agent(contact: str) -> str:
+    """How this program calls itself in every request (REFERENCE 1)."""
     try:
-        return metadata.version("harvest_pipeline")
+        version = metadata.version("harvest_pipeline")
     except metadata.PackageNotFoundError:  # run from the sources
-        return "dev"
+        version = "dev"
+    return f"harvest_pipeline/{version} ({contact})"

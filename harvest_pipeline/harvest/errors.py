@@ -1,6 +1,6 @@
 """One exception per thing that a person can do something about.
 
-Belongs here: the exceptions of this package, and how foreign text gets into a message.
+Belongs here: the exceptions of this package, and what Harvest itself says of an error.
 Does not belong here: deciding which exception an answer deserves (calls.py, account.py).
 
 `str(error)` is a sentence or two for a person and never holds a secret.
@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import msgspec
+
+from harvest_pipeline.text import one_line as one_line
 
 TRY_LATER = "Try again later; https://www.harveststatus.com tells of outages."
 
@@ -34,6 +36,24 @@ class CredentialsMissing(HarvestError):
 
 class CredentialsMalformed(HarvestError):
     """A credential holds characters that no credential has, such as a line break."""
+
+
+class StoreUnusable(HarvestError):
+    """A stored account, or the place where accounts are stored, cannot be read or written."""
+
+
+class StoreBusy(StoreUnusable):
+    """Another process holds the stored account for longer than renewing its token takes."""
+
+    retryable = True
+
+
+class AuthorizationRefused(HarvestError):
+    """The person, or Harvest, did not allow the access that was asked for in the browser."""
+
+
+class AuthorizationInvalid(HarvestError):
+    """What came back from the browser does not belong to what was asked for, or came too late."""
 
 
 class TokenRejected(HarvestError):
@@ -90,12 +110,6 @@ class ReadNotProven(HarvestError):
     """The records that came are not provably all of them: they changed while being read."""
 
     retryable = True
-
-
-def one_line(text: str, longest: int = 200) -> str:
-    """`text` from outside, fit for a log: printable characters only, at most `longest`."""
-    printable = "".join(character if character.isprintable() else " " for character in text)
-    return " ".join(printable.split())[:longest]
 
 
 def message_of(body: bytes) -> str:

@@ -18,6 +18,10 @@ from time import time
 
 from harvest_pipeline.harvest.errors import StateUnusable
 from harvest_pipeline.harvest.patience import Patience
+from harvest_pipeline.private import make_folder
+
+#: Harvest may ask for any pause; a longer one than this, in seconds, is not written down.
+_LONGEST_PAUSE = 20 * 60.0
 
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS slots (id INTEGER PRIMARY KEY, account TEXT NOT NULL,"
@@ -53,6 +57,18 @@ class Turn:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What may still be sent to an account now: requests of either kind, and after which pause.
+
+    `pause` is in seconds, 0 unless Harvest has asked for one.
+    """
+
+    general: int
+    reports: int
+    pause: float
+
+
 class Limiter:
     """Hands out the slots of all accounts; one SQLite file for the whole machine.
 
@@ -73,7 +89,7 @@ class Limiter:
         self._lock = threading.Lock()
         self._path = folder / "requests.sqlite"
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(folder)
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
         except OSError as error:
             raise self._unusable(error.strerror or "not writable") from error
@@ -120,28 +136,43 @@ class Limiter:
             )
 
     def pause(self, account: str, seconds: float) -> None:
-        """Let nobody send anything to `account` for that long; never shortens a pause.
-
-        `seconds` is at most the cap of `Patience`.
-        """
+        """Let nobody send anything to `account` for that long; never shortens a pause."""
         with self._transaction() as now:
-            longest = max(seconds, self._paused(account, now))
+            longest = max(min(seconds, _LONGEST_PAUSE), self._paused(account, now))
             self._database.execute(
                 "INSERT OR REPLACE INTO pauses (account, until) VALUES (?, ?)",
                 (account, now + longest),
+            )
+
+    def left(self, account: str) -> Left:
+        """What is left of the limits of `account`; takes nothing."""
+        with self._transaction() as now:
+            return Left(
+                general=self._free(account, "general", self.limits.general, now),
+                reports=self._free(account, "reports", self.limits.reports, now),
+                pause=max(self._paused(account, now), 0.0),
             )
 
     def close(self) -> None:
         """Close the file."""
         self._database.close()
 
+    def _free(self, account: str, kind: str, limit: Limit, now: float) -> int:
+        # Slots from before the clock was set back do not count; `enter` removes them.
+        taken = self._database.execute(
+            "SELECT count(*) FROM slots WHERE account = ? AND kind = ?"
+            " AND free_at > ? AND free_at <= ?",
+            (account, kind, now, now + limit.seconds + self._patience.deadline),
+        ).fetchone()[0]
+        return max(limit.requests - taken, 0)
+
     def _paused(self, account: str, now: float) -> float:
         row = self._database.execute(
             "SELECT until FROM pauses WHERE account = ?", (account,)
         ).fetchone()
         seconds = row[0] - now if row else 0.0
-        # No pause is longer than the cap: this one is from before the clock was set back.
-        return seconds if seconds <= self._patience.throttle_cap else 0.0
+        # No pause is longer: this one is from before the clock was set back.
+        return seconds if seconds <= _LONGEST_PAUSE else 0.0
 
     @contextmanager
     def _transaction(self) -> Generator[float]:

@@ -5,10 +5,11 @@ list gives reason to doubt.
 Does not belong here: what follows from a doubt (reading.py), and requests (client.py).
 """
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import cast
+from typing import TypeVar, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -20,6 +21,14 @@ from harvest_pipeline.harvest.transport import Answer
 
 #: The most that Harvest gives.
 PER_PAGE = "2000"
+#: A page of 2000 time entries is about 4 MB; what is larger than this, in bytes, is no page.
+_LARGEST_PAGE = 64 * 2**20
+#: An invoice of 10,000 lines has about 4 MB; DuckDB takes up to 16.
+_LARGEST_RECORD = 8 * 2**20
+#: Longer than any of Harvest's, in bytes.
+_LONGEST_LINK, _LONGEST_INSTANT = 8192, 64
+
+T = TypeVar("T", bound=msgspec.Struct)
 #: 20 million records; a chain of cursors that is longer has no end.
 _MOST_PAGES = 10_000
 
@@ -27,19 +36,38 @@ _MOST_PAGES = 10_000
 Line = tuple[int, bytes]
 
 
+class _Progress(threading.local):
+    """How many records of its page this thread has come to."""
+
+    records = 0
+
+
+_progress = _Progress()
+
+
 class _Head(msgspec.Struct):
     """What is looked at of a record; `updated_at` is text such as 2025-03-01T14:59:22Z."""
 
     id: int
-    updated_at: object = None
+    updated_at: msgspec.Raw = msgspec.Raw()
+
+    def __post_init__(self) -> None:
+        # Millions of tiny records are noticed here, before an object is made of each.
+        _progress.records += 1
+        if _progress.records > int(PER_PAGE):
+            raise ValueError(f"more than {PER_PAGE} records")
 
 
 class _Links(msgspec.Struct):
     next: str | None = None
 
 
-class _Envelope(msgspec.Struct):
+class _Bodies(msgspec.Struct):
     records: list[msgspec.Raw]
+
+
+class _Envelope(msgspec.Struct):
+    records: list[_Head]
     total_entries: int | None = None
     total_pages: int | None = None
     links: _Links | None = None
@@ -60,34 +88,51 @@ class Page:
 
 
 class PageDecoder:
-    """Takes pages of one record apart, without an object per record but its bytes."""
+    """Takes pages of one record apart: of each record its head, and its bytes."""
 
     def __init__(self, record: Record) -> None:
-        named = msgspec.defstruct(
-            "_NamedEnvelope",
-            [("records", list[msgspec.Raw], msgspec.field(name=record.envelope))],
-            bases=(_Envelope,),
-        )
-        self._envelope = msgspec.json.Decoder(cast("type[_Envelope]", named))
-        self._head = msgspec.json.Decoder(_Head)
+        self._envelope = _decoder(_Envelope, list[_Head], record)
+        self._bodies = _decoder(_Bodies, list[msgspec.Raw], record)
 
     def decode(self, body: bytes) -> Page:
         """The page in `body`. Raises msgspec.DecodeError."""
+        _progress.records = 0
         envelope = self._envelope.decode(body)
-        lines: list[Line] = []
-        changed_at = ""
-        for raw in envelope.records:
-            head = self._head.decode(raw)
-            lines.append((head.id, _one_line(bytes(raw))))
-            if isinstance(head.updated_at, str) and head.updated_at > changed_at:
-                changed_at = head.updated_at
+        bodies = self._bodies.decode(body).records
         return Page(
-            lines,
-            changed_at,
+            [
+                (head.id, _one_line(_bytes_of(raw)))
+                for head, raw in zip(envelope.records, bodies, strict=True)
+            ],
+            max((_instant(head.updated_at) for head in envelope.records), default=""),
             envelope.total_entries,
             envelope.total_pages,
             envelope.links.next if envelope.links else None,
         )
+
+
+def _decoder(form: type[T], elements: object, record: Record) -> msgspec.json.Decoder[T]:
+    """A decoder for pages of `form`, in which the list of records has the record's name."""
+    named = msgspec.defstruct(
+        form.__name__,
+        [("records", elements, msgspec.field(name=record.envelope))],
+        bases=(form,),
+    )
+    return msgspec.json.Decoder(cast("type[T]", named))
+
+
+def _bytes_of(raw: msgspec.Raw) -> bytes:
+    if memoryview(raw).nbytes > _LARGEST_RECORD:
+        raise msgspec.ValidationError(f"a record is larger than {_LARGEST_RECORD // 2**20} MiB")
+    return bytes(raw)
+
+
+def _instant(raw: msgspec.Raw) -> str:
+    """The text of an `updated_at`, "" for everything that is none."""
+    if memoryview(raw).nbytes > _LONGEST_INSTANT:
+        return ""
+    text: object = msgspec.json.decode(raw) if bytes(raw) else None
+    return text if isinstance(text, str) else ""
 
 
 def _one_line(record: bytes) -> bytes:
@@ -120,7 +165,7 @@ class Pass:
         It may have come into the list then, and have pushed another one out of sight.
         """
         if page.changed_at >= self.began.strftime("%Y-%m-%dT%H:%M:%SZ"):
-            self.doubts.append(f"a record was changed at {page.changed_at}")
+            self.doubts.append(f"a record was changed at {one_line(page.changed_at)}")
 
     def check_count(self, rows: int, repeated: int) -> None:
         """Doubt, if the records that came are not as many different ones as the list has."""
@@ -185,12 +230,17 @@ class Lists:
         )
 
     def _get(self, url: str, params: Mapping[str, str] | None) -> tuple[Page, Answer]:
-        return self._client.get(url, self._decoder, params, self._record.permission)
+        return self._client.get(
+            url, self._decoder, params, self._record.permission, largest=_LARGEST_PAGE
+        )
 
 
 def _followed(link: str, url: str) -> str:
     """`link` if it leads to the same list of the same host; the token goes nowhere else."""
-    there, here = urlsplit(link), urlsplit(url)
+    here = urlsplit(url)
+    if len(link) > _LONGEST_LINK:
+        raise AnswerInvalid(f"The address of the next page of {here.path} has {len(link)} letters.")
+    there = urlsplit(link)
     if (there.scheme, there.netloc, there.path) != (here.scheme, here.netloc, here.path):
         raise AnswerInvalid(
             f"The next page of {here.path} is said to be at {one_line(there.netloc + there.path)}, "

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from harvest_pipeline.harvest.errors import StateUnusable
+from harvest_pipeline.private import make_folder
 
 
 class SpoolFile:
@@ -25,7 +26,7 @@ class SpoolFile:
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
         with self._writing():
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(folder)
             self._file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed in __exit__
                 "wb", dir=folder, prefix=f"{name}-", suffix=".ndjson", delete=False
             )
@@ -41,9 +42,10 @@ class SpoolFile:
 
     def add(self, records: Sequence[tuple[int, bytes]]) -> None:
         """Append records: each its id, and its JSON on one line."""
-        lines = b"".join(line + b"\n" for _, line in records)
         with self._lock, self._writing():
-            self._file.write(lines)
+            for _, line in records:
+                self._file.write(line)
+                self._file.write(b"\n")
             self._ids.update(record_id for record_id, _ in records)
             self.rows += len(records)
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from io import BytesIO
 from math import ceil
 from time import monotonic
 from urllib.parse import urlsplit
@@ -28,8 +29,8 @@ from harvest_pipeline.harvest.deadline import Watchdog, WatchedAdapter
 from harvest_pipeline.harvest.errors import AnswerInvalid, HostNotTrusted
 from harvest_pipeline.harvest.patience import Patience
 
-#: A page of 2000 time entries is about 4 MB; a larger answer than this is no page.
-_LARGEST_BODY_BYTES = 64 * 2**20
+#: What is no list is a few kB; a larger answer than this, in bytes, is not Harvest's.
+LARGEST_ANSWER = 2**20
 _CHUNK_BYTES = 64 * 2**10
 
 
@@ -91,6 +92,7 @@ class Transport:
         self._sessions: list[tuple[Session, Watchdog]] = []
         self._requests = 0
         self._interrupted = threading.Event()
+        self._shielded = set[Watchdog]()
 
     @property
     def requests(self) -> int:
@@ -106,10 +108,14 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
         data: Mapping[str, str] | None = None,
+        largest: int = LARGEST_ANSWER,
+        interruptible: bool = True,
     ) -> Answer:
         """Send one request and take the whole answer, whatever its status. Never redirects.
 
+        `largest` is how many bytes an answer may have, decompressed.
         It ends within the deadline, looking the host's name up aside: that is up to the system.
+        One that is not `interruptible` is not left for `interrupt` once it has begun.
 
         Raises TransferFailed (or a subclass), HostNotTrusted, AnswerInvalid for an answer that is
         too large, and Interrupted.
@@ -120,9 +126,11 @@ class Transport:
         started = monotonic()
         try:
             with watchdog.watching(self.patience.deadline):
-                if self._interrupted.is_set():
-                    raise Interrupted
-                with self._lock:
+                with self._lock:  # under which `interrupt` looks at what is shielded
+                    if self._interrupted.is_set():
+                        raise Interrupted
+                    if not interruptible:
+                        self._shielded.add(watchdog)
                     self._requests += 1
                 response = session.request(
                     method,
@@ -136,9 +144,16 @@ class Transport:
                     stream=True,
                 )
                 with response:
-                    body = _body(response)
+                    body = _body(response, largest)
         except RequestException as error:
             raise self._failure(error, urlsplit(url).netloc, watchdog) from error
+        except OSError as error:  # of `requests` before it connects
+            raise HostNotTrusted(
+                "The file of certificates that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names cannot "
+                "be read, so nothing was sent; correct the path, or remove the variable."
+            ) from error
+        finally:
+            self._shielded.discard(watchdog)
         if watchdog.expired:  # a body without a length simply ends where it is cut
             raise TransferFailed(self._too_late)
         return Answer(response.status_code, response.headers, body, monotonic() - started)
@@ -153,7 +168,8 @@ class Transport:
         self._interrupted.set()
         with self._lock:
             for _, watchdog in self._sessions:
-                watchdog.interrupt()
+                if watchdog not in self._shielded:
+                    watchdog.interrupt()
 
     def resume(self) -> None:
         """Allow exchanges again."""
@@ -213,13 +229,13 @@ class Transport:
         return f"the answer was not whole within {self.patience.deadline:g} seconds"
 
 
-def _body(response: Response) -> bytes:
-    body = bytearray()
+def _body(response: Response, largest: int) -> bytes:
+    body = BytesIO()
     for chunk in response.iter_content(_CHUNK_BYTES):
-        body += chunk
-        if len(body) > _LARGEST_BODY_BYTES:
+        body.write(chunk)
+        if body.tell() > largest:
             raise AnswerInvalid(
                 f"The answer to {urlsplit(response.url).path} is larger than "
-                f"{_LARGEST_BODY_BYTES // 2**20} MiB, which no page of Harvest is."
+                f"{largest // 2**20} MiB, which no answer of Harvest's to this request is."
             )
-    return bytes(body)
+    return body.getvalue()  # without a copy, which `bytes` of a bytearray would be

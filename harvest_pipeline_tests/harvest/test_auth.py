@@ -1,15 +1,21 @@
 """Tokens: fetched when needed, renewed once, and blamed by name when refused."""
 
-import threading
+import copy
+import pickle
 import time
-from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import parse_qsl
 
 import msgspec
 import pytest
 
-from harvest_pipeline.harvest.auth import Credentials, OAuthRefresh, PersonalAccessToken
+from harvest_pipeline.accounts.stored import Secrets
+from harvest_pipeline.harvest.auth import (
+    Bearer,
+    Credentials,
+    Kept,
+    OAuthRefresh,
+    PersonalAccessToken,
+)
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import (
     AnswerInvalid,
@@ -18,53 +24,15 @@ from harvest_pipeline.harvest.errors import (
     RateLimited,
     TokenRejected,
 )
+from harvest_pipeline.harvest.oauth import Application, Authorization, Tokens
+from harvest_pipeline.harvest.patience import Patience
+from harvest_pipeline.harvest.transport import Transport
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.conftest import MakeClient
-from harvest_pipeline_tests.harvest.fault_server import Action, FaultServer, Request
+from harvest_pipeline_tests.harvest.fault_server import FaultServer
+from harvest_pipeline_tests.harvest.oauth_server import OAuthServer
 
 ANY = msgspec.json.Decoder(dict[str, object])
-INVALID_GRANT = fault.answer({"error": "invalid_grant", "error_description": "revoked"}, 400)
-
-
-class OAuthServer:
-    """Harvest's identity host and API, as far as tokens go; every refresh ends older tokens."""
-
-    def __init__(self, *, rotating: bool = False, expires_in: float = 1209600) -> None:
-        self.rotating = rotating
-        self.expires_in = expires_in
-        self.refresh_tokens = {"refresh-0"}
-        self.access_token = "none yet"
-        self.fetched = 0
-        self.before_token: Callable[[], Action | None] = lambda: None
-        self._lock = threading.Lock()
-
-    def __call__(self, request: Request) -> Action:
-        with self._lock:
-            if request.method == "POST":
-                return self.before_token() or self._token(dict(parse_qsl(request.body.decode())))
-            accepted = request.headers["authorization"] == f"Bearer {self.access_token}"
-            return fault.answer({"id": 1}) if accepted else fault.answer({}, 401)
-
-    def _token(self, form: dict[str, str]) -> Action:
-        assert form["grant_type"] == "refresh_token"
-        if (form["client_id"], form["client_secret"]) != ("id", "secret"):
-            return fault.answer({"error": "invalid_client"}, 401)
-        if form["refresh_token"] not in self.refresh_tokens:
-            return INVALID_GRANT
-        self.fetched += 1
-        self.access_token = f"access-{self.fetched}"
-        refresh_token = form["refresh_token"]
-        if self.rotating:
-            refresh_token = f"refresh-{self.fetched}"
-            self.refresh_tokens = {refresh_token}
-        return fault.answer(
-            {
-                "access_token": self.access_token,
-                "refresh_token": refresh_token,
-                "token_type": "bearer",
-                "expires_in": self.expires_in,
-            }
-        )
 
 
 def oauth(url: str, **changes: str) -> Credentials:
@@ -197,9 +165,18 @@ def test_a_malformed_token_is_refused_without_showing_it(token: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["client_id", "client_secret", "refresh_token"])
-def test_a_malformed_oauth_value_is_named(name: str) -> None:
-    with pytest.raises(CredentialsMalformed, match=f"HARVEST_{name.upper()}"):
-        oauth("http://127.0.0.1", **{name: "a\nb"})
+@pytest.mark.parametrize("prefix", ["HARVEST_", "HARVEST_ACME_"])
+def test_a_malformed_oauth_value_is_named(name: str, prefix: str) -> None:
+    with pytest.raises(CredentialsMalformed, match=f"^{prefix}{name.upper()} "):
+        oauth("http://127.0.0.1", **{name: "a\nb"}, prefix=prefix)
+
+
+def test_a_refusal_names_the_variables_of_its_account(make_client: MakeClient) -> None:
+    with FaultServer(OAuthServer()) as server:
+        for wrong, named in (("refresh_token", "REFRESH_TOKEN"), ("client_secret", "CLIENT_ID")):
+            credentials = oauth(server.url, **{wrong: "wrong"}, prefix="HARVEST_ACME_")
+            with pytest.raises(TokenRejected, match=f"HARVEST_ACME_{named}"):
+                get(make_client(server.url, credentials=credentials))
 
 
 def test_netrc_does_not_add_a_password_to_the_refresh(
@@ -212,3 +189,67 @@ def test_netrc_does_not_add_a_password_to_the_refresh(
     with FaultServer(OAuthServer()) as server:
         get(make_client(server.url, credentials=oauth(server.url)))
         assert "authorization" not in server.requests[0].headers
+
+
+def test_an_older_refresh_token_is_not_tried_after_a_refusal_by_something_else(
+    make_client: MakeClient,
+) -> None:
+    """A proxy's 403 says nothing about the newer one, and an older one may end them all."""
+    with FaultServer(harvest := OAuthServer(rotating=True)) as server:
+        client = make_client(server.url, credentials=oauth(server.url))
+        get(client)
+        harvest.access_token = "expired by now"
+        harvest.before_token = lambda: fault.answer({}, 403)
+        with pytest.raises(TokenRejected, match="status 403"):
+            get(client)
+        assert server.paths().count("/api/v2/oauth2/token") == 2
+
+
+def test_a_refusal_that_repeats_the_token_does_not_show_it(make_client: MakeClient) -> None:
+    with FaultServer(harvest := OAuthServer()) as server:
+        said = {"error": "invalid_grant", "error_description": "no such token: refresh-0"}
+        harvest.before_token = lambda: fault.answer(said, 400)
+        with pytest.raises(TokenRejected, match="status 400") as caught:
+            get(make_client(server.url, credentials=oauth(server.url)))
+        assert "refresh-0" not in str(caught.value)
+
+
+def test_a_redirect_of_a_refresh_is_not_blamed_on_the_token(make_client: MakeClient) -> None:
+    with FaultServer(harvest := OAuthServer()) as server:
+        harvest.before_token = lambda: fault.answer({}, 302, {"Location": "/sign_in"})
+        with pytest.raises(AnswerInvalid):
+            get(make_client(server.url, credentials=oauth(server.url)))
+        assert len(server.requests) == 1
+
+
+def test_a_stored_token_is_blamed_by_the_name_that_it_was_given() -> None:
+    token = PersonalAccessToken("pat", origin="the stored account acme", remedy="connect it again")
+    with pytest.raises(TokenRejected, match=r"of the stored account acme.*; connect it again\.$"):
+        token.renew(Transport("tests", Patience()), rejected="pat")
+
+
+CANARY = "canary-4711"
+
+
+@pytest.mark.parametrize(
+    "holder",
+    [
+        Application("id", CANARY),
+        Tokens(CANARY, CANARY, 1.0),
+        Kept(CANARY, 1.0, 1.0, (CANARY,)),
+        Authorization(Application(CANARY, CANARY), "https://127.0.0.1", "http://127.0.0.1/"),
+        Bearer(CANARY),
+        PersonalAccessToken(CANARY),
+        OAuthRefresh("id", CANARY, CANARY, "http://127.0.0.1"),
+        Secrets(access_token=CANARY, client_secret=CANARY, refresh_token=CANARY),
+    ],
+    ids=lambda holder: type(holder).__name__,
+)
+def test_what_holds_a_secret_neither_shows_nor_pickles_it(holder: object) -> None:
+    assert CANARY not in f"{holder!r} {holder!s} {[holder]}"
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(TypeError) as caught:
+            pickle.dumps(holder, protocol)
+        assert CANARY not in str(caught.value)
+    with pytest.raises(TypeError):
+        copy.copy(holder)

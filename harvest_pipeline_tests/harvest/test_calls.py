@@ -162,6 +162,19 @@ def test_pauses_without_end_are_given_up(make_client: MakeClient) -> None:
         assert len(server.requests) == 4  # after 0.1 + 0.2 + 0.4 seconds 0.8 are too many
 
 
+def test_a_pause_that_is_on_is_not_sat_out_by_those_who_wait_less(
+    make_client: MakeClient,
+) -> None:
+    with FaultServer(script(fault.answer({}, 429, {"Retry-After": "600"}), FINE)) as server:
+        with pytest.raises(RateLimited):
+            get(make_client(server.url))
+        started = time.monotonic()
+        with pytest.raises(RateLimited, match=r"asked for a pause.* in (600|599) seconds"):
+            get(make_client(server.url))
+        assert time.monotonic() - started < 2.0
+        assert len(server.requests) == 1
+
+
 def test_a_429_stops_everything_that_shares_the_account(make_client: MakeClient) -> None:
     """Two clients on one state folder, as two processes are."""
     with FaultServer(script(fault.answer({}, 429, {"Retry-After": "1"}), FINE)) as server:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from harvest_pipeline.harvest.errors import StateUnusable
-from harvest_pipeline.harvest.limits import Limit, Limiter, Limits
+from harvest_pipeline.harvest.limits import Left, Limit, Limiter, Limits
 from harvest_pipeline.harvest.patience import Patience
 from harvest_pipeline_tests.harvest.conftest import LIMITS, MakeClient
 from harvest_pipeline_tests.harvest.fault_server import FaultServer, answer, script
@@ -113,6 +113,40 @@ def test_a_pause_holds_for_all_and_is_never_shortened(tmp_path: Path) -> None:
     assert 0.3 < other.enter("account", reports=True).wait <= 0.4
     time.sleep(0.41)
     assert other.enter("account", reports=True).slot is not None
+
+
+def test_what_is_left_is_counted_for_each_account_and_kind(tmp_path: Path) -> None:
+    limiter = Limiter(tmp_path, Limits(Limit(3, 60.0, 1.0), Limit(2, 60.0, 1.0)), Patience())
+    assert limiter.left("account") == Left(general=3, reports=2, pause=0.0)
+    for reports in (False, False, True):
+        turn = limiter.enter("account", reports=reports)
+        assert turn.slot is not None
+        limiter.leave(turn.slot, reports=reports)
+    assert limiter.left("account") == Left(general=1, reports=1, pause=0.0)
+    assert limiter.left("other") == Left(general=3, reports=2, pause=0.0)
+    limiter.pause("account", 30.0)
+    assert 29 < limiter.left("account").pause <= 30
+    assert limiter.left("account").general == 1  # looking takes nothing
+
+
+def test_slots_from_before_the_clock_was_set_back_are_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter = Limiter(tmp_path, Limits(Limit(3, 15.0, 1.0), Limit(2, 15.0, 1.0)), Patience())
+    an_hour_on = time.time() + 3600
+    monkeypatch.setattr("harvest_pipeline.harvest.limits.time", lambda: an_hour_on)
+    assert limiter.enter("account", reports=False).slot is not None
+    monkeypatch.undo()
+    assert limiter.left("account").general == 3
+
+
+def test_a_pause_is_heeded_by_those_who_would_wait_less(tmp_path: Path) -> None:
+    """A command that waits for seconds neither forgets nor shortens a pause of minutes."""
+    run, command = (Limiter(tmp_path, LIMITS, p) for p in (Patience(), Patience(throttle_cap=1.0)))
+    run.pause("account", 600.0)
+    assert command.enter("account", reports=False).slot is None
+    command.pause("account", 0.5)
+    assert run.enter("account", reports=False).wait > 590
 
 
 def test_a_clock_that_was_set_back_blocks_nobody(

@@ -114,7 +114,7 @@ def test_a_gzip_bomb_is_stopped_while_it_is_unpacked(
         tracemalloc.start()
         try:
             with pytest.raises(AnswerInvalid, match="larger than 64 MiB"):
-                get(client)
+                client.get(f"{client.api_url}/thing", ANY, largest=64 * 2**20)
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
