@@ -1,0 +1,169 @@
+"""A person who runs `harvest-pipeline` commands, at a terminal or from a script.
+
+Belongs here: the process and its terminal, and Harvest's consent page without a browser.
+Does not belong here: what is expected of either.
+"""
+
+import contextlib
+import fcntl
+import io
+import os
+import pty
+import re
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+from urllib.parse import parse_qsl, urlsplit
+
+import requests
+
+from harvest_pipeline.cli import main
+from harvest_pipeline.sandbox.server import SandboxServer
+
+#: How long a step of a test may take on a busy machine.
+PATIENCE_SECONDS = 30.0
+
+
+#: Set in a developer's .env perhaps; empty counts as not set.
+_UNSET = ("ACCESS_TOKEN", "CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN", "ACCOUNT_ID", "INSTANCE")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended; `output` is what it printed, both streams together."""
+
+    code: int
+    output: str
+
+
+class Person:
+    """Runs commands with an environment of their own, and an account store in `store`."""
+
+    def __init__(self, store: Path, sandbox: SandboxServer) -> None:
+        self.store = store
+        ours = ("HARVEST_", "DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+        self.environment = {
+            **{name: text for name, text in os.environ.items() if not name.startswith(ours)},
+            **{f"HARVEST_{name}": "" for name in (*_UNSET, "SCHEMA")},
+            "HARVEST_CONFIG": os.devnull,
+            "HARVEST_TOKEN_STORE": str(store),
+            "HARVEST_API_URL": sandbox.api_url,
+            "HARVEST_ID_URL": sandbox.id_url,
+        }
+
+    def start(self, *arguments: str, terminal: bool = False, **variables: str) -> "Command":
+        """A command as a process of its own, with a terminal or with pipes."""
+        return Command(arguments, {**self.environment, **variables}, terminal)
+
+    def run(self, *arguments: str, typed: str = "", **variables: str) -> Outcome:
+        """A command as a script runs it, with `typed` as its input; in this process, for speed."""
+        printed = io.StringIO()
+        with (
+            mock.patch.dict(os.environ, {**self.environment, **variables}, clear=True),
+            mock.patch.object(sys, "stdin", io.StringIO(typed)),
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(printed),
+        ):
+            code = main(arguments)
+        return Outcome(code, printed.getvalue())
+
+    def stored(self) -> list[str]:
+        """The files of accounts and secrets in the store."""
+        found = self.store.iterdir() if self.store.exists() else ()
+        return sorted(path.name for path in found if path.suffix != ".lock")
+
+
+class Command:
+    """One process; `output` is what it has printed so far, both streams together."""
+
+    def __init__(
+        self, arguments: tuple[str, ...], environment: Mapping[str, str], terminal: bool
+    ) -> None:
+        self.output = ""
+        keyboard, theirs = pty.openpty() if terminal else (None, subprocess.PIPE)
+
+        def take_terminal() -> None:
+            if terminal:  # so that Ctrl-C and the hiding of passwords work as for a person
+                fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "harvest_pipeline.cli", *arguments],
+            env=environment,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs if terminal else subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=take_terminal,
+        )
+        if keyboard is None:
+            assert self._process.stdin and self._process.stdout
+            self._keyboard, self._screen = (
+                self._process.stdin.fileno(),
+                self._process.stdout.fileno(),
+            )
+        else:
+            os.close(theirs)
+            self._keyboard = self._screen = keyboard
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> "Command":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def see(self, pattern: str) -> str:
+        """Wait until the output matches; the first group of the match, or all of it."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            ended = self._process.poll() is not None and not self._reader.is_alive()
+            if match := re.search(pattern, self.output):
+                return match[match.re.groups and 1]
+            if ended:
+                break
+            time.sleep(0.02)
+        raise AssertionError(f"{pattern!r} was not printed:\n{self.output}")
+
+    def address(self) -> str:
+        """The address for the browser, once it is printed."""
+        return self.see(r"(http://\S+/oauth2/authorize\S+)\s")
+
+    def type(self, text: str) -> None:
+        os.write(self._keyboard, text.encode())
+
+    def wait(self) -> int:
+        """The exit code."""
+        code = self._process.wait(PATIENCE_SECONDS)
+        self._reader.join(PATIENCE_SECONDS)
+        return code
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):  # that is how a terminal ends
+            while part := os.read(self._screen, 65536):
+                self.output += part.decode().replace("\r\n", "\n")
+
+
+def decide(address: str, account: str = "all", decision: str = "allow") -> str:
+    """Answer the sandbox's consent page; the address to which it sends the browser."""
+    page = requests.get(address, timeout=10)
+    assert page.status_code == 200, page.text
+    fields = dict(parse_qsl(urlsplit(address).query))
+    answer = requests.post(
+        address.partition("?")[0],
+        data={**fields, "account": account, "decision": decision},
+        allow_redirects=False,
+        timeout=10,
+    )
+    return answer.headers["Location"]
