@@ -21,7 +21,7 @@ from harvest_pipeline.scope import Scope
 from harvest_pipeline.settings import Settings
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.io_manager import Reading
-from harvest_pipeline.warehouse.ledger import LoadContext
+from harvest_pipeline.warehouse.ledger import LoadContext, refuse_another_account
 
 
 def report_assets(settings: Settings) -> list[dg.AssetsDefinition]:
@@ -50,17 +50,21 @@ def report_asset(
         check_specs=check_specs(record, key),
         # Runs of one account share its request limit and its database: one step at a time.
         pool=settings.schema,
+        required_resource_keys={settings.schema},
         # What others refer to comes first, so that references are known when they are checked.
         op_tags={"dagster/priority": "0" if record.day else "1"},
     )
     def read_report(
-        context: dg.AssetExecutionContext, harvest: HarvestResource
+        context: dg.AssetExecutionContext,
     ) -> Iterator[dg.Output[Reading] | dg.AssetCheckResult]:
+        harvest: HarvestResource = getattr(context.resources, settings.schema)
         window = window_of(context)
         warehouse = Warehouse(settings.duckdb, settings.schema, log=context.log.info)
         with explained(), spool_folder(settings.state_folder) as folder:
             client = harvest.client(settings)
             identity = client.identity
+            with warehouse.reader() as connection:
+                refuse_another_account(connection, int(identity.account_id))
             loads = Loads(client, warehouse, _runs(context), folder, context.log.info)
             yield dg.Output(
                 Reading(

@@ -3,35 +3,41 @@
 The only module that wires things together. Nothing else belongs here.
 """
 
+import os
 import warnings
+from collections.abc import Sequence
 
 import dagster as dg
 
 from harvest_pipeline.assets import report_assets
-from harvest_pipeline.jobs import report_jobs
+from harvest_pipeline.config import account_settings
+from harvest_pipeline.jobs import all_jobs
 from harvest_pipeline.resources import HarvestResource
-from harvest_pipeline.schedules import recent_days_schedule
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.schedules import all_schedules
+from harvest_pipeline.settings import Settings, load_environment
 from harvest_pipeline.warehouse.io_manager import HarvestDuckDBIOManager
 
 # Dagster marks backfill_policy and pools as beta and says so once for each asset.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 
-def build_definitions(settings: Settings | None = None) -> dg.Definitions:
-    """Assets, checks, jobs, schedules and resources of the account of the environment.
+def build_definitions(accounts: Sequence[Settings] | None = None) -> dg.Definitions:
+    """Assets, checks, jobs, schedules and resources of all accounts of the project.
 
     Reads no secret and asks Harvest nothing. Raises SettingsError.
     """
-    settings = settings or Settings.from_environment()
+    accounts = accounts or account_settings(load_environment())
+    only = accounts[0] if len(accounts) == 1 else None
     return dg.Definitions(
-        assets=report_assets(settings),
-        jobs=report_jobs(settings.schema),
-        schedules=[recent_days_schedule(settings)],
+        assets=[asset for settings in accounts for asset in report_assets(settings)],
+        jobs=all_jobs(accounts),
+        schedules=all_schedules(accounts),
         resources={
-            "harvest": HarvestResource.from_environment(),
+            **{settings.schema: HarvestResource.of_account(settings) for settings in accounts},
             "io_manager": HarvestDuckDBIOManager(
-                database=str(settings.duckdb), schema=settings.schema
+                database=str(accounts[0].duckdb),
+                # With several accounts the first part of an asset's key is its schema.
+                schema=only.schema if only else None,
             ),
         },
         # A step in a process of its own costs 4 to 6 seconds, and survives its run: a zombie that
@@ -40,4 +46,7 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
     )
 
 
+# Dagster writes history and logs from the processes that load this module, and they tell who worked
+# on what: for the owner only, whatever the umask of the shell or the service.
+os.umask(0o077)
 defs = build_definitions()

@@ -8,42 +8,35 @@ Does not belong here: anything that a run needs outside the demo.
 import argparse
 import json
 import os
-import socket
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import date, timedelta
 
-from dotenv import load_dotenv
 from tabulate import tabulate
 
+from harvest_pipeline.access import is_connected
 from harvest_pipeline.catalogue.reports import REPORTS
-from harvest_pipeline.local import dagster, dagster_environment
+from harvest_pipeline.config import account_settings
+from harvest_pipeline.local import dagster, dagster_environment, ui
 from harvest_pipeline.sandbox.server import SandboxServer
-from harvest_pipeline.settings import Settings, project_folder
+from harvest_pipeline.settings import Settings, load_environment, project_folder
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.statistics import row_counts
 
 #: Dagster writes two events for each partition of each asset; a year of them takes minutes.
 _DAYS = 365
 _QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
-#: Any of these means that an account of one's own is wanted.
-_CREDENTIALS = (
-    "HARVEST_ACCESS_TOKEN",
-    "HARVEST_CLIENT_ID",
-    "HARVEST_CLIENT_SECRET",
-    "HARVEST_REFRESH_TOKEN",
-)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Load everything, show it, and (without `--once`) serve the UI until Ctrl-C.
 
-    With credentials in the environment or in .env the account is theirs, otherwise the sandbox.
-    Returns the exit code of the first command that failed, else 0.
+    With credentials in the environment or in .env, or stored by `connect`, it reads their account,
+    otherwise the sandbox. Returns the exit code of the first command that failed, else 0.
     """
-    load_dotenv(project_folder() / ".env", override=False)
-    if any(os.environ.get(name) for name in _CREDENTIALS):
-        print("Reading your Harvest account.")
+    accounts = account_settings(load_environment())
+    if any(is_connected(settings, os.environ) for settings in accounts):
+        print(f"Reading your Harvest data: {', '.join(each.schema for each in accounts)}.")
         return _demonstrate(
             dagster_environment(os.environ, project_folder() / ".dagster"), arguments.once
         )
@@ -70,6 +63,8 @@ def _sandbox_environment() -> Generator[dict[str, str]]:
                 **os.environ,
                 **others,
                 **sandbox.environment(),
+                "HARVEST_CONFIG": os.devnull,
+                "HARVEST_TOKEN_STORE": str(project_folder() / "data" / "sandbox" / "accounts"),
                 "HARVEST_DUCKDB": "data/sandbox/warehouse.duckdb",
                 "HARVEST_START_DATE": str(start),
             },
@@ -78,7 +73,8 @@ def _sandbox_environment() -> Generator[dict[str, str]]:
 
 
 def _demonstrate(environment: dict[str, str], once: bool) -> int:
-    settings = Settings.from_mapping(environment)
+    accounts = account_settings(environment)
+    settings = accounts[0]  # the days and the database are those of all
     first, last = settings.start_date, settings.today()
     if not environment.get("HARVEST_START_DATE"):
         first = max(first, last - timedelta(days=_DAYS - 1))
@@ -89,12 +85,12 @@ def _demonstrate(environment: dict[str, str], once: bool) -> int:
         *("asset", "materialize", "-m", "harvest_pipeline.definitions", "--select", "*"),
         *("--partition-range", f"{first}...{last}", "--config-json", json.dumps(_QUIET)),
     )
-    print(_what_landed(settings))
+    for each in accounts:
+        print(_what_landed(each))
     if failed or once:
         return failed
-    port = _free_port()
-    print(f"\nThe Dagster UI: http://127.0.0.1:{port} (in some 20 seconds; Ctrl-C ends it)\n")
-    return dagster(environment, "dev", "-w", "workspace.yaml", "-p", str(port))
+    print("\nStarting the Dagster UI ...", flush=True)
+    return ui(environment)
 
 
 def _what_landed(settings: Settings) -> str:
@@ -103,16 +99,3 @@ def _what_landed(settings: Settings) -> str:
     rows = [(name, REPORTS[name].record, counts.get(name, "not loaded")) for name in REPORTS]
     table = tabulate(rows, headers=["report", "record", "rows"], intfmt=",")
     return f"\n{table}\n\nDuckDB: {settings.duckdb}, schema {settings.schema}"
-
-
-def _free_port(wanted: int = 3000) -> int:
-    """`wanted` if nothing listens there, else any free port."""
-    for port in (wanted, 0):
-        with socket.socket() as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return listener.getsockname()[1]
-    raise OSError("no free port on 127.0.0.1")

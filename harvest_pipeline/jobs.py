@@ -1,42 +1,65 @@
 """Jobs: which reports are materialized together from the UI.
 
-Belongs here: one job per group of the catalogue, and one over everything.
+Belongs here: one job per group of the catalogue, one over all reports of an account, and one over
+all accounts.
 Does not belong here: when they run (schedules.py).
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from harvest_pipeline.catalogue.reports import REPORTS
+from harvest_pipeline.settings import Settings
 
 if TYPE_CHECKING:  # Dagster does not export the type of what define_asset_job returns
     from dagster._core.definitions.unresolved_asset_job_definition import (
         UnresolvedAssetJobDefinition,
     )
 
+#: The job over all accounts; there is one where there are several accounts.
+ALL_ACCOUNTS = "all_accounts"
+
 
 def all_reports_job(schema: str) -> str:
-    """The name of the job over all reports."""
+    """The name of the job over all reports of an account."""
     return f"{schema}_all_reports"
 
 
-def report_jobs(schema: str) -> "list[UnresolvedAssetJobDefinition]":
-    """`<schema>_all_reports`, and `<schema>_<group>` for every group of reports.
+def report_keys(schema: str) -> list[dg.AssetKey]:
+    """The assets of an account."""
+    return [dg.AssetKey([schema, report]) for report in REPORTS]
+
+
+def all_jobs(accounts: Sequence[Settings]) -> "list[UnresolvedAssetJobDefinition]":
+    """For each account `<schema>_all_reports`, and `<schema>_<group>` for every group of reports;
+    with several accounts also `all_accounts`.
 
     Each takes a partition or a range in the launchpad where one of its reports has a day.
     """
+    jobs = [job for settings in accounts for job in _account_jobs(settings.schema)]
+    if len(accounts) > 1:
+        everything = [key for settings in accounts for key in report_keys(settings.schema)]
+        description = "All reports of all accounts, in one run: one account after the other."
+        jobs.append(_job(ALL_ACCOUNTS, everything, description))
+    return jobs
+
+
+def _account_jobs(schema: str) -> "list[UnresolvedAssetJobDefinition]":
     groups: dict[str, list[dg.AssetKey]] = {}
     for report in REPORTS.values():
         groups.setdefault(report.group, []).append(dg.AssetKey([schema, report.name]))
-    everything = [key for keys in groups.values() for key in keys]
-    jobs = [(all_reports_job(schema), everything, "All 18 reports of the account.")]
-    jobs += [
-        (f"{schema}_{group}", keys, f"The reports of the group {group}.")
-        for group, keys in groups.items()
-    ]
+    description = f"All {len(REPORTS)} reports of the account {schema}."
     return [
-        # Its parameters have types that Dagster leaves unknown.
-        dg.define_asset_job(name, keys, description=description)  # pyright: ignore[reportUnknownMemberType]
-        for name, keys, description in jobs
+        _job(all_reports_job(schema), report_keys(schema), description),
+        *(
+            _job(f"{schema}_{group}", keys, f"The reports of the group {group}.")
+            for group, keys in groups.items()
+        ),
     ]
+
+
+def _job(name: str, keys: list[dg.AssetKey], description: str) -> "UnresolvedAssetJobDefinition":
+    # Its parameters have types that Dagster leaves unknown.
+    return dg.define_asset_job(name, keys, description=description)  # pyright: ignore[reportUnknownMemberType]

@@ -4,35 +4,69 @@ Belongs here: the times and the windows of scheduled runs.
 Does not belong here: what a run does.
 """
 
+from collections.abc import Iterator, Sequence
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from harvest_pipeline.jobs import all_reports_job
+from harvest_pipeline.jobs import ALL_ACCOUNTS, all_reports_job, report_keys
 from harvest_pipeline.partitions import range_tags
 from harvest_pipeline.settings import Settings
 
 
-def recent_days_schedule(settings: Settings) -> dg.ScheduleDefinition:
-    """Every night at 05:00 in the account's time zone, one run over all reports.
+def all_schedules(accounts: Sequence[Settings]) -> list[dg.ScheduleDefinition]:
+    """One `<schema>_recent_days` for each account; with several also `all_accounts_recent_days`.
 
-    It reads the last HARVEST_DAYS_BACK days and today again, because people log and correct time
-    late, and everything that has no day.
+    The latter launches one run for each account, so that none waits for another.
     """
+    schedules = [
+        _recent_days(
+            settings.schema,
+            all_reports_job(settings.schema),
+            [settings],
+            "in one run",
+        )
+        for settings in accounts
+    ]
+    if len(accounts) > 1:
+        schedules.append(
+            _recent_days(
+                ALL_ACCOUNTS,
+                ALL_ACCOUNTS,
+                accounts,
+                "in one run for each account; switch the schedules of single accounts off then",
+            )
+        )
+    return schedules
 
-    def run_request(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+
+def _recent_days(
+    name: str, job_name: str, accounts: Sequence[Settings], runs: str
+) -> dg.ScheduleDefinition:
+    """Every night at 05:00: the last HARVEST_DAYS_BACK days and today again, because people log and
+    correct time late, and everything that has no day."""
+    settings = accounts[0]  # the window and the time zone are those of the project
+
+    def run_requests(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
         today = context.scheduled_execution_time.astimezone(ZoneInfo(settings.timezone)).date()
-        return dg.RunRequest(tags=range_tags(settings.recent_days(today)))
+        tags = range_tags(settings.recent_days(today))
+        for account in accounts:
+            yield dg.RunRequest(
+                # A tick that is repeated after a crash launches what it had not launched yet.
+                run_key=account.schema,
+                asset_selection=report_keys(account.schema),
+                tags=tags,
+            )
 
     return dg.ScheduleDefinition(
-        name=f"{settings.schema}_recent_days",
+        name=f"{name}_recent_days",
         description=(
             f"Every night: the last {settings.days_back} days and today (HARVEST_DAYS_BACK), and "
-            "all reports without a day, in one run."
+            f"all reports without a day, {runs}."
         ),
-        job_name=all_reports_job(settings.schema),
+        job_name=job_name,
         cron_schedule="0 5 * * *",
         execution_timezone=settings.timezone,
-        execution_fn=run_request,
+        execution_fn=run_requests,
         default_status=dg.DefaultScheduleStatus.STOPPED,
     )

@@ -22,6 +22,8 @@ from harvest_pipeline.scope import Window
 
 _API_URL = "https://api.harvestapp.com/v2"
 _ID_URL = "https://id.getharvest.com"
+#: Harvest's domains: nothing else on the internet is ever sent a token.
+_HARVEST = ("harvestapp.com", "getharvest.com")
 _PACKAGE_FOLDER = Path(__file__).resolve().parent
 
 
@@ -42,9 +44,20 @@ def project_folder() -> Path:
     return beside if (beside / "workspace.yaml").is_file() else Path.cwd()
 
 
+def load_environment() -> Mapping[str, str]:
+    """The environment, with what only `.env` sets added to it (for child processes too)."""
+    load_dotenv(project_folder() / ".env", override=False)
+    return os.environ
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The validated settings of one Harvest account. Holds no secret."""
+    """The validated settings of one Harvest account. Holds no secret.
+
+    `schema` is the account's name: DuckDB schema, prefix of the asset keys, resource and pool.
+    `account_id` and `instance` are those of harvest.yaml, else empty. `prefixes` are how the names
+    of the variables with its credentials begin, the ones that win first.
+    """
 
     api_url: str
     id_url: str
@@ -54,6 +67,17 @@ class Settings:
     timezone: str
     contact: str
     days_back: int
+    account_id: str = ""
+    instance: str = ""
+    prefixes: tuple[str, ...] = ("HARVEST_",)
+
+    def __post_init__(self) -> None:
+        if self.duckdb.stem.lower() == self.schema.lower():
+            raise SettingsError(
+                f"HARVEST_DUCKDB is {str(self.duckdb)!r}, and its name equals the schema "
+                f"{self.schema!r} (HARVEST_SCHEMA, or a name in harvest.yaml), which DuckDB cannot "
+                "tell apart; rename one of them."
+            )
 
     @classmethod
     def from_environment(cls) -> "Settings":
@@ -61,8 +85,7 @@ class Settings:
 
         Raises SettingsError naming the first variable whose value cannot work.
         """
-        load_dotenv(project_folder() / ".env", override=False)
-        return cls.from_mapping(os.environ)
+        return cls.from_mapping(load_environment())
 
     @classmethod
     def from_mapping(cls, environment: Mapping[str, str]) -> "Settings":
@@ -72,12 +95,11 @@ class Settings:
             return environment.get(name, "").strip() or default
 
         timezone = _timezone(value("HARVEST_TIMEZONE", "UTC"))
-        schema = _schema(value("HARVEST_SCHEMA", "harvest"))
         return cls(
             api_url=_url("HARVEST_API_URL", value("HARVEST_API_URL", _API_URL)),
             id_url=_url("HARVEST_ID_URL", value("HARVEST_ID_URL", _ID_URL)),
-            duckdb=_duckdb(value("HARVEST_DUCKDB", "data/warehouse.duckdb"), schema),
-            schema=schema,
+            duckdb=_duckdb(value("HARVEST_DUCKDB", "data/warehouse.duckdb")),
+            schema=_schema(value("HARVEST_SCHEMA", "harvest")),
             start_date=_start_date(value("HARVEST_START_DATE", "2020-01-01"), timezone),
             timezone=timezone,
             contact=_contact(value("HARVEST_CONTACT", "HARVEST_CONTACT is not set")),
@@ -107,15 +129,19 @@ def _url(name: str, text: str) -> str:
         raise SettingsError(f"{name} holds a user name or password; remove them from the address.")
     if not parts.hostname or parts.query or parts.fragment:
         raise SettingsError(f"{name} is {text!r}, which is not an address such as {_API_URL}.")
-    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname)):
+    if parts.scheme == "https" and parts.hostname.endswith(tuple(f".{d}" for d in _HARVEST)):
+        return text.rstrip("/")
+    if parts.scheme in ("http", "https") and is_loopback(parts.hostname):
         return text.rstrip("/")
     raise SettingsError(
-        f"{name} is {text!r}: a token is only sent over https, or over http to this machine "
-        "(127.0.0.1); change the address or remove the variable."
+        f"{name} is {text!r}: a token is only sent to Harvest (https://….harvestapp.com, "
+        "https://….getharvest.com) or to this machine (127.0.0.1); change the address or remove "
+        "the variable."
     )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine."""
     if host == "localhost":
         return True
     try:
@@ -124,17 +150,12 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _duckdb(text: str, schema: str) -> Path:
+def _duckdb(text: str) -> Path:
     if "://" in text or text.startswith((":memory:", "md:", "ducklake:")):
         raise SettingsError(f"HARVEST_DUCKDB is {text!r}; it must be the path of a file.")
     path = (project_folder() / Path(text).expanduser()).resolve()
     if path.is_dir():
         raise SettingsError(f"HARVEST_DUCKDB is {text!r}, which is a folder; name a file in it.")
-    if path.stem.lower() == schema.lower():
-        raise SettingsError(
-            f"HARVEST_DUCKDB is {text!r}, and its name equals the schema {schema!r} "
-            "(HARVEST_SCHEMA), which DuckDB cannot tell apart; rename one of them."
-        )
     return path
 
 

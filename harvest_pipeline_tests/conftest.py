@@ -1,5 +1,6 @@
 """A project on a sandbox account, as its user has it: environment, Dagster instance, database."""
 
+import os
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
@@ -10,7 +11,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from harvest_pipeline import resources
+from harvest_pipeline import access
 from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.patience import Patience
@@ -88,6 +89,18 @@ class Project:
             assert self.query(f"SELECT coalesce(sum({column}), 0) FROM {record}") == [(total,)]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nobodys_own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test sees the accounts that its user has connected, nor their variables."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith("HARVEST_"):
+                patch.delenv(name)
+        patch.setenv("HARVEST_CONFIG", os.devnull)
+        patch.setenv("HARVEST_TOKEN_STORE", str(tmp_path_factory.mktemp("accounts", numbered=True)))
+        yield
+
+
 @pytest.fixture
 def sandbox() -> Iterator[SandboxServer]:
     """A small sandbox account of a test's own: four months, changed as the test likes."""
@@ -101,7 +114,7 @@ def project(
 ) -> Iterator[Project]:
     """A project on that account, with nothing loaded yet."""
     monkeypatch.setattr(
-        resources, "HarvestClient", lambda **given: HarvestClient(**given, patience=HASTE)
+        access, "HarvestClient", lambda **given: HarvestClient(**{**given, "patience": HASTE})
     )
     made = Project(sandbox, tmp_path, monkeypatch)
     yield made

@@ -35,9 +35,16 @@ def test_relative_paths_are_relative_to_the_project_not_to_the_current_folder(
 
 
 @pytest.mark.parametrize(
-    "url", ["https://api.example.com/v2", "http://127.0.0.1:7357/v2", "http://[::1]:80/v2"]
+    "url",
+    [
+        "https://api.harvestapp.com/v2",
+        "https://acme.harvestapp.com/api/v2",
+        "http://127.0.0.1:7357/v2",
+        "https://127.0.0.1:7357/v2",
+        "http://[::1]:80/v2",
+    ],
 )
-def test_https_anywhere_and_http_on_this_machine_are_accepted(url: str) -> None:
+def test_a_token_may_go_to_harvest_and_to_this_machine(url: str) -> None:
     assert Settings.from_mapping({"HARVEST_API_URL": f"{url}/"}).api_url == url
 
 
@@ -47,12 +54,16 @@ TOMORROW = (date.today() + timedelta(days=2)).isoformat()
 @pytest.mark.parametrize(
     ("variable", "value", "sentence"),
     [
-        ("HARVEST_API_URL", "http://api.harvestapp.com/v2", "only sent over https"),
-        ("HARVEST_API_URL", "http://127.0.0.1.evil.example/v2", "only sent over https"),
-        ("HARVEST_API_URL", "ftp://127.0.0.1/v2", "only sent over https"),
+        ("HARVEST_API_URL", "http://api.harvestapp.com/v2", "only sent to Harvest"),
+        ("HARVEST_API_URL", "https://api.example.com/v2", "only sent to Harvest"),
+        ("HARVEST_API_URL", "https://evilharvestapp.com/v2", "only sent to Harvest"),
+        ("HARVEST_API_URL", "https://api.harvestapp.com.evil.example", "only sent to Harvest"),
+        ("HARVEST_API_URL", "https://api.harvestapp.com@evil.example", "user name or password"),
+        ("HARVEST_API_URL", "http://127.0.0.1.evil.example/v2", "only sent to Harvest"),
+        ("HARVEST_API_URL", "ftp://127.0.0.1/v2", "only sent to Harvest"),
         ("HARVEST_API_URL", "api.harvestapp.com", "not an address"),
         ("HARVEST_API_URL", "https://me:secret@api.harvestapp.com", "user name or password"),
-        ("HARVEST_ID_URL", "http://id.getharvest.com", "only sent over https"),
+        ("HARVEST_ID_URL", "http://id.getharvest.com", "only sent to Harvest"),
         ("HARVEST_START_DATE", "2026-02-30", "not a day"),
         ("HARVEST_START_DATE", "yesterday", "not a day"),
         ("HARVEST_START_DATE", TOMORROW, "in the future"),

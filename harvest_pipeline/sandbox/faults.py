@@ -4,8 +4,9 @@ Belongs here: the kinds of fault, and choosing the one that a request meets. Doe
 playing them (front.py).
 
 Each fault applies to the requests whose path begins with `path` (without the `/v2` or `/api/v2` in
-front: `/time_entries`, `/reports`, `/oauth2/token`): the first `skip` of them pass, the next
-`times` meet it (None: all). A request meets at most one fault, the oldest that applies.
+front: `/time_entries`, `/reports`, `/oauth2/token`) and that are about `account` (None: any): the
+first `skip` of them pass, the next `times` meet it (None: all). A request meets at most one fault,
+the oldest that applies.
 """
 
 from typing import Any
@@ -17,6 +18,7 @@ from harvest_pipeline.sandbox.changes import Change
 
 class _Fault(Struct, tag_field="kind", kw_only=True):
     path: str = "/"
+    account: int | None = None
     skip: int = 0
     times: int | None = 1
 
@@ -120,10 +122,15 @@ class Faults:
         """Forget all faults."""
         self.waiting.clear()
 
-    def meet(self, path: str) -> Fault | None:
-        """The fault that a request of that path meets, None if all goes well."""
+    def meet(self, path: str, account: str) -> Fault | None:
+        """The fault that a request of that path, about that account, meets; None if all goes well.
+
+        `account` is the id as the request names it, empty where it names none.
+        """
         for fault in list(self.waiting):
             if not path.startswith(fault.path):
+                continue
+            if fault.account is not None and str(fault.account) != account:
                 continue
             if fault.skip > 0:
                 fault.skip -= 1

@@ -44,7 +44,7 @@ class Front:
             return
         request = Request(scope, receive)
         door = request.url.path.startswith("/sandbox")
-        fault = None if door else self._world.faults.meet(_bare(request.url.path))
+        fault = None if door else self._fault(request)
         started = time.perf_counter()
         await request.body()
         if isinstance(fault, faults.Hang):
@@ -69,6 +69,10 @@ class Front:
                 await drip(scope, receive, response, fault.seconds, with_headers=fault.headers)
             case _:
                 await response(scope, receive, send)
+
+    def _fault(self, request: Request) -> faults.Fault | None:
+        account = request.headers.get("harvest-account-id", "")
+        return self._world.faults.meet(_bare(request.url.path), account)
 
     async def _response(self, fault: faults.Fault | None, request: Request) -> Response:
         """The answer with all its headers, changed as the fault says, compressed if asked for."""

@@ -102,18 +102,25 @@ class Load:
         )
 
 
-def write(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
-    """Add a load to the ledger. Raises AnotherAccount if it holds loads of another account."""
-    tables.prepare_table(connection, LEDGER)
+def refuse_another_account(connection: duckdb.DuckDBPyConnection, account_id: int) -> None:
+    """Raise AnotherAccount if the ledger holds loads of another Harvest account."""
+    if not tables.exists(connection, LEDGER.name):
+        return
     others = connection.execute(
         f"SELECT DISTINCT account_id FROM {identifier(LEDGER.name)} WHERE account_id <> ?",
-        [load.context.account_id],
+        [account_id],
     ).fetchall()
     if others:
         raise AnotherAccount(
             f"The schema holds records of the Harvest account {others[0][0]}, and this run reads "
-            f"{load.context.account_id}; give each account a schema or a database of its own."
+            f"{account_id}; give each account a schema or a database of its own."
         )
+
+
+def write(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
+    """Add a load to the ledger. Raises AnotherAccount if it holds loads of another account."""
+    tables.prepare_table(connection, LEDGER)
+    refuse_another_account(connection, load.context.account_id)
     window = load.scope.window
     row: dict[str, object] = {
         "load_id": load.load_id,
@@ -164,6 +171,14 @@ def loaded(connection: duckdb.DuckDBPyConnection, record: str) -> bool:
             [record, str(Proof.MODULE_OFF)],
         ).fetchall()
     )
+
+
+def last_loaded_at(connection: duckdb.DuckDBPyConnection) -> datetime | None:
+    """When the latest load was committed, in UTC; None if there was none."""
+    if not tables.exists(connection, LEDGER.name):
+        return None
+    query = f"SELECT max(loaded_at) FROM {identifier(LEDGER.name)}"
+    return connection.execute(query).fetchall()[0][0]
 
 
 def covered(

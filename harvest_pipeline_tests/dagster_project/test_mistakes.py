@@ -1,6 +1,7 @@
 """What a person does wrong, and what they are told (section 7 of the issue that asked for it)."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import duckdb
 import pytest
 
 from harvest_pipeline.definitions import build_definitions
+from harvest_pipeline.resources import HarvestResource
 from harvest_pipeline.sandbox.faults import AnswerWith, Forbid
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.scope import Window
@@ -205,13 +207,52 @@ def test_a_locked_database_is_waited_for_and_its_holder_named(
     assert "python" in sentence
 
 
-def test_run_config_cannot_name_another_database(project: Project, tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere.duckdb"
-    io_manager = {"config": {"database": str(elsewhere)}}
-    result = project.materialize("clients", run_config={"resources": {"io_manager": io_manager}})
+@pytest.mark.parametrize(
+    ("resource", "config"),
+    [
+        ("io_manager", {"database": "elsewhere.duckdb"}),
+        ("io_manager", {"schema": "elsewhere"}),
+        ("io_manager", {"connection_config": {"temp_directory": "elsewhere"}}),
+        ("harvest", {"access_token": "canary-of-a-launch"}),
+        ("harvest", {"access_token": {"env": "HOME"}}),
+        ("harvest", {"refresh_token": "canary-of-a-launch"}),
+        ("harvest", {"account_id": "17"}),
+        ("harvest", {"instance": "elsewhere"}),
+    ],
+)
+def test_a_launch_cannot_change_a_resource(
+    project: Project,
+    resource: str,
+    config: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (field,) = config
+    if resource == "io_manager":  # it has to be given whole
+        config = {"database": str(project.database), **config}
+    run_config = {"resources": {resource: {"config": config}}}
+    result = project.materialize("clients", run_config=run_config)
     assert not result.success
-    assert not elsewhere.exists()
+    told = "".join(str(event.event_specific_data) for event in result.all_events)
+    assert re.search(f"The launch changes [a-z_, ]*{field}", told)
+    assert "canary" not in told
+    assert not list(tmp_path.glob("elsewhere*"))
     assert project.paths() == []
+
+
+@pytest.mark.parametrize("host", ["api_url", "base_url", "id_url", "token_store"])
+def test_a_launch_cannot_name_a_host_or_the_token_store(project: Project, host: str) -> None:
+    run_config = {"resources": {"harvest": {"config": {host: "http://127.0.0.1:9/"}}}}
+    with pytest.raises(dg.DagsterInvalidConfigError, match="unexpected config entry"):
+        project.materialize("clients", run_config=run_config)
+    assert project.paths() == []
+
+
+def test_a_misspelt_argument_of_a_resource_is_refused_without_showing_its_value() -> None:
+    with pytest.raises(ValueError, match="acess_token") as refused:
+        HarvestResource(acess_token="canary-4711")  # pyright: ignore[reportCallIssue]
+    assert "canary" not in str(refused.value)
 
 
 def command(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -226,7 +267,7 @@ def command(project: Project, *arguments: str) -> subprocess.CompletedProcess[st
 @pytest.mark.parametrize(
     ("variables", "arguments", "words"),
     [
-        ({"HARVEST_API_URL": "http://api.example.com/v2"}, [], "only sent over https"),
+        ({"HARVEST_API_URL": "http://api.example.com/v2"}, [], "only sent to Harvest"),
         ({"HARVEST_START_DATE": "2999-01-01"}, [], "in the future"),
         ({"HARVEST_TIMEZONE": "Mars/Olympus"}, [], "not a time zone"),
         ({}, ["--partition", "2026-13-45"], "2026-13-45"),

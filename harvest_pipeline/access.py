@@ -1,0 +1,176 @@
+"""How an account is reached: the variables of the environment, else what `connect` has stored.
+
+Belongs here: which variables hold credentials, which of them win, and the way to a client.
+Does not belong here: the store itself (accounts/), Dagster (resources.py).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from harvest_pipeline.accounts.credentials import stored_credentials
+from harvest_pipeline.accounts.store import AccountStore
+from harvest_pipeline.accounts.stored import StoredAccount, is_name
+from harvest_pipeline.harvest.account import instance_host
+from harvest_pipeline.harvest.auth import Credentials, OAuthRefresh, PersonalAccessToken
+from harvest_pipeline.harvest.client import HarvestClient
+from harvest_pipeline.harvest.errors import AccountNotFound, CredentialsMissing
+from harvest_pipeline.harvest.patience import Patience
+from harvest_pipeline.settings import Settings
+
+OAUTH_FIELDS = ("client_id", "client_secret", "refresh_token")
+CREDENTIAL_FIELDS = ("access_token", *OAUTH_FIELDS)
+_ACCOUNT_FIELDS = ("account_id", "instance")
+
+
+def variables(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+    """The names of the variables that are set for the account, by the field that they fill.
+
+    The account's own (HARVEST_ACME_…) win over those of all accounts if they hold a token; the two
+    are not mixed.
+    """
+    named = len(settings.prefixes) > 1  # harvest.yaml says which account it is
+    fields = CREDENTIAL_FIELDS if named else (*CREDENTIAL_FIELDS, *_ACCOUNT_FIELDS)
+    found: dict[str, str] = {}
+    for prefix in settings.prefixes:
+        names = {field: f"{prefix}{field.upper()}" for field in fields}
+        found = {key: name for key, name in names.items() if environment.get(name, "").strip()}
+        if _holds_token(found):
+            break
+    return found
+
+
+def is_connected(settings: Settings, environment: Mapping[str, str]) -> bool:
+    """Whether there are any credentials for the account, at its hosts. Raises StoreUnusable."""
+    if _holds_token(variables(settings, environment)):
+        return True
+    _, stored = _stored(settings, environment)
+    return stored is not None and stored.api_url == settings.api_url
+
+
+def client_of(
+    settings: Settings,
+    given: Mapping[str, str],
+    environment: Mapping[str, str],
+    log: Callable[[str], None],
+    patience: Patience | None = None,
+) -> HarvestClient:
+    """The client of an account. Nothing is sent to Harvest yet.
+
+    `given` are the values of the fields, those of `variables` and of the settings. Raises
+    CredentialsMissing if there is neither a token nor all three OAuth 2 values nor a stored
+    account, AccountNotFound for an account id that is no number or not that of the stored account,
+    CredentialsMalformed, and StoreUnusable.
+    """
+    access = _access(settings, given, environment)
+    return HarvestClient(
+        api_url=settings.api_url,
+        id_url=settings.id_url,
+        credentials=access.credentials,
+        account_id=access.account_id,
+        instance=access.instance,
+        contact=settings.contact,
+        state_folder=settings.state_folder,
+        log=log,
+        patience=patience,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Access:
+    credentials: Credentials
+    account_id: str | None
+    instance: str | None
+
+
+def _access(
+    settings: Settings, given: Mapping[str, str], environment: Mapping[str, str]
+) -> _Access:
+    account_id = _number(given.get("account_id", ""))
+    instance = given.get("instance", "").strip() or None
+    prefix = _prefix(settings, environment)
+    if _holds_token(given):
+        return _Access(_credentials(given, prefix, settings.id_url), account_id, instance)
+    store, stored = _stored(settings, environment)
+    if stored is None:
+        if given.get("client_id") or given.get("client_secret"):
+            raise CredentialsMissing(_missing(given, prefix))
+        raise CredentialsMissing(_nothing(settings))
+    _same_account(stored, account_id, instance)
+    credentials = stored_credentials(store, stored, settings.api_url, settings.id_url)
+    return _Access(credentials, stored.account_id, None)
+
+
+def _stored(
+    settings: Settings, environment: Mapping[str, str]
+) -> tuple[AccountStore, StoredAccount | None]:
+    store = AccountStore.from_environment(environment)
+    # HARVEST_SCHEMA may be a word that `connect` would not take.
+    return store, store.find(settings.schema) if is_name(settings.schema) else None
+
+
+def _credentials(given: Mapping[str, str], prefix: str, id_url: str) -> Credentials:
+    if token := given.get("access_token"):
+        return PersonalAccessToken(token, f"{prefix}ACCESS_TOKEN")
+    if not all(given.get(field) for field in OAUTH_FIELDS):
+        raise CredentialsMissing(_missing(given, prefix))
+    return OAuthRefresh(
+        given["client_id"], given["client_secret"], given["refresh_token"], id_url, prefix
+    )
+
+
+def _holds_token(fields: Mapping[str, str]) -> bool:
+    """Whether there is more than an application, which `connect` needs too."""
+    return bool(fields.get("access_token") or fields.get("refresh_token"))
+
+
+def _prefix(settings: Settings, environment: Mapping[str, str]) -> str:
+    """How the names of the variables begin that hold the account's credentials."""
+    names = tuple(variables(settings, environment).values())
+    return next(
+        (prefix for prefix in settings.prefixes if names and names[0].startswith(prefix)),
+        settings.prefixes[-1],
+    )
+
+
+def _number(account_id: str) -> str | None:
+    text = account_id.strip()
+    if text and not (text.isascii() and text.isdigit()):
+        raise AccountNotFound(
+            f"HARVEST_ACCOUNT_ID is {text!r}, which is no number; https://id.getharvest.com/"
+            "developers shows the number, or set HARVEST_INSTANCE to the name instead."
+        )
+    return text or None
+
+
+def _same_account(stored: StoredAccount, account_id: str | None, instance: str | None) -> None:
+    """Raise AccountNotFound if what was asked for is not what was connected under this name."""
+    if account_id:
+        same = account_id == stored.account_id
+    elif instance:
+        same = bool(stored.instance) and instance_host(instance) == instance_host(stored.instance)
+    else:
+        return
+    if not same:
+        raise AccountNotFound(
+            f"The stored account {stored.name} is {stored.account_id} ({stored.instance or '?'}), "
+            f"and {account_id or instance} is asked for (harvest.yaml or the environment); correct that, or run "
+            f"`harvest-pipeline connect --name {stored.name}` for the other one."
+        )
+
+
+def _missing(given: Mapping[str, str], prefix: str) -> str:
+    names = " and ".join(f"{prefix}{each.upper()}" for each in OAUTH_FIELDS if not given.get(each))
+    return (
+        f"{names} is not set: OAuth 2 needs {prefix}CLIENT_ID, {prefix}CLIENT_SECRET and "
+        f"{prefix}REFRESH_TOKEN; or run `harvest-pipeline connect`."
+    )
+
+
+def _nothing(settings: Settings) -> str:
+    prefix = settings.prefixes[0]
+    return (
+        f"No Harvest credentials for {settings.schema}: run `harvest-pipeline connect"
+        f"{'' if len(settings.prefixes) == 1 else f' --name {settings.schema}'}`, or set "
+        f"{prefix}ACCESS_TOKEN and the account id in the environment or in .env (a token is made "
+        "at https://id.getharvest.com/developers); `make demo` needs none."
+    )

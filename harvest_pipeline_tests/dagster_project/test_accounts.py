@@ -1,0 +1,224 @@
+"""Several accounts in one project: each has its own of everything, and none waits for another."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+
+from harvest_pipeline.catalogue.reports import REPORTS
+from harvest_pipeline.definitions import build_definitions
+from harvest_pipeline.partitions import range_tags
+from harvest_pipeline.sandbox.faults import AnswerWith
+from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline.sandbox.truth import truth
+from harvest_pipeline.scope import Window
+from harvest_pipeline_tests.conftest import TODAY, Project, failure_of
+
+WEEK = Window(TODAY - timedelta(days=6), TODAY)
+NAMES = ("acme", "blue_sky", "cedar")
+
+
+@pytest.fixture
+def sandbox() -> Iterator[SandboxServer]:
+    """Three companies behind one token."""
+    with SandboxServer(
+        today=TODAY, years=0.2, accounts=3, rate_limit=None, refuse_get_bodies=True
+    ) as server:
+        yield server
+
+
+@pytest.fixture
+def companies(project: Project, tmp_path: Path) -> Project:
+    """A project whose file names all three."""
+    name_accounts(project, tmp_path, dict(zip(NAMES, ids(project.sandbox), strict=True)))
+    project.set(HARVEST_ACCOUNT_ID="")
+    return project
+
+
+def ids(sandbox: SandboxServer) -> list[int]:
+    return [account.id for account in sandbox.accounts]
+
+
+def name_accounts(project: Project, folder: Path, accounts: dict[str, int]) -> None:
+    lines = [f"  - {{name: {name}, account_id: {key}}}\n" for name, key in accounts.items()]
+    (folder / "harvest.yaml").write_text("".join(["accounts:\n", *lines]))
+    project.set(HARVEST_CONFIG=str(folder / "harvest.yaml"))
+
+
+def run(project: Project, job: str, window: Window | None = None) -> dg.ExecuteInProcessResult:
+    return (
+        build_definitions()
+        .resolve_job_def(job)
+        .execute_in_process(
+            instance=project.instance,
+            tags=range_tags(window) if window else {},
+            raise_on_error=False,
+        )
+    )
+
+
+def rows(project: Project, schema: str, sql: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(project.database, read_only=True) as connection:
+        connection.execute(f"USE {schema}")
+        return connection.execute(sql).fetchall()
+
+
+def assert_whole(project: Project, schema: str) -> None:
+    """The account's clients, and the hours of the week, are exactly those of its company."""
+    records = project.sandbox.accounts[NAMES.index(schema)].records
+    assert rows(project, schema, "SELECT id FROM clients ORDER BY id") == sorted(
+        (row["id"],) for row in truth(records, "clients")
+    )
+    there = [row for row in truth(records, "time_entries") if row["spent_date"] >= WEEK.first]
+    assert there
+    assert rows(project, schema, "SELECT count(*), sum(hours) FROM daily") == [
+        (len(there), sum(row["hours"] for row in there))
+    ]
+
+
+def test_every_account_has_its_own_assets_pool_resource_jobs_and_schedule(
+    companies: Project,
+) -> None:
+    definitions = build_definitions()
+    keys = definitions.resolve_asset_graph().get_all_asset_keys()
+    assert keys == {dg.AssetKey([name, report]) for name in NAMES for report in REPORTS}
+    for key in keys:
+        assert definitions.resolve_assets_def(key).op.pool == key.path[0]
+        assert definitions.resolve_assets_def(key).required_resource_keys >= {key.path[0]}
+    assert set(definitions.resources or {}) == {*NAMES, "io_manager"}
+    jobs = {job.name for job in definitions.jobs or []}
+    assert jobs >= {"all_accounts", *(f"{n}_all_reports" for n in NAMES), "acme_invoices"}
+    assert {schedule.name for schedule in definitions.schedules or []} == {
+        "all_accounts_recent_days",
+        *(f"{name}_recent_days" for name in NAMES),
+    }
+
+
+def test_the_nightly_schedule_over_all_launches_one_run_for_each_account(
+    companies: Project,
+) -> None:
+    schedule = build_definitions().resolve_schedule_def("all_accounts_recent_days")
+    context = dg.build_schedule_context(
+        scheduled_execution_time=datetime(2026, 11, 20, 5, 0, tzinfo=UTC)
+    )
+    requests = schedule.evaluate_tick(context).run_requests or []
+    assert len({request.run_key for request in requests}) == 3
+    for name, request in zip(NAMES, requests, strict=True):
+        assert {key.path[0] for key in request.asset_selection or []} == {name}
+        assert len(request.asset_selection or []) == len(REPORTS)
+        assert request.tags["dagster/asset_partition_range_end"] == "2026-11-20"
+
+
+def test_a_run_over_all_accounts_lands_each_in_its_own_schema(companies: Project) -> None:
+    assert run(companies, "all_accounts", WEEK).success
+    for name in NAMES:
+        assert_whole(companies, name)
+    accounts = [rows(companies, name, "SELECT DISTINCT account_id FROM _loads") for name in NAMES]
+    assert accounts == [[(key,)] for key in ids(companies.sandbox)]
+
+
+def test_an_account_that_is_refused_does_not_stop_the_others_of_a_run(companies: Project) -> None:
+    companies.set(HARVEST_BLUE_SKY_ACCESS_TOKEN="revoked")
+    result = run(companies, "all_accounts", WEEK)
+    assert not result.success
+    assert "HARVEST_BLUE_SKY_ACCESS_TOKEN" in failure_of(result)
+    assert_whole(companies, "acme")
+    assert_whole(companies, "cedar")
+
+
+def test_one_company_connected_under_anothers_name_is_refused_before_anything_is_read(
+    companies: Project, tmp_path: Path
+) -> None:
+    run(companies, "acme_projects")
+    run(companies, "blue_sky_projects")
+    before = rows(companies, "acme", "SELECT * FROM projects ORDER BY id")
+    acme, blue, _ = ids(companies.sandbox)
+    name_accounts(companies, tmp_path, {"acme": blue, "blue_sky": acme})
+    companies.sandbox.account.request_log.clear()
+    sentence = failure_of(run(companies, "acme_projects"))
+    assert str(acme) in sentence
+    assert str(blue) in sentence
+    assert set(companies.paths()) == {"/v2/users/me"}
+    assert rows(companies, "acme", "SELECT * FROM projects ORDER BY id") == before
+
+
+def test_the_variables_of_an_account_win_over_those_of_all(companies: Project) -> None:
+    companies.set(
+        HARVEST_ACCESS_TOKEN="wrong-for-all",
+        HARVEST_CEDAR_ACCESS_TOKEN=companies.sandbox.tokens["administrator"],
+    )
+    assert run(companies, "cedar_projects").success
+    sentence = failure_of(run(companies, "acme_projects"))
+    assert "HARVEST_ACCESS_TOKEN" in sentence
+
+
+def test_half_of_an_accounts_own_application_is_not_completed_with_a_common_token(
+    companies: Project,
+) -> None:
+    companies.set(HARVEST_ACME_CLIENT_ID="x", HARVEST_ACME_REFRESH_TOKEN="y")
+    sentence = failure_of(run(companies, "acme_projects"))
+    assert sentence.startswith("HARVEST_ACME_CLIENT_SECRET is not set")
+
+
+@pytest.mark.slow
+def test_a_throttled_and_a_broken_account_do_not_hold_up_a_healthy_one(
+    companies: Project, tmp_path: Path
+) -> None:
+    """Three runs at the same time, as the schedule over all launches them, in three processes."""
+    throttled, broken, _ = ids(companies.sandbox)
+    companies.sandbox.account.faults.add(
+        AnswerWith(
+            status=429, headers={"Retry-After": "600"}, path="/time_entries", account=throttled,
+            times=None,
+        )
+    )  # fmt: skip
+    companies.sandbox.account.faults.add(
+        AnswerWith(status=500, account=broken, path="/time_entries", times=None)
+    )
+    home = tmp_path / "home"
+    home.mkdir()
+    # On an empty home, two processes can stumble over each other (RELIABILITY 1.4).
+    with dg.instance_for_test(temp_dir=str(home)):
+        pass
+    runs = {name: launched(name, home) for name in ("acme", "blue_sky")}
+    try:
+        asked = companies.sandbox.account.request_log.requests
+        wait_until(lambda: {429, 500} <= {request.status for request in asked})
+        runs["cedar"] = launched("cedar", home)
+        assert runs["cedar"].wait(120) == 0, (home / "cedar.txt").read_text()[-3000:]
+        assert_whole(companies, "cedar")
+        # The others are at it still: one waits, one tries again and again.
+        assert runs["acme"].poll() is None
+        assert runs["blue_sky"].poll() is None
+    finally:
+        for process in runs.values():
+            process.kill()
+            process.wait()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def launched(name: str, home: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-W", "ignore", "-m", "dagster", "asset", "materialize"),
+            *("-m", "harvest_pipeline.definitions", "--select", f"{name}/clients,{name}/daily"),
+            *("--partition-range", f"{WEEK.first}...{WEEK.last}"),
+        ],
+        env={**os.environ, "DAGSTER_HOME": str(home)},
+        stdout=(home / f"{name}.txt").open("w"),
+        stderr=subprocess.STDOUT,
+    )
