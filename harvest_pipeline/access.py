@@ -16,6 +16,7 @@ from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import AccountNotFound, CredentialsMissing
 from harvest_pipeline.harvest.patience import Patience
 from harvest_pipeline.settings import Settings
+from harvest_pipeline.text import shown
 
 OAUTH_FIELDS = ("client_id", "client_secret", "refresh_token")
 CREDENTIAL_FIELDS = ("access_token", *OAUTH_FIELDS)
@@ -85,7 +86,7 @@ class _Access:
 def _access(
     settings: Settings, given: Mapping[str, str], environment: Mapping[str, str]
 ) -> _Access:
-    account_id = _number(given.get("account_id", ""))
+    account_id = given.get("account_id", "").strip() or None
     instance = given.get("instance", "").strip() or None
     prefix = _prefix(settings, environment)
     if _holds_token(given):
@@ -132,16 +133,6 @@ def _prefix(settings: Settings, environment: Mapping[str, str]) -> str:
     )
 
 
-def _number(account_id: str) -> str | None:
-    text = account_id.strip()
-    if text and not (text.isascii() and text.isdigit()):
-        raise AccountNotFound(
-            f"HARVEST_ACCOUNT_ID is {text!r}, which is no number; https://id.getharvest.com/"
-            "developers shows the number, or set HARVEST_INSTANCE to the name instead."
-        )
-    return text or None
-
-
 def _same_account(stored: StoredAccount, account_id: str | None, instance: str | None) -> None:
     """Raise AccountNotFound if what was asked for is not what was connected under this name."""
     if account_id:
@@ -153,8 +144,9 @@ def _same_account(stored: StoredAccount, account_id: str | None, instance: str |
     if not same:
         raise AccountNotFound(
             f"The stored account {stored.name} is {stored.account_id} ({stored.instance or '?'}), "
-            f"and {account_id or instance} is asked for (harvest.yaml or the environment); correct that, or run "
-            f"`harvest-pipeline connect --name {stored.name}` for the other one."
+            f"and {shown(account_id or instance or '')} is asked for (harvest.yaml or the "
+            f"environment); correct that, or run `harvest-pipeline connect --name {stored.name}` "
+            "for the other one."
         )
 
 

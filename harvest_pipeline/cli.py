@@ -4,12 +4,17 @@ Belongs here: the names of the commands and their arguments. What they do stands
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 import click
 
 from harvest_pipeline import demo
+from harvest_pipeline.accounts import command as accounts
+from harvest_pipeline.connect import command as connect
+from harvest_pipeline.doctor import command as doctor
+from harvest_pipeline.harvest.errors import HarvestError
 from harvest_pipeline.local import serve_ui
 from harvest_pipeline.sandbox import command as sandbox
 
@@ -26,19 +31,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_demo.set_defaults(run=demo.run)
 
     add_dev = commands.add_parser("dev", help="serve the Dagster UI on your own account")
-    add_dev.add_argument("--port", type=int, help="default: 3000")
+    add_dev.add_argument("--port", type=int, help="default: 3000, or a free one if that is taken")
+    add_dev.add_argument(
+        "--read-only", action="store_true", help="show everything, let nothing be launched"
+    )
+    add_dev.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="name of a login proxy in front of the UI, as browsers show it (repeatable)",
+    )
     add_dev.set_defaults(run=serve_ui)
 
     add_sandbox = commands.add_parser("sandbox", help="serve the sandbox account")
     sandbox.add_arguments(add_sandbox)
     add_sandbox.set_defaults(run=sandbox.run)
 
+    add_connect = commands.add_parser("connect", help="connect your Harvest account")
+    connect.add_arguments(add_connect)
+    add_connect.set_defaults(run=connect.run)
+
+    add_accounts = commands.add_parser("accounts", help="list, test or remove connected accounts")
+    accounts.add_arguments(add_accounts)
+
+    add_doctor = commands.add_parser(
+        "doctor", help="check settings, accounts, database and Dagster, and say what to do"
+    )
+    doctor.add_arguments(add_doctor)
+    add_doctor.set_defaults(run=doctor.run)
+
     chosen = parser.parse_args(arguments)
+    # What these commands and their child processes write tells who worked on what.
+    os.umask(0o077)
     try:
         return chosen.run(chosen)
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except HarvestError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

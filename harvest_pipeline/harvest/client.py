@@ -21,11 +21,11 @@ from harvest_pipeline.harvest.errors import (
     AccountNotFound,
     PermissionMissing,
     RecordNotFound,
-    one_line,
 )
 from harvest_pipeline.harvest.limits import Left, Limiter, Limits
 from harvest_pipeline.harvest.patience import Patience
 from harvest_pipeline.harvest.transport import LARGEST_ANSWER, Answer, Transport
+from harvest_pipeline.text import shown
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ class HarvestClient:
     ) -> None:
         if account_id is not None and not (account_id.isascii() and account_id.isdigit()):
             raise AccountNotFound(
-                f"HARVEST_ACCOUNT_ID is {one_line(account_id)!r}; an account id is a number. Set "
+                f"HARVEST_ACCOUNT_ID is {shown(account_id)}; an account id is a number. Set "
                 "HARVEST_INSTANCE instead, if that is the name of the account."
             )
         self.api_url = api_url.rstrip("/")

@@ -14,6 +14,8 @@ import msgspec
 from harvest_pipeline.text import one_line as one_line
 
 TRY_LATER = "Try again later; https://www.harveststatus.com tells of outages."
+#: Bytes of an error answer; Harvest's are a line. Of megabytes, millions of objects would be made.
+_LARGEST_MESSAGE = 64 * 2**10
 
 
 class HarvestError(Exception):
@@ -114,6 +116,8 @@ class ReadNotProven(HarvestError):
 
 def message_of(body: bytes) -> str:
     """What the body of an error answer says, or "" (the forms of REFERENCE 6)."""
+    if len(body) > _LARGEST_MESSAGE:
+        return ""
     try:
         answer = msgspec.json.decode(body, type=Mapping[str, object])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
