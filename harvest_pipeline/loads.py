@@ -18,6 +18,7 @@ from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import ReadNotProven
 from harvest_pipeline.harvest.reading import read, read_children
+from harvest_pipeline.private import make_folder
 from harvest_pipeline.scope import Scope, Spool, Window
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.ledger import covered
@@ -104,7 +105,7 @@ def spool_folder(state_folder: Path) -> Generator[Path]:
     Spools hold personal data: the folder is for its owner only, and what runs that were killed
     have left behind for a day is removed here.
     """
-    state_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(state_folder)
     for left_behind in state_folder.glob("spool-*"):
         if time.time() - left_behind.stat().st_mtime > 24 * 3600:
             shutil.rmtree(left_behind, ignore_errors=True)

@@ -4,6 +4,7 @@ Belongs here: few keys with names that a person understands, in the types that D
 Does not belong here: computing the figures (warehouse/statistics.py).
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from tabulate import tabulate
 
 from harvest_pipeline.catalogue.columns import Column, Record, Report
 from harvest_pipeline.harvest.account import Identity
+from harvest_pipeline.text import one_line
 from harvest_pipeline.warehouse.io_manager import Landed
 
 
@@ -61,8 +63,9 @@ def _markdown(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _cell(value: object) -> str:
-    text = "" if value is None else " ".join(str(value).split())
-    return text[:60].replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    """A value as text of a Markdown cell: a note may hold a link, or an image that calls home."""
+    text = one_line("" if value is None else str(value), 60)
+    return re.sub(r"([\\`*_\[\]()!|<>#~&:])", r"\\\1", text)
 
 
 def _table_column(column: Column) -> dg.TableColumn:

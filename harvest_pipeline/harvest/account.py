@@ -21,6 +21,7 @@ from harvest_pipeline.harvest.errors import (
     RecordNotFound,
     one_line,
 )
+from harvest_pipeline.text import shown
 
 #: What follows the instance name in the address of an account.
 _DOMAIN = ".harvestapp.com"
@@ -108,7 +109,7 @@ class AccountFinder:
         found = self.at(instance, accounts)
         if found is None:
             raise AccountNotFound(
-                f"No account of this token is known to be at {instance_host(instance)}. "
+                f"No account of this token is known to be at {shown(instance_host(instance))}. "
                 f"{listed(accounts)} Correct HARVEST_INSTANCE, or set HARVEST_ACCOUNT_ID; with the "
                 "token of a person who is not an administrator only the id will do."
             )
@@ -183,6 +184,11 @@ def instance_host(instance: str) -> str:
     """`acme.harvestapp.com`, from that or from `acme` or from the address in a browser."""
     host = re.sub(r"^https?://", "", instance.strip().lower()).partition("/")[0]
     return host if "." in host else f"{host}{_DOMAIN}"
+
+
+def is_instance(text: str) -> bool:
+    """Whether `text` can name an account of Harvest, in one of the forms of `instance_host`."""
+    return re.fullmatch(rf"[a-z0-9-]{{1,63}}{re.escape(_DOMAIN)}", instance_host(text)) is not None
 
 
 def _is_named(account: Account, host: str) -> bool:

@@ -29,6 +29,7 @@ from harvest_pipeline.harvest.errors import (
     message_of,
 )
 from harvest_pipeline.harvest.limits import Left, Limiter, retry_after_seconds
+from harvest_pipeline.harvest.secrecy import tells
 from harvest_pipeline.harvest.transport import (
     LARGEST_ANSWER,
     Answer,
@@ -132,7 +133,7 @@ class Caller:
                     self._pause_all(sharing, address.path, throttled)
                     continue
                 if answer.status < 500:
-                    raise _refusal(address.path, answer, permission)
+                    raise _refusal(address.path, answer, permission, token)
             failures += 1
             if failures == patience.attempts:
                 raise kind(
@@ -232,10 +233,10 @@ def _check_encoding(body: bytes) -> None:
         decoder.decode(b"", final=True)
 
 
-def _refusal(path: str, answer: Answer, permission: str) -> HarvestError:
+def _refusal(path: str, answer: Answer, permission: str, token: str) -> HarvestError:
     """The exception for a status that no repetition mends."""
     said = message_of(answer.body)
-    saying = f", saying {said!r}" if said else ""
+    saying = f", saying {said!r}" if said and not tells(said, token) else ""
     match answer.status:
         case 401:
             return TokenRejected(

@@ -26,6 +26,11 @@ def is_sendable(secret: str) -> bool:
     return bool(secret) and all("!" <= character <= "~" for character in secret)
 
 
+def tells(text: str, secret: str) -> bool:
+    """Whether `text` repeats `secret`, or a dozen letters of it."""
+    return any(secret[at : at + 12] in text for at in range(max(1, len(secret) - 11)))
+
+
 def checked(secret: str, origin: str) -> str:
     """`secret` if it can stand in a header, else CredentialsMalformed, which names `origin`."""
     if is_sendable(secret):

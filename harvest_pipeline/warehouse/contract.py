@@ -6,7 +6,7 @@ Does not belong here: how a text becomes a value (values.py).
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, cast
@@ -15,10 +15,16 @@ import duckdb
 
 from harvest_pipeline.catalogue.columns import DECIMAL, TEXT, Record
 from harvest_pipeline.catalogue.records import records_inside
-from harvest_pipeline.warehouse.errors import FieldRetyped
+from harvest_pipeline.warehouse.errors import FieldRetyped, RecordsUnreadable
 from harvest_pipeline.warehouse.lines import LINE, Keys, Lines, pointer, text_of
 from harvest_pipeline.warehouse.sql import comma, literal
 from harvest_pipeline.warehouse.values import is_exact
+
+#: More fields that no column knows, or longer names, are no new version of Harvest.
+_MOST_UNKNOWN, _LONGEST_NAME = 500, 200
+#: Nor are more fields than this in one object.
+_MOST_FIELDS = 1000
+_LONGEST_EXAMPLE = 100
 
 #: A member whose number has 15 digits and a point, or more: JSON readers may round it to 64 bits.
 _LONG_NUMBER = r'":\s*-?[0-9][0-9.]{15}'
@@ -36,25 +42,33 @@ def examine(connection: duckdb.DuckDBPyConnection, lines: Lines) -> Drift:
     """Compare the keys of every record with the catalogue's; reads the spool once.
 
     Raises FieldRetyped if an object or a list stands where a single value is declared or the other
-    way round, if a record has no key, or if a number has too many digits to be read exactly.
+    way round, if a record has no key, if a number has too many digits to be read exactly, or if
+    there are more unknown fields than any version of Harvest has. Raises RecordsUnreadable if a
+    field comes twice in an object.
     """
     record, drift, long_numbers = lines.record, Drift(), 0
     objects, kinds = _declared_keys(record), _declared_kinds(record)
-    for keys, found, count, long in connection.execute(
+    most = comma(f"len(keys[{number + 1}])" for number in range(len(objects)))
+    shapes = connection.execute(
         # By hash: grouping by the lists themselves takes twice as long.
         "SELECT any_value(keys), any_value(kinds), count(*), count(*) FILTER (long) FROM ("
+        f"SELECT CASE WHEN greatest(0, {most}) > {_MOST_FIELDS}"
+        " THEN error('a record has too many fields') ELSE keys END AS keys, kinds, long FROM ("
         f"SELECT json_keys({LINE}, [{_pointers(objects)}]) AS keys,"
         f" json_type({LINE}, [{_pointers(kinds)}]) AS kinds,"
         f" regexp_matches({LINE}, {literal(_LONG_NUMBER)}) AS long FROM {lines.whole}"
-        ") GROUP BY hash(keys), hash(kinds)"
-    ).fetchall():
+        ")) GROUP BY hash(keys), hash(kinds)"
+    )
+    while row := shapes.fetchone():  # one by one: there may be as many as records
+        keys, found, count, long = row
         kind_of = dict(zip(kinds, found, strict=True))
         for path, kind in kind_of.items():
             if not _fits(kind, kinds[path]):
                 raise _retyped(record, path, kinds[path], kind or "nothing", count)
         for path, present in zip(objects, keys, strict=True):
             if kind_of[path] == "OBJECT":
-                _compare(drift, path, objects[path], set(present), count)
+                _compare(drift, path, objects[path], present, count)
+        _refuse_flood(record, drift)
         long_numbers += long
     if long_numbers:
         _refuse_rounded(connection, lines)
@@ -66,12 +80,13 @@ def refuse_inexact(connection: duckdb.DuckDBPyConnection, lines: Lines) -> None:
 
     Only for the message, after a load has failed: the load itself checks every value.
     """
-    conditions = {column: is_exact(column) for column in lines.record.columns}
-    columns = [column for column, exact in conditions.items() if exact]
-    wrong = [f"{text_of(column)} IS NOT NULL AND NOT {conditions[column]}" for column in columns]
+    columns = lines.record.columns  # all: what DuckDB does not look at, it cannot complain of
+    wrong = [
+        f"{text_of(column)} IS NOT NULL AND NOT {is_exact(column) or 'true'}" for column in columns
+    ]
     counts = comma(f"count(*) FILTER ({condition})" for condition in wrong)
     examples = comma(
-        f"min({text_of(column)}) FILTER ({condition})"
+        f"min(left({text_of(column)}, {_LONGEST_EXAMPLE})) FILTER ({condition})"
         for column, condition in zip(columns, wrong, strict=True)
     )
     found = connection.execute(
@@ -114,13 +129,30 @@ def _fits(kind: str | None, expected: str) -> bool:
 
 
 def _compare(
-    drift: Drift, path: Keys, declared: dict[str, bool], present: set[str], count: int
+    drift: Drift, path: Keys, declared: dict[str, bool], present: Sequence[str], count: int
 ) -> None:
-    for key in present - declared.keys():
+    if len(set(present)) < len(present):
+        raise RecordsUnreadable(
+            f"A field of {'.'.join(path) or 'the records'} came twice in {count} of the records, "
+            "which can be read in two ways; nothing was loaded. Harvest sends no such thing: look "
+            "at HARVEST_API_URL, and for a proxy in between."
+        )
+    for key in set(present) - declared.keys():
         drift.unknown[*path, key] += count
     for key, required in declared.items():
         if required and key not in present:
             drift.missing[*path, key] += count
+
+
+def _refuse_flood(record: Record, drift: Drift) -> None:
+    """Raise FieldRetyped if the unknown fields are too many, or have too long names, to be kept."""
+    long = any(len(key) > _LONGEST_NAME for path in drift.unknown for key in path)
+    if long or len(drift.unknown) > _MOST_UNKNOWN:
+        raise FieldRetyped(
+            f"The records of {record.name} came with hundreds of unknown fields, or with one whose"
+            " name is very long, which no version of Harvest's API has; nothing was loaded. Look at"
+            " HARVEST_API_URL, and for a proxy in between."
+        )
 
 
 def _refuse_rounded(connection: duckdb.DuckDBPyConnection, lines: Lines) -> None:
@@ -131,11 +163,14 @@ def _refuse_rounded(connection: duckdb.DuckDBPyConnection, lines: Lines) -> None
     )
     rounded: defaultdict[Keys, list[Decimal]] = defaultdict(list)
     while row := suspects.fetchone():
-        for path, number in _decimals(lines.record, json.loads(row[0], parse_float=Decimal)):
+        # Whole numbers are read exactly, and may have more digits than `int` takes.
+        line = json.loads(row[0], parse_float=Decimal, parse_int=str)
+        for path, number in _decimals(lines.record, line):
             if Decimal(repr(float(number))) != number:
                 rounded[path].append(number)
     for path, numbers in rounded.items():
-        raise _retyped(lines.record, path, DECIMAL, str(numbers[0]), len(numbers))
+        example = str(numbers[0])[:_LONGEST_EXAMPLE]
+        raise _retyped(lines.record, path, DECIMAL, example, len(numbers))
 
 
 def _decimals(record: Record, line: dict[str, Any]) -> Iterator[tuple[Keys, Decimal]]:

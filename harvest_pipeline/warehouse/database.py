@@ -7,6 +7,7 @@ Does not belong here: what stands in the file (tables.py, loading.py, ledger.py)
 
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,6 +17,8 @@ from typing import Any
 
 import duckdb
 
+from harvest_pipeline.private import make_folder, private_files
+from harvest_pipeline.warehouse import lockdown
 from harvest_pipeline.warehouse.errors import WarehouseError, WarehouseLocked
 from harvest_pipeline.warehouse.sql import identifier
 
@@ -23,7 +26,10 @@ from harvest_pipeline.warehouse.sql import identifier
 _STORAGE_VERSION = "v1.4.0"
 
 #: DuckDB draws progress bars into the logs of processes that it takes for interactive ones.
-_SESSION = "SET TimeZone = 'UTC'; SET enable_progress_bar = false"
+_SESSION = "SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false"
+
+#: Between opening a database and locking it down, no other thread may come upon it.
+_opening = threading.Lock()
 
 _HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 _UNWRITTEN = re.compile(r"No space left on device|File too large|Disk quota exceeded")
@@ -36,7 +42,8 @@ class Warehouse:
     In their connections, tables without a schema are those of `schema`, and times are in UTC.
     `wait_seconds` is how long to wait for a program that holds the file; `log` gets one line when
     waiting begins. `settings` are DuckDB's own. Raises WarehouseError if the file and the schema
-    have the same name.
+    have the same name, or if a setting would undo the lockdown (lockdown.py) of the connections.
+    A process has one connection that writes, or any number of readers.
     """
 
     path: Path
@@ -51,24 +58,22 @@ class Warehouse:
                 f"The database {self.path} has the same name as the schema {self.schema!r}, which "
                 "DuckDB cannot tell apart; rename one of them."
             )
+        lockdown.options(self.settings)
 
     @contextmanager
-    def connect(self) -> Generator[duckdb.DuckDBPyConnection]:
+    def connect(self, reading: Path | None = None) -> Generator[duckdb.DuckDBPyConnection]:
         """A connection that may write; the file, its folder and the schema are made if missing.
+
+        `reading` is the only other file that its SQL can read.
 
         Raises WarehouseLocked after `wait_seconds`, WarehouseError at once for what waiting does
         not mend.
         """
         self._make_folder()
-        # The file, its log and its temporary files hold personal data: for the owner only.
-        umask = os.umask(0o077)
-        try:
-            with self._opened(read_only=False) as connection:
-                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(self.schema)}")
-                connection.execute(f"USE {identifier(self.schema)}")
-                yield connection
-        finally:
-            os.umask(umask)
+        with self._opened(reading, read_only=False) as connection:
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(self.schema)}")
+            connection.execute(f"USE {identifier(self.schema)}")
+            yield connection
 
     @contextmanager
     def transaction(self) -> Generator[duckdb.DuckDBPyConnection]:
@@ -83,7 +88,7 @@ class Warehouse:
         Where the file or the schema does not exist yet, it reads an empty database.
         """
         if self.path.exists():
-            with self._opened(read_only=True) as connection:
+            with self._opened(None, read_only=True) as connection:
                 if _has_schema(connection, self.schema):
                     connection.execute(f"USE {identifier(self.schema)}")
                     yield connection
@@ -92,11 +97,21 @@ class Warehouse:
             yield connection
 
     @contextmanager
-    def _opened(self, *, read_only: bool) -> Generator[duckdb.DuckDBPyConnection]:
-        connection = self._wait_for_connection(read_only)
+    def _opened(
+        self, reading: Path | None, *, read_only: bool
+    ) -> Generator[duckdb.DuckDBPyConnection]:
+        # The file, its log and its temporary files hold personal data.
+        with private_files(), self._explained():
+            connection = self._wait_for_connection(reading, read_only)
+            try:
+                yield connection
+            finally:
+                connection.close()
+
+    @contextmanager
+    def _explained(self) -> Generator[None]:
         try:
-            connection.execute(_SESSION)
-            yield connection
+            yield
         except duckdb.Error as error:
             if reason := _UNWRITTEN.search(str(error)):
                 raise WarehouseError(
@@ -104,18 +119,17 @@ class Warehouse:
                     " held before; make room on the disk and run again."
                 ) from error
             raise
-        finally:
-            connection.close()
 
-    def _wait_for_connection(self, read_only: bool) -> duckdb.DuckDBPyConnection:
-        config = {"storage_compatibility_version": _STORAGE_VERSION, **self.settings}
+    def _wait_for_connection(
+        self, reading: Path | None, read_only: bool
+    ) -> duckdb.DuckDBPyConnection:
         deadline = time.monotonic() + self.wait_seconds
         waiting = False
         while True:
             try:
-                return duckdb.connect(self.path, read_only=read_only, config=config)
-            except duckdb.Error as error:
-                holder = _holder(str(error))
+                return self._connection(reading, read_only)
+            except (duckdb.Error, _HeldHere) as error:
+                holder = _holder(error)
                 if holder is None:
                     raise WarehouseError(self._refusal(str(error))) from error
                 if time.monotonic() >= deadline:
@@ -128,9 +142,26 @@ class Warehouse:
                 self.log(f"Waiting up to {self.wait_seconds:g} s for {self.path}, held by {holder}")
             time.sleep(0.1)
 
+    def _connection(self, reading: Path | None, read_only: bool) -> duckdb.DuckDBPyConnection:
+        """A connection that is locked down. Raises _HeldHere, and duckdb.Error."""
+        options = {"storage_compatibility_version": _STORAGE_VERSION, **self.settings}
+        config = lockdown.options(options)
+        with _opening:
+            connection = duckdb.connect(self.path, read_only=read_only, config=config)
+            try:
+                if not lockdown.is_locked_down(connection):
+                    connection.execute(_SESSION)
+                    lockdown.lock_down(connection, reading)
+                elif not read_only:
+                    raise _HeldHere
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
     def _make_folder(self) -> None:
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self.path.parent)
         except OSError as error:
             raise WarehouseError(
                 f"The folder of the database {self.path} cannot be made ({error.strerror}); name "
@@ -157,10 +188,15 @@ class Warehouse:
 
 
 @contextmanager
-def scratch() -> Generator[duckdb.DuckDBPyConnection]:
-    """An empty database in memory."""
-    with duckdb.connect() as connection:
+def scratch(reading: Path | None = None) -> Generator[duckdb.DuckDBPyConnection]:
+    """An empty database in memory; `reading` is the only file that its SQL can read.
+
+    What does not fit into memory goes into a folder beside that file.
+    """
+    config = lockdown.options({"temp_directory": f"{reading.absolute()}.tmp" if reading else ""})
+    with private_files(), duckdb.connect(config=config) as connection:
         connection.execute(_SESSION)
+        lockdown.lock_down(connection, reading)
         yield connection
 
 
@@ -191,11 +227,16 @@ def _has_schema(connection: duckdb.DuckDBPyConnection, schema: str) -> bool:
     )
 
 
-def _holder(text: str) -> str | None:
-    """Who holds the file, if that is what DuckDB's error is about (RELIABILITY 3.5)."""
+class _HeldHere(Exception):
+    """Another connection of this process writes to the file."""
+
+
+def _holder(error: Exception) -> str | None:
+    """Who holds the file, if that is what the error is about (RELIABILITY 3.5)."""
+    text = str(error)
     if match := _HOLDER.search(text):
         return f"{match['program']} (process {match['pid']})"
-    if "different configuration than existing connections" in text:
+    if isinstance(error, _HeldHere) or "different configuration than existing" in text:
         return f"another connection of this process ({os.getpid()})"
     if "Could not set lock on file" in text or "being used by another process" in text:
         return "another program"

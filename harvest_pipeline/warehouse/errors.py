@@ -30,6 +30,10 @@ class FieldRetyped(WarehouseError):
     """A field came with values that its declared column cannot hold exactly."""
 
 
+class RecordsUnreadable(WarehouseError):
+    """The records that came are no JSON that can be read in one way only."""
+
+
 class AnotherAccount(WarehouseError):
     """The schema holds the records of another Harvest account."""
 

@@ -4,6 +4,7 @@ Belongs here: the table of a frame, its columns and its rows.
 Does not belong here: which old rows the frame replaces (the partition knows, io_manager.py).
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import duckdb
@@ -23,11 +24,13 @@ def store(connection: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame
     """Add the rows of a frame to a table, by column name; runs in the caller's transaction.
 
     The table, and columns that it lacks, are made as needed; a frame without rows makes the table
-    too. Raises WarehouseError if a column of the table cannot hold the frame's values exactly.
+    too. Raises WarehouseError if a column of the table cannot hold the frame's values exactly, or
+    if DuckDB cannot name columns as the frame does.
     """
     connection.register(_FRAME, frame)
     try:
         types = column_types(connection, _FRAME)
+        _refuse_renamed(table, frame, types)
         declared = {name: _declared_type(type, frame[name]) for name, type in types.items()}
         definitions = {name: f"{identifier(name)} {type}" for name, type in declared.items()}
         connection.execute(
@@ -42,6 +45,15 @@ def store(connection: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame
         connection.execute(f"INSERT INTO {identifier(table)} BY NAME SELECT * FROM {_FRAME}")
     finally:
         connection.unregister(_FRAME)
+
+
+def _refuse_renamed(table: str, frame: pd.DataFrame, names: Iterable[str]) -> None:
+    """Raise WarehouseError unless the columns have these names: DuckDB makes up others silently."""
+    if list(frame.columns) != [*names]:
+        raise WarehouseError(
+            f"The frame for {table} has columns that DuckDB cannot name so; nothing was changed."
+            " Names must be texts, not empty, and differ in more than capital letters."
+        )
 
 
 def _declared_type(type: str, values: "pd.Series[Any]") -> str:

@@ -14,6 +14,7 @@ import duckdb
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.scope import Scope
+from harvest_pipeline.text import one_line
 from harvest_pipeline.warehouse import ledger, tables
 from harvest_pipeline.warehouse.sql import identifier, literal
 
@@ -82,7 +83,10 @@ def unknown_references(connection: duckdb.DuckDBPyConnection, record: Record) ->
 
 
 def field_drift(connection: duckdb.DuckDBPyConnection, scope: Scope) -> FieldDrift:
-    """What the last run that loaded anything of the scope said about unknown and missing fields."""
+    """What the last run that loaded anything of the scope said about unknown and missing fields.
+
+    Their names are made fit to be shown: Harvest may call a field anything.
+    """
     drift = FieldDrift()
     if not tables.exists(connection, ledger.LEDGER.name):
         return drift
@@ -97,8 +101,9 @@ def field_drift(connection: duckdb.DuckDBPyConnection, scope: Scope) -> FieldDri
         " QUALIFY run_id = first_value(run_id) OVER (ORDER BY loaded_at DESC)",
         parameters,
     ).fetchall():
-        drift.unknown.update(json.loads(unknown))
-        drift.missing.update(json.loads(missing))
+        for names, counts in ((drift.unknown, unknown), (drift.missing, missing)):
+            for name, count in json.loads(counts).items():
+                names[one_line(name)] += count
     return drift
 
 

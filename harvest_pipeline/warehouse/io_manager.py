@@ -15,22 +15,25 @@ from typing import Any, cast
 import dagster as dg
 import duckdb
 import pandas as pd
-from dagster._core.storage.db_io_manager import DbIOManager, DbTypeHandler, TableSlice
-from dagster_duckdb import DuckDBIOManager
-from dagster_duckdb.io_manager import (
-    DuckDbClient,
-    _partition_where_clause,  # pyright: ignore[reportPrivateUsage]
+from dagster._core.storage.db_io_manager import (
+    DbIOManager,
+    DbTypeHandler,
+    TablePartitionDimension,
+    TableSlice,
 )
-from pydantic import Field
+from dagster_duckdb import DuckDBIOManager
+from dagster_duckdb.io_manager import DuckDbClient
+from pydantic import ConfigDict, Field
 
 from harvest_pipeline.catalogue.columns import Record
+from harvest_pipeline.launches import Initialize, unless_changed
 from harvest_pipeline.scope import Spool, Window
 from harvest_pipeline.warehouse import frames, statistics, tables
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import NotLoaded, WarehouseError
 from harvest_pipeline.warehouse.ledger import Load, LoadContext
 from harvest_pipeline.warehouse.loading import load
-from harvest_pipeline.warehouse.sql import identifier
+from harvest_pipeline.warehouse.sql import comma, identifier, literal
 from harvest_pipeline.warehouse.statistics import Statistics
 
 
@@ -69,6 +72,9 @@ class HarvestDuckDBIOManager(DuckDBIOManager):
     of the code: a launch whose config changes them is refused.
     """
 
+    # Dagster's resources ignore a misspelt argument, and pydantic shows values in its errors.
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
     lock_wait_seconds: float = Field(
         default=60.0, description="How long to wait for a program that holds the database, seconds."
     )
@@ -86,18 +92,12 @@ class HarvestDuckDBIOManager(DuckDBIOManager):
             io_manager_name="HarvestDuckDBIOManager",
         )
 
-    def _initialize_and_run(self, context: dg.InitResourceContext) -> Any:
-        # Dagster calls this on the object of the definitions, with the config of the launch.
+    def _get_initialize_and_run_fn(self) -> Initialize:
         # Whoever can launch a run must not be able to write any file of this machine.
-        ours = self.model_dump(by_alias=True)
-        changed = [name for name, value in context.resource_config.items() if value != ours[name]]
-        if changed:
-            raise WarehouseError(
-                f"The launch changes {', '.join(sorted(changed))} of the warehouse, which is set"
-                " where the project is started (HARVEST_DUCKDB, HARVEST_SCHEMA) and not in a"
-                " launch; remove resources.io_manager from its config."
-            )
-        return cast("Any", super()._initialize_and_run(context))
+        # What Dagster returns has no type arguments.
+        usual = super()._get_initialize_and_run_fn  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        initialize = cast("Initialize", usual())
+        return unless_changed(self, initialize, "HARVEST_DUCKDB, HARVEST_SCHEMA")
 
 
 class _ReadingIOManager(DbIOManager):
@@ -250,9 +250,17 @@ def _warehouse(context: dg.OutputContext | dg.InputContext, table_slice: TableSl
 
 def _where(table_slice: TableSlice) -> str:
     """The condition for the rows of the partitions of a slice."""
-    if not table_slice.partition_dimensions:
-        return ""
-    return f" WHERE {_partition_where_clause(table_slice.partition_dimensions)}"
+    conditions = [_condition(each) for each in table_slice.partition_dimensions or ()]
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def _condition(dimension: TablePartitionDimension) -> str:
+    """The expression is the asset's own code; keys may come from anybody who can launch a run."""
+    expression, partitions = f"({dimension.partition_expr})", dimension.partitions
+    if isinstance(partitions, dg.TimeWindow):
+        first, end = (literal(f"{edge:%Y-%m-%d %H:%M:%S}") for edge in partitions)
+        return f"{expression} >= {first} AND {expression} < {end}"
+    return f"{expression} IN ({comma(map(literal, partitions))})" if partitions else "false"
 
 
 @contextmanager

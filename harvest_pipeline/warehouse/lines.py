@@ -5,14 +5,13 @@ Does not belong here: what type a value has to have (values.py, contract.py).
 """
 
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harvest_pipeline.catalogue.columns import Column, Record
-from harvest_pipeline.warehouse.sql import comma, identifier, literal
+from harvest_pipeline.warehouse.sql import comma, file_pattern, identifier, literal
 
 #: The keys that lead from a record to a value in it; empty: the record itself.
 Keys = tuple[str, ...]
@@ -69,8 +68,7 @@ class Lines:
 
     @property
     def _file(self) -> str:
-        # DuckDB reads a path as a pattern: a folder named `a[1]` has to be written `a[[]1]`.
-        return literal(re.sub(r"([*?\[])", r"[\1]", str(self.path)))
+        return literal(file_pattern(self.path))  # DuckDB reads a path as a pattern
 
 
 def text_of(column: Column) -> str:

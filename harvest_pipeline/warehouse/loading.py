@@ -4,7 +4,9 @@ Belongs here: the order of a load, and its DELETE and INSERT.
 Does not belong here: what is checked of the fields (contract.py, values.py), DDL (tables.py).
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 
 import duckdb
 
@@ -14,11 +16,14 @@ from harvest_pipeline.scope import Proof, Spool, Window
 from harvest_pipeline.warehouse import contract, ledger, tables
 from harvest_pipeline.warehouse.contract import Drift
 from harvest_pipeline.warehouse.database import Warehouse, scratch, transaction
-from harvest_pipeline.warehouse.errors import WarehouseError
+from harvest_pipeline.warehouse.errors import RecordsUnreadable, WarehouseError
 from harvest_pipeline.warehouse.ledger import Load, LoadContext
 from harvest_pipeline.warehouse.lines import Keys, Lines
 from harvest_pipeline.warehouse.sql import comma, identifier
 from harvest_pipeline.warehouse.values import exact_value_of, remainder
+
+#: What can be told of DuckDB's errors.
+_UNREADABLE = re.compile("duplicate key|maximum_object_size|too many fields|Malformed JSON")
 
 
 def load(warehouse: Warehouse, spool: Spool, context: LoadContext) -> Load:
@@ -27,14 +32,14 @@ def load(warehouse: Warehouse, spool: Spool, context: LoadContext) -> Load:
     Deleted are the rows of the scope's window (all rows, where it has none), and wherever they
     are the rows whose key is in the spool: an entry that was moved to another day appears once.
     Lists inside the records are replaced with them. A spool of a module that is switched off
-    deletes nothing. Whatever is raised, the tables are as they were: FieldRetyped, AnotherAccount,
-    LoadNotCommitted, or WarehouseError of the database itself.
+    deletes nothing. Whatever is raised, the tables are as they were: FieldRetyped,
+    RecordsUnreadable, AnotherAccount, LoadNotCommitted, or WarehouseError of the database itself.
     """
     record = RECORDS[spool.scope.record]
     read = spool.proof is not Proof.MODULE_OFF
     lines = [Lines(each, spool.path) for each in (record, *records_inside(record))] if read else []
     # The longest part of the work; the database need not be held for it.
-    with scratch() as memory:
+    with _examining(spool) as memory:
         drifts = [contract.examine(memory, each) for each in lines]
     done = Load.of(
         spool,
@@ -43,7 +48,7 @@ def load(warehouse: Warehouse, spool: Spool, context: LoadContext) -> Load:
         _by_name(record, lines, [drift.missing for drift in drifts]),
     )
     try:
-        with warehouse.connect() as connection:
+        with warehouse.connect(spool.path) as connection:
             with transaction(connection):
                 tables.prepare(connection, record)
                 for each, drift in zip(lines, drifts, strict=True):
@@ -58,11 +63,30 @@ def load(warehouse: Warehouse, spool: Spool, context: LoadContext) -> Load:
                 ledger.write(connection, done)
             ledger.confirm(connection, done)
     except duckdb.Error:
-        with scratch() as memory:
+        with _examining(spool) as memory:
             for each in lines:
                 contract.refuse_inexact(memory, each)
         raise
     return done
+
+
+@contextmanager
+def _examining(spool: Spool) -> Generator[duckdb.DuckDBPyConnection]:
+    """A connection that knows nothing but the spool, so that every error is the spool's.
+
+    Raises RecordsUnreadable for it.
+    """
+    try:
+        with scratch(spool.path) as memory:
+            yield memory
+    except (duckdb.Error, RecursionError) as error:
+        # The text of the error would show what stands in the records.
+        reason = _UNREADABLE.search(str(error))
+        raise RecordsUnreadable(
+            f"The records of {spool.scope} cannot be read"
+            f"{f' ({reason[0]})' if reason else ''}; nothing was loaded. Look at HARVEST_API_URL,"
+            " and for a proxy in between: Harvest sends no such thing."
+        ) from error
 
 
 def _delete_replaced(

@@ -4,7 +4,11 @@ Belongs here: quoting. Values of queries are bound instead wherever DuckDB takes
 and the options of table functions are where it does not.
 """
 
+import re
 from collections.abc import Iterable
+from pathlib import Path
+
+_NUL = "\0"
 
 
 def identifier(name: str) -> str:
@@ -14,7 +18,15 @@ def identifier(name: str) -> str:
 
 def literal(text: str) -> str:
     """`text` as an SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
+    quoted = "'" + text.replace("'", "''") + "'"
+    if _NUL in text:  # which ends the statement for the parser of DuckDB 1.5
+        quoted = "(" + quoted.replace(_NUL, "' || chr(0) || '") + ")"
+    return quoted
+
+
+def file_pattern(path: Path) -> str:
+    """The pattern that only `path` matches: a folder named `a[1]` is written `a[[]1]`."""
+    return re.sub(r"([*?\[])", r"[\1]", str(path.absolute()))
 
 
 def comma(parts: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ import duckdb
 
 from harvest_pipeline.catalogue.columns import TEXT, Record
 from harvest_pipeline.scope import Window
+from harvest_pipeline.text import one_line
 from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.sql import comma, identifier, literal
 
@@ -81,7 +82,10 @@ def _collect(
     ).fetchall():
         statistics[day].rows += count
         if total is not None:
-            statistics[day].totals[unit or "no currency"] = total
+            # Fit to be shown: Harvest sends the currency as a text.
+            currency = one_line(unit or "", longest=20) or "no currency"
+            totals = statistics[day].totals
+            totals[currency] = totals.get(currency, Decimal(0)) + total
     shown = preview_columns(record)
     for day, *values in connection.execute(
         f"SELECT _day, {comma(map(identifier, shown))} FROM {rows} QUALIFY row_number()"

@@ -250,6 +250,27 @@ def test_a_page_that_fails_leaves_no_file(make_client: MakeClient, tmp_path: Pat
     assert files_in(tmp_path) == []
 
 
+def test_what_harvest_sends_stays_one_inert_line_in_the_log(
+    make_client: MakeClient, tmp_path: Path, log: list[str]
+) -> None:
+    forged = "2999-01-01T00:00:00Z\nINFO all is well\x1b[2J\u202e"
+    changed = [{"id": 1, "updated_at": forged}]
+
+    def respond(request: Request) -> Action:
+        first = request.query["page"] == "1"
+        return fault.page(
+            "time_entries", [{"id": 2}] if first else changed, total_entries=2, total_pages=2
+        )
+
+    with FaultServer(respond) as server, pytest.raises(ReadNotProven) as caught:
+        read(make_client(server.url), ENTRIES, OCTOBER, tmp_path)
+    lines = [*log, str(caught.value)]
+    assert len(lines) == 3
+    for line in lines:
+        assert "a record was changed at 2999-01-01T00:00:00Z INFO all is well [2J" in line
+        assert line.isprintable()
+
+
 # Lists by cursor
 
 

@@ -1,6 +1,7 @@
 """A token is sent to the holder of the right certificate, and nobody can switch that off."""
 
 import ast
+import socket
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -139,6 +140,20 @@ def test_a_bundle_that_cannot_be_read_is_named(
         assert server.requests == []
 
 
+def speaks(server: FaultServer, version: ssl.TLSVersion) -> bool:
+    """Whether the server speaks it with a client that does."""
+    lax = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    lax.check_hostname, lax.verify_mode = False, ssl.CERT_NONE
+    lax.set_ciphers("ALL:@SECLEVEL=0")
+    lax.minimum_version = lax.maximum_version = version
+    host, port = server.host.split(":")
+    with (
+        socket.create_connection((host, int(port)), timeout=5) as plain,
+        lax.wrap_socket(plain) as connection,
+    ):
+        return connection.version() is not None
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
 def test_versions_before_1_2_are_not_spoken(
@@ -153,6 +168,7 @@ def test_versions_before_1_2_are_not_spoken(
     tls.set_ciphers("ALL:@SECLEVEL=0")
     tls.minimum_version = tls.maximum_version = version
     with FaultServer(script(fault.answer({})), tls=tls) as server:
+        assert speaks(server, version)
         client = make_client(server.url)
         with pytest.raises((HarvestUnavailable, HostNotTrusted)):
             client.get(f"{client.api_url}/thing", ANY)

@@ -4,13 +4,12 @@ import json
 from decimal import Decimal
 from typing import Any
 
-import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvest_pipeline.warehouse.database import Warehouse
-from harvest_pipeline.warehouse.errors import FieldRetyped
+from harvest_pipeline.warehouse.errors import FieldRetyped, RecordsUnreadable
 from harvest_pipeline.warehouse.loading import load
 from harvest_pipeline_tests.warehouse.records import (
     CONTEXT,
@@ -184,5 +183,5 @@ def test_texts_arrive_unchanged(notes: list[str], tmp_path_factory: pytest.TempP
 
 
 def test_a_spool_that_is_not_json_fails_the_load(warehouse: Warehouse, spools: SpoolFolder) -> None:
-    with pytest.raises(duckdb.Error):
+    with pytest.raises(RecordsUnreadable, match=r"\(Malformed JSON\); nothing was loaded"):
         load(warehouse, spools.time_entries(on(FIRST), ['{"id": 1, "hours": ']), CONTEXT)

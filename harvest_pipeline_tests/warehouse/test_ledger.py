@@ -137,3 +137,15 @@ def test_windows_cover_together(
     assert is_covered(warehouse, Scope("time_entries", asked), "run-1") == (
         set(asked.days()) <= days
     )
+
+
+def test_the_latest_load_is_told_and_before_the_first_there_is_none(warehouse: Warehouse) -> None:
+    with warehouse.reader() as connection:
+        assert ledger.last_loaded_at(connection) is None
+    before = datetime.now(UTC)
+    write(warehouse, Scope("clients", None))
+    write(warehouse, Scope("projects", None))
+    with warehouse.reader() as connection:
+        last = ledger.last_loaded_at(connection)
+    assert last is not None
+    assert before <= last <= datetime.now(UTC)

@@ -198,6 +198,19 @@ def test_drift_is_that_of_the_last_run_of_the_scope(
     assert drift(Scope("clients")) == ({}, {})
 
 
+def test_names_that_harvest_gives_to_fields_and_currencies_are_fit_to_be_shown(
+    warehouse: Warehouse, spools: SpoolFolder
+) -> None:
+    forged = "x\r\n2026-11-22 INFO all is well\x1b[2J\u202e"
+    sent = invoice(1, FIRST, **{forged: 1, forged.replace("\r", " "): 2}, currency=forged)
+    load(warehouse, spools.write("invoices", JANUARY, [sent]), CONTEXT)
+    with warehouse.reader() as connection:
+        drift = integrity.field_drift(connection, Scope("invoices", JANUARY))
+        totals = statistics.of_table(connection, INVOICES).totals
+    assert drift.unknown == {"x 2026-11-22 INFO all is well [2J": 2}
+    assert totals == {"x 2026-11-22 INFO al": Decimal(1500)}
+
+
 def test_parents_are_what_their_children_need(warehouse: Warehouse, spools: SpoolFolder) -> None:
     payments = RECORDS["invoice_payments"]
     with warehouse.reader() as connection:

@@ -24,8 +24,8 @@ paid = invoice(1, paid_at="2026-01-31T00:00:00Z")
 load(warehouse, spools.write("invoices", JANUARY, [paid]), CONTEXT)
 with warehouse.reader() as connection:
     for table in ("daily", "invoices"):
-        rows = f"(SELECT * EXCLUDE _loaded_at FROM {table} ORDER BY id)"
-        connection.execute(f"COPY {rows} TO '/dev/stdout'")
+        rows = f"SELECT COLUMNS(* EXCLUDE _loaded_at)::VARCHAR FROM {table} ORDER BY id"
+        print(connection.execute(rows).fetchall())
 """
 
 

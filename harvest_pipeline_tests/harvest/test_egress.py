@@ -1,0 +1,192 @@
+"""What goes where: the token and the account id to Harvest's own list, in headers, nowhere else."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import harvest_pipeline
+from harvest_pipeline.catalogue.records import RECORDS
+from harvest_pipeline.harvest.errors import AnswerInvalid, HarvestError
+from harvest_pipeline.harvest.reading import read
+from harvest_pipeline_tests.harvest import fault_server as fault
+from harvest_pipeline_tests.harvest.conftest import TOKEN, MakeClient
+from harvest_pipeline_tests.harvest.fault_server import FaultServer, script
+
+ANY = msgspec.json.Decoder(dict[str, object])
+CLIENTS = RECORDS["clients"]
+PACKAGE = Path(harvest_pipeline.__file__).parent
+ACCOUNT = "1204417"
+
+
+@pytest.fixture
+def evil() -> Iterator[FaultServer]:
+    """Where nothing may arrive."""
+    with FaultServer(script(fault.page("clients", []))) as server:
+        yield server
+        assert server.bytes_received == b""
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "http://{evil}/v2/clients",
+        "//{evil}/v2/clients",
+        "///{evil}/v2/clients",
+        "\\\\{evil}/v2/clients",
+        "/\\{evil}/v2/clients",
+        "http:\\\\{evil}/v2/clients",
+        "http:/{evil}/v2/clients",
+        "http:{evil}/v2/clients",
+        "http://{here}@{evil}/v2/clients",
+        "http://{here}\\@{evil}/v2/clients",
+        "http://{evil}\\@{here}/v2/clients",
+        "http://{evil}#@{here}/v2/clients",
+        "http://{evil}?@{here}/v2/clients",
+        "http://user:password@{here}/v2/clients",
+        "http://user@{here}/v2/clients",
+        "http://@{here}/v2/clients",
+        "http://{here}:80/v2/clients",
+        "http://localhost:{here_port}/v2/clients",
+        "http://127.0.0.1:{evil_port}/v2/clients",
+        "http://127.0.0.1/v2/clients",
+        "https://{here}/v2/clients",
+        "HTTP://{evil}/v2/clients",
+        "ftp://{here}/v2/clients",
+        "file:///v2/clients",
+        "javascript:alert(1)",
+        "http://{here}/v2/../v2/clients",
+        "http://{here}/v2/clients/",
+        "http://{here}//{evil}/v2/clients",
+        "http://{here}/v2/users",
+        "http://{here}/v2/clients;x=1",
+        "http://{here}/v2/clients#?cursor=a",
+        "\thttp://{here}/v2/clients?cursor=a",
+        "http://{evil}\t/v2/clients",
+        " http://{evil}/v2/clients",
+        "http://{here}.evil.example/v2/clients",
+        "http://[::1]:{evil_port}/v2/clients",
+        "http://[/v2/clients",
+        "http://{here}/v2/clients?cursor=" + "x" * 10_000,
+        "",
+    ],
+)
+def test_a_link_to_another_place_is_not_followed(
+    link: str, evil: FaultServer, make_client: MakeClient, tmp_path: Path
+) -> None:
+    with FaultServer(lambda _: first) as server:
+        address = link.format(
+            evil=evil.host,
+            evil_port=evil.host.split(":")[1],
+            here=server.host,
+            here_port=server.host.split(":")[1],
+        )
+        first = fault.page("clients", [{"id": 1}], total_entries=2, links={"next": address})
+        with pytest.raises(AnswerInvalid):
+            read(make_client(server.url), CLIENTS, None, tmp_path)
+        assert server.paths() == ["/v2/clients"]
+
+
+def test_a_link_within_the_list_is_followed_as_it_stands(
+    make_client: MakeClient, tmp_path: Path
+) -> None:
+    """Otherwise the test above would prove nothing."""
+    with FaultServer(lambda _: pages.pop(0)) as server:
+        links = {"next": f"{server.url}/v2/clients?cursor=a%2Fb%3D&x=//evil.example"}
+        pages = [
+            fault.page("clients", [{"id": 1}], total_entries=2, links=links),
+            fault.page("clients", [{"id": 2}], total_entries=2),
+        ]
+        assert read(make_client(server.url), CLIENTS, None, tmp_path).rows == 2
+        assert server.requests[1].target == "/v2/clients?cursor=a%2Fb%3D&x=//evil.example"
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
+@pytest.mark.parametrize("header", ["Location", "Content-Location", "Refresh", "Link"])
+def test_neither_token_nor_account_follows_a_redirect(
+    header: str, status: int, evil: FaultServer, make_client: MakeClient
+) -> None:
+    value = f"{evil.url}/v2/thing"
+    value = {"Refresh": f"0; url={value}", "Link": f'<{value}>; rel="next"'}.get(header, value)
+    with FaultServer(script(fault.raw(b"{}", status, {header: value}))) as server:
+        client = make_client(server.url)
+        with pytest.raises(AnswerInvalid, match="never redirects"):
+            client.get(f"{client.api_url}/thing", ANY)
+        assert server.requests[0].headers["harvest-account-id"] == ACCOUNT
+
+
+@pytest.mark.parametrize(
+    "variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "REQUEST_METHOD"]
+)
+def test_plain_requests_go_past_every_proxy(
+    variable: str, evil: FaultServer, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, evil.url)
+    monkeypatch.setenv("NO_PROXY", "")
+    with FaultServer(script(fault.answer({"id": 1}))) as server:
+        client = make_client(server.url)
+        assert client.get(f"{client.api_url}/thing", ANY)[0] == {"id": 1}
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
+def test_a_proxy_for_https_sees_a_host_name_only(
+    variable: str, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FaultServer(script(fault.raw(b"", 502))) as proxy:
+        monkeypatch.setenv(variable, proxy.url)
+        monkeypatch.setenv("NO_PROXY", "")
+        client = make_client("https://harvest.invalid")
+        with pytest.raises(HarvestError):
+            client.get(f"{client.api_url}/thing", ANY)
+        assert {request.method for request in proxy.requests} == {"CONNECT"}
+        for secret in (TOKEN, ACCOUNT, "/v2/thing"):
+            assert secret.encode() not in proxy.bytes_received
+
+
+def test_cookies_of_a_server_do_not_reach_another(
+    evil: FaultServer, make_client: MakeClient
+) -> None:
+    cookie = {"Set-Cookie": "session=cookie-canary; Path=/; Domain=.example"}
+    with FaultServer(script(fault.answer({}, headers=cookie))) as server:
+        client = make_client(server.url)
+        for _ in range(2):
+            client.get(f"{client.api_url}/thing", ANY)
+        assert "cookie" not in server.requests[1].headers
+
+
+# No token in an address, which logs and proxies keep
+
+SECRETS = re.compile(r"(access_|refresh_|id_)?token|client_secret|secret|password|api_key")
+IN_QUERY = re.compile(rf"[?&]({SECRETS.pattern})=")
+
+
+def secrets_in_queries(tree: ast.AST) -> list[str]:
+    """Pieces of text, and names of parameters, that would put a secret into an address."""
+    found: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found += IN_QUERY.findall(node.value)
+        if isinstance(node, ast.keyword) and node.arg == "params":
+            names = [each for each in ast.walk(node.value) if isinstance(each, ast.Constant)]
+            found += [str(each.value) for each in names if SECRETS.fullmatch(str(each.value))]
+    return found
+
+
+def test_no_module_puts_a_secret_into_an_address() -> None:
+    for module in sorted(PACKAGE.rglob("*.py")):
+        assert secrets_in_queries(ast.parse(module.read_text())) == [], module
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "url = f'{host}/v2/clients?access_token={token}'",
+        "session.get(url, params={'token': token})",
+        "get(url + '&client_secret=' + secret)",
+    ],
+)
+def test_the_search_for_secrets_in_addresses_finds_them(source: str) -> None:
+    assert secrets_in_queries(ast.parse(source))
