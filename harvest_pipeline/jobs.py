@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from harvest_pipeline.catalogue.reports import REPORTS
+from harvest_pipeline.catalogue.reports import REPORTS, record_of
+from harvest_pipeline.checks import check_specs
 from harvest_pipeline.settings import Settings
 
 if TYPE_CHECKING:  # Dagster does not export the type of what define_asset_job returns
@@ -30,6 +31,15 @@ def all_reports_job(schema: str) -> str:
 def report_keys(schema: str) -> list[dg.AssetKey]:
     """The assets of an account."""
     return [dg.AssetKey([schema, report]) for report in REPORTS]
+
+
+def check_keys(schema: str) -> list[dg.AssetCheckKey]:
+    """The checks of all assets of an account."""
+    return [
+        spec.key
+        for report, asset in zip(REPORTS.values(), report_keys(schema), strict=True)
+        for spec in check_specs(record_of(report), asset)
+    ]
 
 
 def all_jobs(accounts: Sequence[Settings]) -> "list[UnresolvedAssetJobDefinition]":

@@ -79,9 +79,8 @@ def assert_whole(project: Project, schema: str) -> None:
     )
     there = [row for row in truth(records, "time_entries") if row["spent_date"] >= WEEK.first]
     assert there
-    assert rows(project, schema, "SELECT count(*), sum(hours) FROM daily") == [
-        (len(there), sum(row["hours"] for row in there))
-    ]
+    hours = f"SELECT count(*), sum(hours) FROM daily WHERE spent_date >= '{WEEK.first}'"
+    assert rows(project, schema, hours) == [(len(there), sum(row["hours"] for row in there))]
 
 
 def test_every_account_has_its_own_assets_pool_resource_jobs_and_schedule(
@@ -115,6 +114,24 @@ def test_the_nightly_schedule_over_all_launches_one_run_for_each_account(
         assert {key.path[0] for key in request.asset_selection or []} == {name}
         assert len(request.asset_selection or []) == len(REPORTS)
         assert request.tags["dagster/asset_partition_range_end"] == "2026-11-20"
+
+
+def test_what_the_schedule_over_all_requests_can_be_run(companies: Project) -> None:
+    """As the daemon and the UI run it: with the assets and the checks that the request names."""
+    definitions = build_definitions()
+    context = dg.build_schedule_context(
+        scheduled_execution_time=datetime(2026, 11, 20, 5, 0, tzinfo=UTC)
+    )
+    schedule = definitions.resolve_schedule_def("all_accounts_recent_days")
+    request = (schedule.evaluate_tick(context).run_requests or [])[1]
+    job = definitions.resolve_job_def("all_accounts").get_subset(
+        asset_selection=set(request.asset_selection or []),
+        asset_check_selection=set(request.asset_check_keys or []),
+    )
+    result = job.execute_in_process(instance=companies.instance, tags=request.tags)
+    assert result.success
+    assert len(result.get_asset_check_evaluations()) == len(request.asset_check_keys or []) > 60
+    assert_whole(companies, "blue_sky")
 
 
 def test_a_run_over_all_accounts_lands_each_in_its_own_schema(companies: Project) -> None:

@@ -1,4 +1,4 @@
-"""A Dagster UI on a sandbox account, and a headless browser that looks at it."""
+"""The UI of `harvest-pipeline dev` on a sandbox account, and a headless browser to look at it."""
 
 import os
 import shutil
@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,18 +32,56 @@ FLAGS = [
 ]
 
 
+#: The marks of tests that look at the UI in the browser. One UI serves all of them.
+IN_BROWSER = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("ui"),
+    # A person without chromium can still run the rest; CI installs it and may not skip.
+    pytest.mark.skipif(
+        CHROMIUM is None and not os.environ.get("CI"), reason="Debian's chromium is not installed"
+    ),
+]
+#: Loaded by every Python process of the UI: writes down where each of them connects to.
+EGRESS = """
+import os, sys
+
+def note(event, arguments):
+    if event == "socket.getaddrinfo":
+        host = arguments[0]
+    elif event == "socket.connect" and isinstance(arguments[1], tuple):
+        host = arguments[1][0]
+    else:
+        return
+    with open(os.environ["EGRESS"], "a") as file:
+        file.write(f"{host}\\n")
+
+sys.addaudithook(note)
+"""
+
+
 @dataclass(frozen=True)
 class DagsterUI:
-    """A running `dagster dev`."""
+    """A running `harvest-pipeline dev`."""
 
     url: str
     sandbox: SandboxServer
     database: Path
+    home: Path
+    #: harvest.yaml, for now without an account.
+    config: Path
+    #: The hosts that its processes have connected to, a line each.
+    egress: Path
+
+    @property
+    def port(self) -> int:
+        """The port that it serves on."""
+        return int(self.url.rpartition(":")[2])
 
     def ask(self, query: str, **variables: Any) -> Any:
         """The data of a GraphQL query."""
         answer = requests.post(
-            f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=30
+            f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=60
         ).json()
         assert "errors" not in answer, answer
         return answer["data"]
@@ -55,60 +94,86 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
+def noting_egress(folder: Path) -> dict[str, str]:
+    """Variables that make Python processes write the hosts they connect to into `egress.txt`."""
+    (folder / "sitecustomize.py").write_text(EGRESS)
+    return {"PYTHONPATH": str(folder), "EGRESS": str(folder / "egress.txt")}
+
+
+@contextmanager
+def dev(environment: Mapping[str, str], output: Path, *options: str) -> Iterator[str]:
+    """`harvest-pipeline dev` while it serves, started with the laxest umask; yields its URL."""
+    port = free_port()
+    command = [sys.executable, "-m", "harvest_pipeline.cli", "dev", "--port", str(port), *options]
+    with output.open("w") as file:
+        server = subprocess.Popen(
+            command,
+            env={**os.environ, **environment},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            umask=0,
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 120
+        while not _serves(url):
+            assert server.poll() is None, output.read_text()[-3000:]
+            assert time.monotonic() < deadline, output.read_text()[-3000:]
+        yield url
+    finally:
+        server.send_signal(signal.SIGTERM)
+        try:
+            server.wait(60)
+        finally:
+            if server.poll() is None:
+                os.killpg(server.pid, signal.SIGKILL)
+
+
+def _serves(url: str) -> bool:
+    # The port is open before the UI is ready; a question waits for its answer.
+    try:
+        return requests.get(f"{url}/server_info", timeout=60).ok
+    except requests.RequestException:
+        time.sleep(0.2)
+        return False
+
+
 @pytest.fixture(scope="package")
 def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterUI]:
     """The UI as `make dev` starts it, on a small sandbox account."""
     home = tmp_path_factory.mktemp("dagster home")
     (home / "dagster.yaml").symlink_to(project_folder() / "dagster.yaml")
-    database = tmp_path_factory.mktemp("data") / "warehouse.duckdb"
-    port = free_port()
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "harvest.yaml").write_text("accounts: []\n")
     with SandboxServer(years=0.3, rate_limit=None) as sandbox:
         environment = {
-            **os.environ,
             **sandbox.environment(),
-            "HARVEST_DUCKDB": str(database),
+            "HARVEST_DUCKDB": str(folder / "warehouse.duckdb"),
             "HARVEST_START_DATE": sandbox.first_day.isoformat(),
+            "HARVEST_CONFIG": str(folder / "harvest.yaml"),
             "DAGSTER_HOME": str(home),
+            **noting_egress(folder),
         }
-        server = subprocess.Popen(
-            [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-p", str(port)],
-            cwd=project_folder(),
-            env=environment,
-            stdout=(home / "output.txt").open("w"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait_until_served(url, home / "output.txt")
-            yield DagsterUI(url, sandbox, database)
-        finally:
-            server.send_signal(signal.SIGINT)
-            try:
-                server.wait(20)
-            finally:
-                if server.poll() is None:
-                    os.killpg(server.pid, signal.SIGKILL)
-
-
-def _wait_until_served(url: str, output: Path) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        try:
-            if requests.get(f"{url}/server_info", timeout=2).ok:
-                return
-        except requests.RequestException:
-            time.sleep(0.3)
-    raise AssertionError(f"dagster dev did not start:\n{output.read_text()[-3000:]}")
+        with dev(environment, folder / "output.txt") as url:
+            yield DagsterUI(
+                url,
+                sandbox,
+                folder / "warehouse.duckdb",
+                home,
+                folder / "harvest.yaml",
+                folder / "egress.txt",
+            )
 
 
 @pytest.fixture
 def page(tmp_path: Path) -> Iterator[Any]:
-    """A page of headless Chromium, 1600 by 1000."""
+    """A page of headless Chromium, 1600 by 1000. Names that end in `.test` lead to 127.0.0.1."""
     from playwright.sync_api import sync_playwright
 
+    names = "--host-resolver-rules=MAP *.test 127.0.0.1"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, names])
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
         page.set_default_timeout(20_000)
         yield page

@@ -1,26 +1,17 @@
 """What a person does in the Dagster UI: materialize, backfill a range, use the schedule."""
 
-import os
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import duckdb
-import pytest
 
-from harvest_pipeline_tests.ui.conftest import CHROMIUM, DagsterUI
+from harvest_pipeline_tests.ui.attacks import LAUNCH
+from harvest_pipeline_tests.ui.conftest import IN_BROWSER, DagsterUI
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    # One UI for all of them.
-    pytest.mark.xdist_group("ui"),
-    # A person without chromium can still run the rest; CI installs it and may not skip.
-    pytest.mark.skipif(
-        CHROMIUM is None and not os.environ.get("CI"), reason="Debian's chromium is not installed"
-    ),
-]
+pytestmark = IN_BROWSER
 
 RUNS = """
 query Runs { runsOrError(limit: 20) { ... on Runs { results {
@@ -52,10 +43,12 @@ def rows(ui: DagsterUI, sql: str) -> list[tuple[Any, ...]]:
 
 
 def test_materialize_backfill_and_schedule(ui: DagsterUI, page: Any, tmp_path: Path) -> None:
+    earlier = len(ui.ask(RUNS)["runsOrError"]["results"])
+
     # Materialize a report without days.
     page.goto(f"{ui.url}/assets/harvest/people")
     page.get_by_role("button", name="Materialize").first.click()
-    assert finished_runs(ui, 1)[0]["status"] == "SUCCESS"
+    assert finished_runs(ui, earlier + 1)[0]["status"] == "SUCCESS"
     assert rows(ui, "SELECT count(*) FROM people") == [(len(ui.sandbox.account.records.users),)]
     page.reload()
     page.get_by_text("View", exact=True).first.wait_for()
@@ -73,7 +66,7 @@ def test_materialize_backfill_and_schedule(ui: DagsterUI, page: Any, tmp_path: P
     page.get_by_text("10 partitions").first.wait_for()
     page.screenshot(path=tmp_path / "backfill.png")
     page.get_by_role("button", name="Launch backfill").click()
-    run = finished_runs(ui, 2)[0]
+    run = finished_runs(ui, earlier + 2)[0]
     assert run["status"] == "SUCCESS"
     tags = {tag["key"]: tag["value"] for tag in run["tags"]}
     assert tags["dagster/asset_partition_range_start"] == first.isoformat()
@@ -94,7 +87,7 @@ def test_materialize_backfill_and_schedule(ui: DagsterUI, page: Any, tmp_path: P
     page.wait_for_timeout(3000)
     page.screenshot(path=tmp_path / "result.png")
     page.get_by_role("button", name="Launch all").click()
-    run = finished_runs(ui, 3)[0]
+    run = finished_runs(ui, earlier + 3)[0]
     assert (run["status"], run["pipelineName"]) == ("SUCCESS", "harvest_all_reports")
     reports = {tuple(asset["path"]) for asset in run["assetSelection"] or []}
     assert len(reports) in (0, 18)
@@ -114,3 +107,33 @@ def test_materialize_backfill_and_schedule(ui: DagsterUI, page: Any, tmp_path: P
     page.get_by_text("invoices").first.wait_for()
     page.wait_for_timeout(2000)
     page.screenshot(path=tmp_path / "invoices.png")
+
+
+def test_the_page_of_a_run_is_updated_while_it_runs(ui: DagsterUI, page: Any) -> None:
+    sockets: list[str] = []
+    page.on("websocket", lambda opened: sockets.append(opened.url))
+    run = ui.ask(LAUNCH)["launchRun"]["run"]["runId"]
+    page.goto(f"{ui.url}/runs/{run}")
+    page.get_by_text("RUN_SUCCESS", exact=True).first.wait_for(timeout=60_000)
+    assert sockets == [f"ws://127.0.0.1:{ui.port}/graphql"]
+
+
+def test_pages_come_whole_and_from_the_ui_alone(ui: DagsterUI, page: Any) -> None:
+    asked: set[str] = set()
+    refused: list[str] = []
+    page.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
+    page.on("response", lambda answer: answer.status >= 400 and refused.append(answer.url))
+    for path, text in {
+        "/overview/timeline": "Timeline",
+        "/locations/harvest/resources/harvest": "HARVEST_ACCESS_TOKEN",
+        "/locations/harvest/jobs/harvest_people/playground": "Launch run",
+        "/deployment/daemons": "Scheduler",
+        "/assets/harvest/people": "Materialize",
+        "/graphql": "Prettify",
+    }.items():
+        page.goto(ui.url + path)
+        page.get_by_text(text).locator("visible=true").first.wait_for()
+        page.wait_for_load_state("networkidle")
+    # "" is the host of blob: and data: addresses.
+    assert asked - {""} == {f"127.0.0.1:{ui.port}"}
+    assert refused == []
