@@ -20,6 +20,7 @@ from harvest_pipeline.text import shown
 
 OAUTH_FIELDS = ("client_id", "client_secret", "refresh_token")
 CREDENTIAL_FIELDS = ("access_token", *OAUTH_FIELDS)
+_TOKEN_FIELDS = ("access_token", "refresh_token")
 _ACCOUNT_FIELDS = ("account_id", "instance")
 
 
@@ -40,9 +41,18 @@ def variables(settings: Settings, environment: Mapping[str, str]) -> dict[str, s
     return found
 
 
+def winning_variables(settings: Settings, environment: Mapping[str, str]) -> list[str]:
+    """The variables whose credentials win over a stored account of these settings.
+
+    A client id and secret by themselves do not: they are what an account is connected with.
+    """
+    found = variables(settings, environment)
+    return [found[field] for field in _TOKEN_FIELDS if field in found]
+
+
 def is_connected(settings: Settings, environment: Mapping[str, str]) -> bool:
     """Whether there are any credentials for the account, at its hosts. Raises StoreUnusable."""
-    if _holds_token(variables(settings, environment)):
+    if winning_variables(settings, environment):
         return True
     _, stored = _stored(settings, environment)
     return stored is not None and stored.api_url == settings.api_url
@@ -121,7 +131,7 @@ def _credentials(given: Mapping[str, str], prefix: str, id_url: str) -> Credenti
 
 def _holds_token(fields: Mapping[str, str]) -> bool:
     """Whether there is more than an application, which `connect` needs too."""
-    return bool(fields.get("access_token") or fields.get("refresh_token"))
+    return any(fields.get(field) for field in _TOKEN_FIELDS)
 
 
 def _prefix(settings: Settings, environment: Mapping[str, str]) -> str:

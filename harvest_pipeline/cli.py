@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import click
 
 from harvest_pipeline import demo
-from harvest_pipeline.accounts import command as accounts
+from harvest_pipeline.connect import accounts
 from harvest_pipeline.connect import command as connect
 from harvest_pipeline.doctor import command as doctor
 from harvest_pipeline.harvest.errors import HarvestError

@@ -6,6 +6,7 @@ Does not belong here: what is set by variables (settings.py); secrets, which no 
 holds.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,7 +16,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from harvest_pipeline.harvest.account import is_instance
 from harvest_pipeline.settings import Settings, SettingsError, project_folder
+from harvest_pipeline.text import shown
 
 #: What an account may not be called: each is the name of something else in the definitions.
 _RESERVED = ("io_manager", "all_accounts", "main", "temp", "system", "pg_catalog")
@@ -44,6 +47,14 @@ class AccountEntry(BaseModel):
         if name in _RESERVED:
             raise ValueError(f"{name!r} is taken; choose another name")
         return name
+
+    @field_validator("instance")
+    @classmethod
+    def _is_instance(cls, instance: str | None) -> str | None:
+        # Dagster shows it: a token that somebody puts here must not get that far.
+        if instance is not None and not is_instance(instance):
+            raise ValueError("this is not the acme of acme.harvestapp.com")
+        return instance
 
 
 class ProjectFile(BaseModel):
@@ -114,13 +125,15 @@ def _read(path: Path) -> ProjectFile:
         return ProjectFile.model_validate(yaml.safe_load(text) or {})
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
+        # What it quotes stands in the file, and may be a token.
+        why = re.sub(r"'[^'<]{4,}'", "'…'", error.problem or "")
         raise SettingsError(
-            f"{path}{f', line {mark.line + 1}' if mark else ''}: {error.problem}; correct the YAML."
+            f"{path}{f', line {mark.line + 1}' if mark else ''}: {why}; correct the YAML."
         ) from None
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         keys = problem["loc"]
-        where = ".".join(str(key) for key in keys)
+        where = ".".join(shown(str(key)).strip("'") for key in keys)
         raise SettingsError(
             f"{path}, line {_line(text, keys)}: {where + ': ' if where else ''}{_wrong(problem)}."
         ) from None

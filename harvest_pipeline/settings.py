@@ -19,6 +19,7 @@ import click
 from dotenv import load_dotenv
 
 from harvest_pipeline.scope import Window
+from harvest_pipeline.text import shown
 
 _API_URL = "https://api.harvestapp.com/v2"
 _ID_URL = "https://id.getharvest.com"
@@ -124,19 +125,23 @@ class Settings:
 
 
 def _url(name: str, text: str) -> str:
-    parts = urlsplit(text)
-    if parts.username or parts.password:
+    if "@" in text:
         raise SettingsError(f"{name} holds a user name or password; remove them from the address.")
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        parts = urlsplit("")
     if not parts.hostname or parts.query or parts.fragment:
-        raise SettingsError(f"{name} is {text!r}, which is not an address such as {_API_URL}.")
+        # The value is not repeated: a token may be in it, or be all of it.
+        raise SettingsError(f"{name} is not an address such as {_API_URL}; correct it.")
     if parts.scheme == "https" and parts.hostname.endswith(tuple(f".{d}" for d in _HARVEST)):
         return text.rstrip("/")
     if parts.scheme in ("http", "https") and is_loopback(parts.hostname):
         return text.rstrip("/")
     raise SettingsError(
-        f"{name} is {text!r}: a token is only sent to Harvest (https://….harvestapp.com, "
-        "https://….getharvest.com) or to this machine (127.0.0.1); change the address or remove "
-        "the variable."
+        f"{name} leads to {shown(parts.hostname)}: a token is only sent to Harvest "
+        "(https://….harvestapp.com, https://….getharvest.com) or to this machine (127.0.0.1); "
+        "change the address or remove the variable."
     )
 
 
@@ -152,7 +157,10 @@ def is_loopback(host: str) -> bool:
 
 def _duckdb(text: str) -> Path:
     if "://" in text or text.startswith((":memory:", "md:", "ducklake:")):
-        raise SettingsError(f"HARVEST_DUCKDB is {text!r}; it must be the path of a file.")
+        # Such addresses hold passwords.
+        raise SettingsError(
+            "HARVEST_DUCKDB must be the path of a file; it is an address, or no file at all."
+        )
     path = (project_folder() / Path(text).expanduser()).resolve()
     if path.is_dir():
         raise SettingsError(f"HARVEST_DUCKDB is {text!r}, which is a folder; name a file in it.")
@@ -162,7 +170,8 @@ def _duckdb(text: str) -> Path:
 def _schema(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", text):
         raise SettingsError(
-            f"HARVEST_SCHEMA is {text!r}; it must be a word of letters, digits and underscores."
+            f"HARVEST_SCHEMA is {shown(text)}; it must be a word of letters, digits and "
+            "underscores."
         )
     return text
 
@@ -172,8 +181,8 @@ def _timezone(text: str) -> str:
         return ZoneInfo(text).key
     except (KeyError, ValueError, OSError):
         raise SettingsError(
-            f"HARVEST_TIMEZONE is {text!r}, which is not a time zone; use an IANA name such as "
-            "Europe/Berlin or UTC."
+            f"HARVEST_TIMEZONE is {shown(text)}, which is not a time zone; use an IANA name such "
+            "as Europe/Berlin or UTC."
         ) from None
 
 
@@ -182,7 +191,7 @@ def _start_date(text: str, timezone: str) -> date:
         start = date.fromisoformat(text)
     except ValueError:
         raise SettingsError(
-            f"HARVEST_START_DATE is {text!r}, which is not a day; write it as 2024-01-31."
+            f"HARVEST_START_DATE is {shown(text)}, which is not a day; write it as 2024-01-31."
         ) from None
     today = datetime.now(ZoneInfo(timezone)).date()
     if start > today:
@@ -205,6 +214,6 @@ def _contact(text: str) -> str:
 def _days_back(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 3660:
         raise SettingsError(
-            f"HARVEST_DAYS_BACK is {text!r}; it must be a number of days from 0 to 3660."
+            f"HARVEST_DAYS_BACK is {shown(text)}; it must be a number of days from 0 to 3660."
         )
     return int(text)

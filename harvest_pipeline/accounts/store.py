@@ -21,6 +21,7 @@ from harvest_pipeline.accounts import private_files
 from harvest_pipeline.accounts.stored import Secrets, StoredAccount, VaultKind, check_name, is_name
 from harvest_pipeline.accounts.vaults import FileVault, KeyringVault, Vault, keyring_is_usable
 from harvest_pipeline.harvest.errors import StoreBusy, StoreUnusable
+from harvest_pipeline.text import shown
 
 T = TypeVar("T")
 
@@ -65,7 +66,7 @@ class AccountStore:
         folder = Path(os.path.expanduser(named))  # noqa: PTH111 - as it is if there is no such user
         if not folder.is_absolute():
             raise StoreUnusable(
-                f"HARVEST_TOKEN_STORE is {named!r}; it must be the whole path of a folder, or "
+                f"HARVEST_TOKEN_STORE is {shown(named)}; it must be the whole path of a folder, or "
                 "`keyring`, or be removed."
             )
         return cls(folder, "file")

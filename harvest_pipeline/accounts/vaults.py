@@ -15,6 +15,7 @@ from keyring.backend import KeyringBackend
 
 from harvest_pipeline.accounts import private_files
 from harvest_pipeline.harvest.errors import StoreUnusable, one_line
+from harvest_pipeline.harvest.secrecy import tells
 
 T = TypeVar("T")
 
@@ -82,7 +83,7 @@ class KeyringVault:
         """Replace the entry, and look whether the keyring has really taken it."""
         self.check_usable()
         text = content.decode()
-        _explained(lambda: keyring.set_password(_SERVICE, name, text))
+        _explained(lambda: keyring.set_password(_SERVICE, name, text), text)
         if self.get(name) != content:
             raise StoreUnusable(
                 f"The system keyring did not keep the secret of {name}; set HARVEST_TOKEN_STORE to "
@@ -118,9 +119,9 @@ def _backend() -> KeyringBackend:
     return backend
 
 
-def _explained(use: Callable[[], T]) -> T:
+def _explained(use: Callable[[], T], secret: str | None = None) -> T:
     """The outcome of `use`. Backends raise what they like, D-Bus errors for example, and wait for
-    ever for a person who is not there or for a service that hangs."""
+    ever for a person who is not there or for a service that hangs. `secret` is in no message."""
     outcome: Future[T] = Future()
 
     def work() -> None:
@@ -137,7 +138,9 @@ def _explained(use: Callable[[], T]) -> T:
     except TimeoutError:
         why = f"it has not answered for {_ANSWER_SECONDS:g} seconds"
     except Exception as error:
-        why = one_line(str(error)) or type(error).__name__
+        # Backends that call a program repeat what they gave it.
+        said = "" if secret and tells(str(error), secret) else one_line(str(error))
+        why = said or type(error).__name__
     raise StoreUnusable(
         f"The system keyring cannot be used ({why}); unlock it, or set HARVEST_TOKEN_STORE to the "
         "path of a folder and connect again."

@@ -20,6 +20,7 @@ from harvest_pipeline.harvest.errors import AccountNotFound, one_line
 from harvest_pipeline.harvest.limits import Limiter, Limits
 from harvest_pipeline.harvest.transport import Transport
 from harvest_pipeline.settings import Settings
+from harvest_pipeline.text import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ def _wished(finder: AccountFinder, wish: Wish, accounts: list[Account]) -> Accou
         found = finder.at(wish.text, accounts)
     if found is None:
         raise AccountNotFound(
-            f"{wish.source} is {one_line(wish.text)!r}, which this token is not known to reach. "
+            f"{wish.source} is {shown(wish.text)}, which this token is not known to reach. "
             f"{listed(accounts)} Correct it, or choose on Harvest's page what it may reach."
         )
     return found

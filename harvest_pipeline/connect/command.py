@@ -18,16 +18,13 @@ from harvest_pipeline.config import account_settings
 from harvest_pipeline.connect.choice import Wish, examined
 from harvest_pipeline.connect.signing_in import signed_in
 from harvest_pipeline.connect.summary import told
-from harvest_pipeline.connect.terminal import Terminal
+from harvest_pipeline.connect.terminal import PATIENCE, Terminal
 from harvest_pipeline.harvest.client import user_agent
-from harvest_pipeline.harvest.patience import Patience
 from harvest_pipeline.harvest.transport import Transport
 from harvest_pipeline.sandbox.command import DEFAULT_PORT as SANDBOX_PORT
 from harvest_pipeline.settings import Settings, SettingsError, is_loopback, load_environment
 
 _DEFAULT_PORT = 7358
-#: A person waits: so fewer attempts and shorter pauses than in a run.
-_PATIENCE = Patience(attempts=3, first_pause=0.5, throttle_cap=60.0)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +77,7 @@ def _connected(arguments: argparse.Namespace) -> str:
         wish = Wish.of(arguments, {}, None)  # the settings mean the account at Harvest
     terminal = Terminal()
     with (
-        closing(Transport(user_agent(settings.contact), _PATIENCE)) as transport,
+        closing(Transport(user_agent(settings.contact), PATIENCE)) as transport,
         signed_in(arguments, environment, settings, transport, terminal) as secrets,
     ):
         account = examined(name, settings, transport, secrets, vault, wish, terminal)

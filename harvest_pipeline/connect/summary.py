@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from tabulate import tabulate
 
-from harvest_pipeline.accounts.overview import winning_variables
+from harvest_pipeline.access import winning_variables
 from harvest_pipeline.accounts.store import AccountStore
 from harvest_pipeline.accounts.stored import StoredAccount
 from harvest_pipeline.settings import Settings, is_loopback

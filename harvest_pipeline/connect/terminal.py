@@ -1,6 +1,7 @@
 """Questions to the person at the terminal.
 
-Belongs here: asking, with a sentence where nobody is there to be asked.
+Belongs here: asking, with a sentence where nobody is there to be asked, and how long it is waited
+while somebody looks on.
 Does not belong here: what the answers mean.
 """
 
@@ -8,7 +9,11 @@ import sys
 from collections.abc import Callable, Sequence
 from getpass import getpass
 
+from harvest_pipeline.harvest.patience import Patience
 from harvest_pipeline.settings import SettingsError
+
+#: A person waits: so fewer attempts and shorter pauses than in a run.
+PATIENCE = Patience(attempts=3, first_pause=0.5, throttle_cap=60.0)
 
 
 class Terminal:

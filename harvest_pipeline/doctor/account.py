@@ -8,8 +8,7 @@ Does not belong here: the endpoints (endpoints.py).
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from harvest_pipeline.access import client_of, variables
-from harvest_pipeline.accounts.overview import winning_variables
+from harvest_pipeline.access import client_of, variables, winning_variables
 from harvest_pipeline.accounts.store import AccountStore
 from harvest_pipeline.accounts.stored import StoredAccount, is_name
 from harvest_pipeline.doctor.endpoints import Endpoints

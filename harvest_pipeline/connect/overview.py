@@ -1,16 +1,17 @@
 """All accounts that can be read from here: the stored ones, and those of the environment.
 
 Belongs here: what is known of each without asking Harvest.
-Does not belong here: how it is printed (command.py).
+Does not belong here: how it is printed (accounts.py).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from harvest_pipeline.access import variables
+from harvest_pipeline.access import variables, winning_variables
 from harvest_pipeline.accounts.store import AccountStore
 from harvest_pipeline.accounts.stored import StoredAccount
+from harvest_pipeline.harvest.account import is_instance
 from harvest_pipeline.harvest.errors import StoreUnusable
 from harvest_pipeline.settings import Settings
 
@@ -52,25 +53,18 @@ def overview(
     return of_environment + [_stored(store, account) for account in store.accounts()]
 
 
-def winning_variables(settings: Settings, environment: Mapping[str, str]) -> list[str]:
-    """The variables whose credentials win over a stored account of these settings.
-
-    A client id and secret by themselves do not: they are what an account is connected with.
-    """
-    found = variables(settings, environment)
-    return [found[field] for field in ("access_token", "refresh_token") if field in found]
-
-
 def _of_environment(settings: Settings, environment: Mapping[str, str]) -> Row:
     found = variables(settings, environment)
 
-    def value(field: str) -> str | None:
-        return environment[found[field]].strip() if field in found else None
+    def value(field: str) -> str:
+        return environment[found[field]].strip() if field in found else ""
 
+    # What names no account is not shown: it may be a token in the wrong line.
+    instance, account_id = value("instance"), value("account_id")
     return Row(
         name=settings.schema,
-        instance=value("instance") or settings.instance or None,
-        account_id=value("account_id") or settings.account_id or None,
+        instance=instance if is_instance(instance) else settings.instance or None,
+        account_id=account_id if account_id.isdecimal() else settings.account_id or None,
         kind="token" if "access_token" in found else "oauth2",
         kept_in="environment",
         api_url=settings.api_url,

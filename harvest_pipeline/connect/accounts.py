@@ -1,7 +1,7 @@
 """The command `harvest-pipeline accounts`: list, remove and test the connected accounts.
 
 Belongs here: its arguments and what it prints.
-Does not belong here: connecting an account (connect/).
+Does not belong here: connecting an account (command.py).
 """
 
 import argparse
@@ -13,18 +13,16 @@ from datetime import datetime
 from tabulate import tabulate
 
 from harvest_pipeline.accounts.credentials import stored_credentials
-from harvest_pipeline.accounts.overview import Row, overview
 from harvest_pipeline.accounts.store import AccountStore
 from harvest_pipeline.accounts.stored import StoredAccount
 from harvest_pipeline.config import account_settings
+from harvest_pipeline.connect.overview import Row, overview
+from harvest_pipeline.connect.terminal import PATIENCE
 from harvest_pipeline.harvest.account import Identity
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import HarvestError
-from harvest_pipeline.harvest.patience import Patience
 from harvest_pipeline.settings import Settings, SettingsError, load_environment
 
-#: A person waits: so fewer attempts and shorter pauses than in a run.
-_PATIENCE = Patience(attempts=3, first_pause=0.5, throttle_cap=60.0)
 _NONE = "No account is connected; run `harvest-pipeline connect`."
 
 
@@ -132,7 +130,7 @@ def _identity(store: AccountStore, account: StoredAccount, settings: Settings) -
         contact=settings.contact,
         state_folder=settings.state_folder,
         log=print,
-        patience=_PATIENCE,
+        patience=PATIENCE,
     )
     with closing(client):
         return client.identity
