@@ -67,4 +67,11 @@ def _exchanged(
             "Harvest gave a token that ends and nothing to renew it with, so nothing was stored; "
             "use a personal access token instead (--token -)."
         )
-    return Secrets.of(application, tokens)
+    return Secrets(
+        access_token=tokens.access_token,
+        expires_at=tokens.expires_at,
+        renew_at=tokens.renew_at,
+        client_id=application.client_id,
+        client_secret=application.client_secret,
+        refresh_token=tokens.refresh_token,
+    )
