@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from pathlib import Path
 
 from harvest_pipeline.access import CREDENTIAL_FIELDS
 from harvest_pipeline.accounts.store import AccountStore
@@ -122,13 +123,14 @@ class Project:
             yield told("HARVEST_CONFIG", self.file_refused)
             return
         named = self.origins.value("HARVEST_CONFIG")
-        path = named or project_folder() / "harvest.yaml"
+        path = Path(named or project_folder() / "harvest.yaml")
         source = self.origins.source("HARVEST_CONFIG")
         if self.names_accounts:
             names = ", ".join(_account(settings) for settings in self.accounts)
             yield ok("HARVEST_CONFIG", f"{path} ({source}), which names {names}")
         else:
-            yield ok("HARVEST_CONFIG", f"{path} names no account: there is one ({source})")
+            told_of = f"{path} names no account" if path.exists() else f"there is no {path}"
+            yield ok("HARVEST_CONFIG", f"{told_of}, so there is one ({source})")
 
     def _with_defaults(self) -> Iterator[Finding]:
         for name, attribute in _FIELDS.items():
