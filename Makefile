@@ -20,10 +20,10 @@ dev: .venv/installed
 	@"$(BIN)/harvest-pipeline" dev $(if $(READ_ONLY),--read-only)
 
 test: .venv/installed
-	@"$(BIN)/python" -m pytest -n 2 --dist loadgroup $(ARGS)
+	@"$(BIN)/python" -m pytest -n 2 --no-loadscope-reorder $(ARGS)
 
 test-duckdb-1.5: .venv-duckdb-1.5/installed
-	@".venv-duckdb-1.5/bin/python" -m pytest -n 2 harvest_pipeline_tests/warehouse \
+	@".venv-duckdb-1.5/bin/python" -m pytest -n 2 --no-loadscope-reorder harvest_pipeline_tests/warehouse \
 	  harvest_pipeline_tests/dagster_project/test_runs.py $(ARGS)
 
 lint: .venv/installed

@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from harvest_pipeline import access
 from harvest_pipeline.definitions import build_definitions
@@ -22,6 +23,29 @@ from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Settings
 
 TODAY = date(2026, 11, 20)
+
+
+class OneWorkerForAServer(LoadScopeScheduling):
+    """Keeps the tests of a file on one worker, and all of `ui`: they share what is slow to start.
+
+    xdist's own groups (`--dist loadgroup`) have no effect with pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "ui" if "/ui/" in file else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneWorkerForAServer:
+    return OneWorkerForAServer(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no worker waits for them in the end."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
+
+
 #: Faults are met again after a blink instead of after seconds.
 HASTE = Patience(first_pause=0.01, longest_pause=0.02, reread_pause=0.01, attempts=3)
 

@@ -19,7 +19,6 @@ from harvest_pipeline_tests.ui.conftest import dev
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("security"),
     pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed"),
 ]
 #: -D: the tracer is a child, so that signals reach the program itself.

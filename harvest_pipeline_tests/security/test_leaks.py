@@ -39,7 +39,7 @@ from harvest_pipeline_tests.security.stage import (
 from harvest_pipeline_tests.security.webserver import WebServer
 from harvest_pipeline_tests.ui.conftest import dev
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("security"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 #: Only the sandbox and other servers of these tests are ever asked.
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}

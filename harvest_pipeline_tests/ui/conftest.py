@@ -36,7 +36,6 @@ FLAGS = [
 IN_BROWSER = [
     pytest.mark.browser,
     pytest.mark.slow,
-    pytest.mark.xdist_group("ui"),
     # A person without chromium can still run the rest; CI installs it and may not skip.
     pytest.mark.skipif(
         CHROMIUM is None and not os.environ.get("CI"), reason="Debian's chromium is not installed"

@@ -20,7 +20,7 @@ from harvest_pipeline_tests.ui.attacks import (
 )
 from harvest_pipeline_tests.ui.conftest import DagsterUI, dev, noting_egress
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ui")]
+pytestmark = pytest.mark.slow
 
 RUN = "query Run($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
 LOCATION = """
