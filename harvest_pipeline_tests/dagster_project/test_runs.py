@@ -1,5 +1,6 @@
 """Runs: what they ask of Harvest, what they load, and what they say about it."""
 
+import re
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -151,6 +152,19 @@ def test_metadata_tells_rows_and_totals_of_each_day_of_a_range(project: Project)
             if key.startswith("amount_")
         }
         assert shown == amounts
+
+
+def test_a_name_cannot_break_out_of_the_preview(project: Project) -> None:
+    """An image in a Markdown cell would call its server from the browser of whoever looks."""
+    client = project.truth("clients")[0]["id"]
+    name = "![x](http://evil.example/x.png)|<b>a</b>\n# b\x1b[31m`c`"
+    project.sandbox.account.change("clients", client, name=name)
+    result = project.materialize("clients")
+    (event,) = result.asset_materializations_for_node("harvest__clients")
+    (line,) = [line for line in event.metadata["preview"].value.splitlines() if "evil" in line]
+    assert "\x1b" not in line
+    assert not re.search(r"(?<!\\)[!\[\]()<>`#:]", line)
+    assert project.query("SELECT name FROM clients WHERE id = ?", client) == [(name,)]
 
 
 def test_an_empty_day_makes_tables_with_all_declared_columns(project: Project) -> None:
