@@ -108,6 +108,8 @@ def _run(
     Ctrl-C reaches the process itself, which then ends in its own way; we wait for it. SIGTERM
     reaches us alone, so it is passed on: no server may outlive the command that started it.
     """
+    # A shell starts what it puts into the background with SIGINT ignored, which children inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(  # noqa: S603
         # Dagster warns of its own superseded and beta functions; that is of no use to a user.
         [sys.executable, "-W", "ignore", *arguments],

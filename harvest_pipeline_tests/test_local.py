@@ -87,6 +87,10 @@ def end_by_sigterm(server: "subprocess.Popen[bytes]") -> None:
     server.send_signal(signal.SIGTERM)
 
 
+def ignore_sigint() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def end_by_ctrl_c(server: "subprocess.Popen[bytes]") -> None:
     """As a terminal does: the signal reaches the command and all that it started."""
     os.killpg(server.pid, signal.SIGINT)
@@ -107,6 +111,8 @@ def test_it_ends_cleanly_with_everything_that_it_started(
             stdout=output,
             stderr=output,
             start_new_session=True,
+            # As a shell starts what it puts into the background; Ctrl-C is for the foreground.
+            preexec_fn=ignore_sigint if end is end_by_sigterm else None,
         )
     try:
         # Until the daemon has begun, it does not know what to do about Ctrl-C.
