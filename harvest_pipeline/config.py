@@ -130,6 +130,8 @@ def _read(path: Path) -> ProjectFile:
         raise SettingsError(
             f"{path}{f', line {mark.line + 1}' if mark else ''}: {why}; correct the YAML."
         ) from None
+    except yaml.YAMLError as error:  # a character that YAML does not have
+        raise SettingsError(f"{path} is not YAML; save it anew as text in UTF-8.") from error
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         keys = problem["loc"]

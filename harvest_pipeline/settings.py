@@ -173,6 +173,8 @@ def _schema(text: str) -> str:
             f"HARVEST_SCHEMA is {shown(text)}; it must be a word of letters, digits and "
             "underscores."
         )
+    if text == "io_manager":  # Dagster's name for another resource
+        raise SettingsError("HARVEST_SCHEMA is 'io_manager', which is taken; choose another one.")
     return text
 
 

@@ -66,6 +66,15 @@ def test_what_is_wrong_is_told_with_its_line(
     assert "\n" not in refused.value.message
 
 
+@pytest.mark.parametrize("content", [b"accounts:\x00\n", b"accounts: \xff\n"])
+def test_a_file_that_is_no_yaml_at_all_is_told_in_one_sentence(
+    content: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "harvest.yaml").write_bytes(content)
+    with pytest.raises(SettingsError, match="UTF-8"):
+        account_settings({"HARVEST_CONFIG": str(tmp_path / "harvest.yaml")})
+
+
 def test_a_credential_in_the_file_is_refused_without_being_shown(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refused:
         settings_of(tmp_path, "accounts:\n  - name: acme\n    access_token: canary-4711\n")

@@ -70,6 +70,7 @@ TOMORROW = (date.today() + timedelta(days=2)).isoformat()
         ("HARVEST_TIMEZONE", "Mars/Olympus", "not a time zone"),
         ("HARVEST_TIMEZONE", "../etc/passwd", "not a time zone"),
         ("HARVEST_SCHEMA", "a; drop table", "letters, digits and underscores"),
+        ("HARVEST_SCHEMA", "io_manager", "another one"),
         ("HARVEST_DUCKDB", "harvest.duckdb", "equals the schema"),
         ("HARVEST_DUCKDB", ":memory:", "path of a file"),
         ("HARVEST_DUCKDB", "https://example.com/x.duckdb", "path of a file"),

@@ -45,7 +45,7 @@ def signed_in(
         application = Application(CLIENT_ID, CLIENT_SECRET)
     else:
         application = application_of(environment, redirect, terminal)
-    authorization = Authorization.new(application, settings.id_url, redirect)
+    authorization = Authorization(application, settings.id_url, redirect)
     if arguments.no_browser:
         code = pasted_code(authorization, terminal)
         yield _exchanged(code, application, authorization, settings, transport)

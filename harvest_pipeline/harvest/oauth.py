@@ -54,11 +54,6 @@ class Authorization(Secretive):
         }
         self.url = f"{id_url.rstrip('/')}/oauth2/authorize?{urlencode(question)}"
 
-    @classmethod
-    def new(cls, application: Application, id_url: str, redirect_uri: str) -> "Authorization":
-        """A new question."""
-        return cls(application, id_url, redirect_uri)
-
     def code_from(self, answer: Mapping[str, str] | str) -> str:
         """The code in what came back: a redirect's parameters, its target or whole address.
 

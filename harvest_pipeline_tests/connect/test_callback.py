@@ -31,7 +31,7 @@ class Waiting:
         self.host = f"127.0.0.1:{self.port}"
         callback = Callback(self.port)
         application = Application("client", "secret-canary")
-        self.authorization = Authorization.new(application, "http://id", callback.address)
+        self.authorization = Authorization(application, "http://id", callback.address)
         found = re.search(r"state=([^&]+)", self.authorization.url)
         assert found
         self.state = found[1]

@@ -69,7 +69,7 @@ def sandbox_application(sandbox: SandboxServer) -> Application:
 
 
 def test_the_address_asks_for_a_code_with_state_and_challenge() -> None:
-    authorization = Authorization.new(APPLICATION, f"{ID_URL}/", REDIRECT)
+    authorization = Authorization(APPLICATION, f"{ID_URL}/", REDIRECT)
     address = urlsplit(authorization.url)
     assert f"{address.scheme}://{address.netloc}{address.path}" == f"{ID_URL}/oauth2/authorize"
     question = parse_qs(address.query, strict_parsing=True)
@@ -87,7 +87,7 @@ def test_the_address_asks_for_a_code_with_state_and_challenge() -> None:
 
 
 def test_every_question_has_a_state_and_a_verifier_of_its_own() -> None:
-    questions = [Authorization.new(APPLICATION, ID_URL, REDIRECT) for _ in range(100)]
+    questions = [Authorization(APPLICATION, ID_URL, REDIRECT) for _ in range(100)]
     states = {state_of(question) for question in questions}
     assert len(states) == len({question.code_verifier for question in questions}) == 100
     assert min(map(len, states)) * 6 >= 128  # base64 has 6 bits a letter
@@ -103,7 +103,7 @@ def test_every_question_has_a_state_and_a_verifier_of_its_own() -> None:
     ids=["parameters", "target", "pasted address"],
 )
 def test_the_code_of_the_right_answer_is_taken_once(form: Callable[[str], object]) -> None:
-    authorization = Authorization.new(APPLICATION, ID_URL, REDIRECT)
+    authorization = Authorization(APPLICATION, ID_URL, REDIRECT)
     answer = form(f"code=abc&scope=harvest%3Aall&state={state_of(authorization)}")
     assert authorization.code_from(answer) == "abc"  # type: ignore[arg-type]
     with pytest.raises(AuthorizationInvalid, match="taken already"):
@@ -126,7 +126,7 @@ def test_the_code_of_the_right_answer_is_taken_once(form: Callable[[str], object
     ],
 )
 def test_an_answer_with_another_state_is_not_believed(answer: str) -> None:
-    authorization = Authorization.new(APPLICATION, ID_URL, REDIRECT)
+    authorization = Authorization(APPLICATION, ID_URL, REDIRECT)
     answer = answer.replace("STATE", state_of(authorization))
     with pytest.raises(AuthorizationInvalid, match="does not belong to this request"):
         authorization.code_from(answer)
@@ -136,21 +136,21 @@ def test_an_answer_with_another_state_is_not_believed(answer: str) -> None:
 
 @pytest.mark.parametrize("code", ["", "&code=", "&code=a&code=b", "&code=a%20b", "&code=a%0Ab"])
 def test_an_answer_without_a_code_is_invalid(code: str) -> None:
-    authorization = Authorization.new(APPLICATION, ID_URL, REDIRECT)
+    authorization = Authorization(APPLICATION, ID_URL, REDIRECT)
     with pytest.raises(AuthorizationInvalid, match="no code"):
         authorization.code_from(f"/callback?state={state_of(authorization)}{code}")
 
 
 @pytest.mark.parametrize("with_state", [True, False])
 def test_a_refusal_is_told_as_one(with_state: bool) -> None:
-    authorization = Authorization.new(APPLICATION, ID_URL, REDIRECT)
+    authorization = Authorization(APPLICATION, ID_URL, REDIRECT)
     state = {"state": state_of(authorization)} if with_state else {}
     with pytest.raises(AuthorizationRefused, match="refused on Harvest's page"):
         authorization.code_from({"error": "access_denied", **state})
 
 
 def test_another_error_is_repeated_in_one_harmless_line() -> None:
-    authorization = Authorization.new(APPLICATION, ID_URL, REDIRECT)
+    authorization = Authorization(APPLICATION, ID_URL, REDIRECT)
     description = quote("no\r\n\x1b[31mway")
     with pytest.raises(AuthorizationRefused, match=r"\(server_error: no \[31mway\)") as caught:
         authorization.code_from(
@@ -163,7 +163,7 @@ def test_a_code_leads_to_tokens_that_can_be_renewed(
     sandbox: SandboxServer, transport: Transport
 ) -> None:
     application = sandbox_application(sandbox)
-    authorization = Authorization.new(application, sandbox.id_url, REDIRECT)
+    authorization = Authorization(application, sandbox.id_url, REDIRECT)
     code = authorization.code_from(allowed(authorization))
     tokens = exchange_code(transport, sandbox.id_url, application, code, authorization)
     assert tokens.refresh_token and tokens.expires_at and tokens.renew_at
@@ -178,9 +178,9 @@ def test_a_code_is_of_no_use_without_the_verifier(
     sandbox: SandboxServer, transport: Transport
 ) -> None:
     application = sandbox_application(sandbox)
-    authorization = Authorization.new(application, sandbox.id_url, REDIRECT)
+    authorization = Authorization(application, sandbox.id_url, REDIRECT)
     code = authorization.code_from(allowed(authorization))
-    thief = Authorization.new(application, sandbox.id_url, REDIRECT)
+    thief = Authorization(application, sandbox.id_url, REDIRECT)
     with pytest.raises(AuthorizationInvalid):
         exchange_code(transport, sandbox.id_url, application, code, thief)
 
@@ -188,7 +188,7 @@ def test_a_code_is_of_no_use_without_the_verifier(
 def test_a_wrong_client_secret_is_told_without_showing_it(
     sandbox: SandboxServer, transport: Transport
 ) -> None:
-    authorization = Authorization.new(sandbox_application(sandbox), sandbox.id_url, REDIRECT)
+    authorization = Authorization(sandbox_application(sandbox), sandbox.id_url, REDIRECT)
     code = authorization.code_from(allowed(authorization))
     wrong = Application(sandbox.client_id, "wrong-canary")
     with pytest.raises(TokenRejected, match="HARVEST_CLIENT_SECRET") as caught:
@@ -198,7 +198,7 @@ def test_a_wrong_client_secret_is_told_without_showing_it(
 
 def test_a_code_is_sent_once_even_if_the_answer_is_lost(transport: Transport) -> None:
     with FaultServer(fault.script(fault.reset)) as server:
-        authorization = Authorization.new(APPLICATION, server.url, REDIRECT)
+        authorization = Authorization(APPLICATION, server.url, REDIRECT)
         with pytest.raises(HarvestUnavailable):
             exchange_code(transport, server.url, APPLICATION, "abc", authorization)
         assert len(server.requests) == 1
