@@ -1,4 +1,4 @@
-"""What one load asks for and what it brought: Window, Scope, Spool.
+"""What one load asks for and what it brought: Window, Filters, Scope, Spool.
 
 Belongs here: the plain values that `harvest` (which reads Harvest) hands to `warehouse` (which
 writes DuckDB), so that neither has to know the other.
@@ -6,7 +6,7 @@ Does not belong here: HTTP, SQL, Dagster.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -44,6 +44,72 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Filters:
+    """Which records of a window are meant; with nothing set, all of them.
+
+    `updated_since` (that instant counts) and `updated_before` (it does not) are in UTC and compared
+    with `updated_at`; Harvest knows only the former. `invoice_status` is an invoice's `state`, of
+    messages and payments that of their invoice. Ids are ascending, each once.
+    """
+
+    updated_since: datetime | None = None
+    updated_before: datetime | None = None
+    invoice_status: str | None = None
+    project_ids: tuple[int, ...] = ()
+    user_ids: tuple[int, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self != _NO_FILTERS
+
+    def __str__(self) -> str:
+        parts = (
+            f"changed since {self.updated_since:%Y-%m-%dT%H:%M:%SZ}" if self.updated_since else "",
+            f"changed before {self.updated_before:%Y-%m-%dT%H:%M:%SZ}"
+            if self.updated_before
+            else "",
+            f"invoices {self.invoice_status}" if self.invoice_status else "",
+            f"projects {', '.join(map(str, self.project_ids))}" if self.project_ids else "",
+            f"people {', '.join(map(str, self.user_ids))}" if self.user_ids else "",
+        )
+        return "; ".join(part for part in parts if part)
+
+    @property
+    def changes_only(self) -> bool:
+        """Whether records are left out for not having changed: such a read deletes nothing."""
+        return self.updated_since is not None or self.updated_before is not None
+
+    def covers(self, other: "Filters") -> bool:
+        """Whether whatever matches `other` matches these too."""
+        since, before = self.updated_since, self.updated_before
+        return (
+            (not since or (other.updated_since is not None and since <= other.updated_since))
+            and (
+                not before or (other.updated_before is not None and other.updated_before <= before)
+            )
+            and self.invoice_status in (None, other.invoice_status)
+            and _all_of(other.project_ids, self.project_ids)
+            and _all_of(other.user_ids, self.user_ids)
+        )
+
+    def parts(self) -> "Iterator[Filters]":
+        """The same in pieces of one project and one person: Harvest takes one id a request."""
+        for project in self.project_ids or (None,):
+            for user in self.user_ids or (None,):
+                yield replace(
+                    self,
+                    project_ids=() if project is None else (project,),
+                    user_ids=() if user is None else (user,),
+                )
+
+
+_NO_FILTERS = Filters()
+
+
+def _all_of(wanted: tuple[int, ...], ours: tuple[int, ...]) -> bool:
+    return not ours or (bool(wanted) and set(wanted) <= set(ours))
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
     """What one load asks Harvest for, and so exactly what it may replace.
 
@@ -52,9 +118,11 @@ class Scope:
 
     record: str
     window: Window | None = None
+    filters: Filters = _NO_FILTERS
 
     def __str__(self) -> str:
-        return self.record if self.window is None else f"{self.record} of {self.window}"
+        name = self.record if self.window is None else f"{self.record} of {self.window}"
+        return f"{name} ({self.filters})" if self.filters else name
 
 
 class Proof(StrEnum):

@@ -8,7 +8,7 @@ time through `EnvVar`), so that no value of this module is ever a secret.
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import click
 from dotenv import load_dotenv
 
+from harvest_pipeline.datasets import Dataset, report_datasets
 from harvest_pipeline.scope import Window
 from harvest_pipeline.text import shown
 
@@ -57,7 +58,8 @@ class Settings:
 
     `schema` is the account's name: DuckDB schema, prefix of the asset keys, resource and pool.
     `account_id` and `instance` are those of harvest.yaml, else empty. `prefixes` are how the names
-    of the variables with its credentials begin, the ones that win first.
+    of the variables with its credentials begin, the ones that win first. `datasets` are all that
+    is to be had of the account: the reports that are not switched off, and the user's own.
     """
 
     api_url: str
@@ -71,6 +73,7 @@ class Settings:
     account_id: str = ""
     instance: str = ""
     prefixes: tuple[str, ...] = ("HARVEST_",)
+    datasets: tuple[Dataset, ...] = field(default_factory=report_datasets)
 
     def __post_init__(self) -> None:
         if self.duckdb.stem.lower() == self.schema.lower():

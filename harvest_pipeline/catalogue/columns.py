@@ -98,8 +98,9 @@ class Record:
 class Report:
     """A window onto a record, as people ask for it; one asset each.
 
-    A report whose name is not its record's name is a view on the record's table. `filters` are the
-    parameters of the legacy report that the API applies (REFERENCE 16.2).
+    A report whose name is not its record's name is a view on the record's table. `parameters` are
+    those that Harvest applies to it (REFERENCE 16.2): window, updated_since, invoice_status,
+    project_ids, user_ids.
     """
 
     name: str
@@ -107,7 +108,7 @@ class Report:
     record: str
     group: str
     description: str
-    filters: tuple[str, ...] = field(default=())
+    parameters: tuple[str, ...] = field(default=())
 
     @property
     def is_view(self) -> bool:

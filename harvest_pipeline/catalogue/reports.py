@@ -7,7 +7,7 @@ Does not belong here: columns (they are the record's).
 from harvest_pipeline.catalogue.columns import Record, Report
 from harvest_pipeline.catalogue.records import RECORDS
 
-_WINDOW = ("from", "to", "updated_since")
+_WINDOW = ("window", "updated_since")
 
 REPORTS: dict[str, Report] = {
     report.name: report

@@ -144,12 +144,18 @@ def test_there_are_18_reports_one_for_each_legacy_report() -> None:
 
 
 def test_reports_take_the_parameters_that_the_reference_says_the_server_applies() -> None:
-    named = {"project_id": "project_ids", "user_id": "user_ids", "state": "invoice_status"}
+    named = {
+        "from": "window",
+        "to": "window",
+        "project_id": "project_ids",
+        "user_id": "user_ids",
+        "state": "invoice_status",
+    }
     for entry in reference.endpoints()["legacy_reports"]:
         report = REPORTS[LEGACY_REPORTS[entry["report"]]]
         expected = {named.get(param, param) for param in entry["params"]}
-        known = {"from", "to", "updated_since", *named.values()}
-        assert expected & known <= set(report.filters), report.name
+        known = {"updated_since", *named.values()}
+        assert expected & known <= set(report.parameters), report.name
 
 
 def test_reports_show_the_record_that_the_reference_maps_them_to() -> None:
