@@ -1,4 +1,4 @@
-"""One software-defined asset for each report of the catalogue.
+"""One software-defined asset for each dataset: the reports of the catalogue, and the user's own.
 
 Belongs here: what an asset is called, what Dagster shows of it, and its computation: read, load,
 check.
@@ -6,61 +6,70 @@ Does not belong here: anything about one particular report (that is the catalogu
 """
 
 from collections.abc import Iterator
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from harvest_pipeline.catalogue.columns import Report
-from harvest_pipeline.catalogue.reports import REPORTS, record_of
+from harvest_pipeline.asking import REPORT_OPTIONS, Asked, Days, asked
 from harvest_pipeline.checks import check_results, check_specs
-from harvest_pipeline.failures import each_explained, explained
+from harvest_pipeline.datasets import Dataset
+from harvest_pipeline.failures import Retries, each_explained, explained
 from harvest_pipeline.loads import Loads, spool_folder
 from harvest_pipeline.metadata import definition_metadata, materialization_metadata
-from harvest_pipeline.partitions import daily_partitions, window_of
+from harvest_pipeline.partitions import (
+    EXACT_WINDOW,
+    daily_partitions,
+    existing_days,
+    window_of,
+)
 from harvest_pipeline.resources import HarvestResource
-from harvest_pipeline.scope import Scope
+from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Settings
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.io_manager import Reading
 from harvest_pipeline.warehouse.ledger import LoadContext, refuse_another_account
 
 
-def report_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """The 18 reports as assets `<schema>/<report>`."""
+def dataset_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """The datasets of an account as assets `<schema>/<dataset>`: reports, and the user's own."""
     days = daily_partitions(settings)
-    return [report_asset(report, settings, days) for report in REPORTS.values()]
+    return [dataset_asset(dataset, settings, days) for dataset in settings.datasets]
 
 
-def report_asset(
-    report: Report, settings: Settings, days: dg.DailyPartitionsDefinition
+def dataset_asset(
+    dataset: Dataset, settings: Settings, days: dg.DailyPartitionsDefinition
 ) -> dg.AssetsDefinition:
-    """The asset of one report. Its value is a `Reading`, which the IO manager loads."""
-    record = record_of(report)
-    key = dg.AssetKey([settings.schema, report.name])
+    """The asset of one dataset. Its value is a `Reading`, which the IO manager loads."""
+    record = dataset.record
+    key = dg.AssetKey([settings.schema, dataset.name])
+    retry = Retries.of(dataset.retry)
 
     @dg.asset(
         key=key,
-        description=f"{report.description}\n\n[Harvest's documentation]({record.documentation})",
-        group_name=report.group,
-        kinds={"harvest", "duckdb", "view" if report.is_view else "table"},
-        tags={"harvest/record": record.name},
-        metadata=definition_metadata(report, record, settings.schema),
-        deps=[dg.AssetKey([settings.schema, record.parent])] if record.parent else [],
-        partitions_def=days if record.day else None,
+        description=f"{dataset.description}\n\n[Harvest's documentation]({record.documentation})",
+        group_name=dataset.report.group,
+        kinds={"harvest", "duckdb", "view" if dataset.is_view else "table"},
+        tags={"harvest/record": record.name, "harvest/report": dataset.report.name},
+        metadata=definition_metadata(dataset, settings.schema),
+        deps=_upstream(dataset, settings),
+        partitions_def=days if dataset.has_partitions else None,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        check_specs=check_specs(record, key),
+        check_specs=check_specs(dataset, key),
         # Runs of one account share its request limit and its database: one step at a time.
         pool=settings.schema,
-        required_resource_keys={settings.schema},
+        retry_policy=retry.policy if dataset.retry else None,
+        required_resource_keys={settings.schema, REPORT_OPTIONS},
         # What others refer to comes first, so that references are known when they are checked.
         op_tags={"dagster/priority": "0" if record.day else "1"},
     )
-    def read_report(
+    def read_dataset(
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.Output[Reading] | dg.AssetCheckResult]:
         harvest: HarvestResource = getattr(context.resources, settings.schema)
-        window = window_of(context)
         warehouse = Warehouse(settings.duckdb, settings.schema, log=context.log.info)
-        with explained(), spool_folder(settings.state_folder) as folder:
+        with explained(retry), spool_folder(settings.state_folder) as folder:
+            ask = _asked(context, dataset, settings)
             client = harvest.client(settings)
             identity = client.identity
             with warehouse.reader() as connection:
@@ -68,21 +77,58 @@ def report_asset(
             loads = Loads(client, warehouse, _runs(context), folder, context.log.info)
             yield dg.Output(
                 Reading(
-                    record,
-                    each_explained(loads.spools(record, window)),
+                    dataset,
+                    ask.scope,
+                    each_explained(loads.spools(record, ask.scope), retry),
                     LoadContext(
-                        context.run.run_id, report.name, int(identity.account_id), identity.role
+                        context.run.run_id, dataset.name, int(identity.account_id), identity.role
                     ),
-                    lambda landed: materialization_metadata(landed, identity),
+                    lambda landed: materialization_metadata(landed, identity, ask),
+                    anew=ask.anew,
                 )
             )
             # Dagster comes back here when the IO manager has loaded all of it.
             with warehouse.reader() as connection:
-                scope = Scope(record.name, window)
-                results = list(check_results(connection, record, scope, identity, key))
+                results = list(check_results(connection, dataset, ask.scope, identity, key))
             yield from results
 
-    return read_report
+    return read_dataset
+
+
+def _asked(context: dg.AssetExecutionContext, dataset: Dataset, settings: Settings) -> Asked:
+    """What this run asks for the dataset; says which parameters of the run it ignores."""
+    today = datetime.now(ZoneInfo(dataset.cron.timezone if dataset.cron else settings.timezone))
+    every = existing_days(settings)
+    run = window_of(context) or Window(*[min(today.date(), every.last)] * 2)
+    exact = EXACT_WINDOW.items() <= context.run.tags.items()
+    ask = asked(
+        dataset,
+        getattr(context.resources, REPORT_OPTIONS),
+        Days(run, every, settings.timezone, exact),
+        _together(context, settings) or (dataset,),
+    )
+    if ask.ignored:
+        context.log.info(
+            f"{dataset.name} has no {', '.join(ask.ignored)}: it is read as if not given."
+        )
+    if ask.scope.window != window_of(context) or ask.scope.filters:
+        context.log.info(f"Reading {ask.scope}.")
+    return ask
+
+
+def _together(context: dg.AssetExecutionContext, settings: Settings) -> list[Dataset]:
+    """The datasets of the account that this run materializes."""
+    keys = context.op_execution_context.job_def.asset_layer.selected_asset_keys
+    return [each for each in settings.datasets if dg.AssetKey([settings.schema, each.name]) in keys]
+
+
+def _upstream(dataset: Dataset, settings: Settings) -> list[dg.AssetKey]:
+    """The report of the parent record, where the account has it."""
+    return [
+        dg.AssetKey([settings.schema, each.name])
+        for each in settings.datasets
+        if each.is_report and each.name == dataset.record.parent
+    ]
 
 
 def _runs(context: dg.AssetExecutionContext) -> list[str]:

@@ -1,4 +1,4 @@
-"""The asset checks that every report brings with it, evaluated right after its load.
+"""The asset checks that every dataset brings with it, evaluated right after its load.
 
 Belongs here: which questions are asked, and how bad each answer is.
 Does not belong here: the queries (warehouse/integrity.py).
@@ -11,6 +11,7 @@ import dagster as dg
 import duckdb
 
 from harvest_pipeline.catalogue.columns import Record
+from harvest_pipeline.datasets import Dataset, Update
 from harvest_pipeline.harvest.account import Identity
 from harvest_pipeline.scope import Scope
 from harvest_pipeline.warehouse import integrity
@@ -22,8 +23,9 @@ _FIELDS = "fields_are_known"
 _ROLE = "everything_is_visible"
 
 
-def check_specs(record: Record, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """The checks of a report on `record`; the window is checked where the record has a day."""
+def check_specs(dataset: Dataset, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    """The checks of a dataset: those that its table or view can fail."""
+    record = dataset.record
     descriptions = {
         _KEY: f"No {record.key} stands in two rows.",
         _WINDOW: "Every row lies on a day of the window whose load brought it.",
@@ -32,22 +34,36 @@ def check_specs(record: Record, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
         _FIELDS: "Harvest sent every field that the columns are made for, and no other.",
         _ROLE: "The person behind the token is an administrator, whom Harvest shows everything.",
     }
-    if not record.day:
-        del descriptions[_WINDOW]
+    without = _not_asked(dataset)
     return [
         dg.AssetCheckSpec(name, asset=asset, description=description)
         for name, description in descriptions.items()
+        if name not in without
     ]
+
+
+def _not_asked(dataset: Dataset) -> set[str]:
+    """What need not be asked of a dataset: no record without a day has a window, a history repeats
+    keys, and rows of an own table stay while what they refer to goes."""
+    without: set[str] = set()
+    if dataset.record.day is None or dataset.has_own_table:
+        without.add(_WINDOW)
+    if dataset.has_own_table:
+        without.add(_REFERENCES)
+    if dataset.update is Update.APPEND:
+        without.add(_KEY)
+    return without
 
 
 def check_results(
     connection: duckdb.DuckDBPyConnection,
-    record: Record,
+    dataset: Dataset,
     scope: Scope,
     identity: Identity,
     asset: dg.AssetKey,
 ) -> Iterator[dg.AssetCheckResult]:
     """The answers for what the warehouse holds now."""
+    record, without = dataset.record, _not_asked(dataset)
 
     def result(
         name: str, wrong: Mapping[str, Any], severity: dg.AssetCheckSeverity
@@ -60,16 +76,18 @@ def check_results(
             metadata={key: _shown(value) for key, value in wrong.items()},
         )
 
-    duplicated = integrity.duplicated_keys(connection, record)
-    yield result(_KEY, _finding("duplicated", duplicated), dg.AssetCheckSeverity.ERROR)
-    if record.day:
+    if _KEY not in without:
+        duplicated = integrity.duplicated_keys(connection, record, dataset.name)
+        yield result(_KEY, _finding("duplicated", duplicated), dg.AssetCheckSeverity.ERROR)
+    if _WINDOW not in without:
         outside = integrity.rows_outside_window(connection, record)
         yield result(_WINDOW, _finding("outside", outside), dg.AssetCheckSeverity.ERROR)
-    unknown: dict[str, Any] = {}
-    for column, finding in integrity.unknown_references(connection, record).items():
-        unknown |= _finding(column, finding)
-    # A client made a minute ago is not in a table that was loaded an hour ago.
-    yield result(_REFERENCES, unknown, dg.AssetCheckSeverity.WARN)
+    if _REFERENCES not in without:
+        unknown: dict[str, Any] = {}
+        for column, finding in integrity.unknown_references(connection, record).items():
+            unknown |= _finding(column, finding)
+        # A client made a minute ago is not in a table that was loaded an hour ago.
+        yield result(_REFERENCES, unknown, dg.AssetCheckSeverity.WARN)
     drift = integrity.field_drift(connection, scope)
     fields = {f"unknown: {name}": count for name, count in sorted(drift.unknown.items())}
     fields |= {f"missing: {name}": count for name, count in sorted(drift.missing.items())}

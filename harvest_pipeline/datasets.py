@@ -12,6 +12,7 @@ from enum import StrEnum
 from harvest_pipeline.catalogue.columns import Record, Report
 from harvest_pipeline.catalogue.reports import REPORTS, record_of
 from harvest_pipeline.options import SINCE, RunOptions, WindowOptions, parameter_of
+from harvest_pipeline.scope import Filters
 
 
 class Update(StrEnum):
@@ -25,6 +26,14 @@ class Update(StrEnum):
     MERGE = "merge"
     #: What came replaces the days that were read: a view on the record's table.
     PARTITION = "partition"
+
+
+_KEPT = {
+    Update.REPLACE: "The rows are those of the last read.",
+    Update.APPEND: "Every read is kept: an id is there once for each, told apart by _loaded_at.",
+    Update.MERGE: "Rows that were read again replace those of the same id; none is deleted.",
+    Update.PARTITION: "Days that are read again are replaced.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +77,9 @@ class Dataset:
         for option in self.options.given:
             if not self.takes(option):
                 raise ValueError(
-                    f"the report {self.report.name} has no {option}; it takes "
-                    f"{_listed(self.report)}"
+                    f"the report {self.report.name} has no {option}; it takes {self.parameters}"
                 )
-        if reason := self._losing():
+        if reason := self.losing(self.options):
             raise ValueError(reason)
 
     @property
@@ -99,6 +107,24 @@ class Dataset:
         """Whether its name is that of a view."""
         return not self.has_own_table and self.name != self.record.name
 
+    @property
+    def part(self) -> Filters:
+        """The part of the record that it is fixed to, whatever days are read."""
+        return Filters(
+            invoice_status=self.options.invoice_status,
+            project_ids=self.options.project_ids,
+            user_ids=self.options.user_ids,
+        )
+
+    @property
+    def description(self) -> str:
+        """What it holds, in a few sentences."""
+        if self.is_report:
+            return self.report.description
+        said = [f"{name}: {_shown(getattr(self.options, name))}" for name in self.options.given]
+        only = f" Only {'; '.join(said)}." if said else ""
+        return f"{self.report.description}{only} {_KEPT[self.update]}"
+
     def takes(self, option: str) -> bool:
         """Whether a parameter (a field of RunOptions) means anything for the report.
 
@@ -109,11 +135,21 @@ class Dataset:
             return True
         return parameter == "window" and not self.is_report
 
-    def _losing(self) -> str | None:
-        """Why the update would lose rows, or have them twice; None if it does not."""
+    def takes_in_a_run(self, option: str) -> bool:
+        """The same for a run, which can choose other days than the dataset's, not another part."""
+        part = option not in WindowOptions.model_fields and option not in SINCE
+        return self.takes(option) and not (part and option in self.options.given)
+
+    @property
+    def parameters(self) -> str:
+        """The parameters that it takes, for a sentence."""
+        return ", ".join(name for name in RunOptions.model_fields if self.takes(name))
+
+    def losing(self, options: RunOptions) -> str | None:
+        """Why a read with these options would lose rows of the table; None if it does not."""
         report, record = self.report.name, self.record
-        changes = [name for name in self.options.given if name in SINCE]
-        days = [name for name in self.options.given if name in WindowOptions.model_fields]
+        changes = [name for name in options.given if name in SINCE]
+        days = [name for name in options.given if name in WindowOptions.model_fields]
         if self.update is Update.PARTITION:
             if record.day is None and not self.is_report:
                 return (
@@ -161,6 +197,7 @@ def report_datasets(without: Iterable[str] = ()) -> tuple[Dataset, ...]:
     )
 
 
-def _listed(report: Report) -> str:
-    names = [name for name in RunOptions.model_fields if parameter_of(name) in report.parameters]
-    return ", ".join(names)
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return str(value)

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from harvest_pipeline.assets import report_assets
+from harvest_pipeline.asking import REPORT_OPTIONS
+from harvest_pipeline.assets import dataset_assets
 from harvest_pipeline.config import account_settings
 from harvest_pipeline.jobs import all_jobs
+from harvest_pipeline.report_options import report_options
 from harvest_pipeline.resources import HarvestResource
 from harvest_pipeline.schedules import all_schedules
 from harvest_pipeline.settings import Settings, load_environment
@@ -29,7 +31,7 @@ def build_definitions(accounts: Sequence[Settings] | None = None) -> dg.Definiti
     accounts = accounts or account_settings(load_environment())
     only = accounts[0] if len(accounts) == 1 else None
     return dg.Definitions(
-        assets=[asset for settings in accounts for asset in report_assets(settings)],
+        assets=[asset for settings in accounts for asset in dataset_assets(settings)],
         jobs=all_jobs(accounts),
         schedules=all_schedules(accounts),
         resources={
@@ -39,6 +41,7 @@ def build_definitions(accounts: Sequence[Settings] | None = None) -> dg.Definiti
                 # With several accounts the first part of an asset's key is its schema.
                 schema=only.schema if only else None,
             ),
+            REPORT_OPTIONS: report_options(),
         },
         # A step in a process of its own costs 4 to 6 seconds, and survives its run: a zombie that
         # still writes (RELIABILITY 0.8).

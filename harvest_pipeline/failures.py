@@ -6,24 +6,45 @@ Does not belong here: the sentences (harvest/errors.py, warehouse/errors.py).
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 import dagster as dg
 
+from harvest_pipeline.datasets import Retry
 from harvest_pipeline.harvest.errors import HarvestError
+from harvest_pipeline.options import OptionsError
 from harvest_pipeline.warehouse.errors import WarehouseError
 
 T = TypeVar("T")
 
-#: The client has tried for minutes by then; Dagster tries twice more, a minute later.
-_RETRIES = 2
-_PAUSE_SECONDS = 60.0
 #: A run that waits holds its account's pool; longer than this it had better fail and say so.
 _LONGEST_PAUSE_SECONDS = 1800.0
 
 
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often a step is tried again, and after how many seconds.
+
+    The client has tried for minutes by then; by default Dagster tries twice more, a minute later.
+    """
+
+    further: int = 2
+    pause_seconds: float = 60.0
+
+    @classmethod
+    def of(cls, retry: Retry | None) -> "Retries":
+        """Those of a dataset."""
+        return cls(retry.attempts - 1, retry.wait_minutes * 60) if retry else cls()
+
+    @property
+    def policy(self) -> dg.RetryPolicy:
+        """The same for what fails in Dagster or in the database."""
+        return dg.RetryPolicy(max_retries=self.further, delay=self.pause_seconds)
+
+
 @contextmanager
-def explained() -> Generator[None]:
+def explained(retries: Retries = Retries()) -> Generator[None]:
     """Turn what Harvest or the warehouse refuses into a Dagster failure with its sentence.
 
     Raises RetryRequested for what may mend itself (an outage, records that kept moving), and
@@ -32,15 +53,15 @@ def explained() -> Generator[None]:
     try:
         yield
     except HarvestError as error:
-        pause = error.retry_after or _PAUSE_SECONDS
-        if error.retryable and pause <= _LONGEST_PAUSE_SECONDS:
-            raise dg.RetryRequested(_RETRIES, pause) from error
+        pause = max(error.retry_after or 0, retries.pause_seconds)
+        if error.retryable and (error.retry_after or 0) <= _LONGEST_PAUSE_SECONDS:
+            raise dg.RetryRequested(retries.further, pause) from error
         raise dg.Failure(str(error), allow_retries=False) from None
-    except WarehouseError as error:
+    except (OptionsError, WarehouseError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
 
 
-def each_explained(items: Iterable[T]) -> Iterator[T]:
+def each_explained(items: Iterable[T], retries: Retries) -> Iterator[T]:
     """The items, with `explained` for what is raised while the next one is being made."""
-    with explained():
+    with explained(retries):
         yield from items

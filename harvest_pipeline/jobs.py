@@ -1,17 +1,17 @@
-"""Jobs: which reports are materialized together from the UI.
+"""Jobs: which assets are materialized together from the UI and by schedules.
 
-Belongs here: one job per group of the catalogue, one over all reports of an account, and one over
-all accounts.
+Belongs here: the jobs over the reports of an account, one for each dataset that has a schedule, and
+one over all accounts.
 Does not belong here: when they run (schedules.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from harvest_pipeline.catalogue.reports import REPORTS, record_of
 from harvest_pipeline.checks import check_specs
+from harvest_pipeline.datasets import Dataset
 from harvest_pipeline.settings import Settings
 
 if TYPE_CHECKING:  # Dagster does not export the type of what define_asset_job returns
@@ -28,46 +28,81 @@ def all_reports_job(schema: str) -> str:
     return f"{schema}_all_reports"
 
 
-def report_keys(schema: str) -> list[dg.AssetKey]:
-    """The assets of an account."""
-    return [dg.AssetKey([schema, report]) for report in REPORTS]
+def small_reports_job(schema: str) -> str:
+    """The name of the job over the reports without a day."""
+    return f"{schema}_small_reports"
 
 
-def check_keys(schema: str) -> list[dg.AssetCheckKey]:
-    """The checks of all assets of an account."""
+def group_job(schema: str, group: str) -> str:
+    """The name of the job over the reports of a group of the catalogue."""
+    return f"{schema}_{group}"
+
+
+def dataset_job(schema: str, dataset: str) -> str:
+    """The name of the job of a dataset that has a schedule."""
+    return f"{schema}_{dataset}"
+
+
+def reports(settings: Settings) -> list[Dataset]:
+    """The reports of an account that are not switched off, without the user's own datasets.
+
+    These run only by themselves: one that keeps every read would have each day twice otherwise.
+    """
+    return [dataset for dataset in settings.datasets if dataset.is_report]
+
+
+def asset_keys(settings: Settings, datasets: Iterable[Dataset]) -> list[dg.AssetKey]:
+    """The assets of these datasets of an account."""
+    return [dg.AssetKey([settings.schema, dataset.name]) for dataset in datasets]
+
+
+def check_keys(settings: Settings, datasets: Iterable[Dataset]) -> list[dg.AssetCheckKey]:
+    """The checks of their assets."""
     return [
         spec.key
-        for report, asset in zip(REPORTS.values(), report_keys(schema), strict=True)
-        for spec in check_specs(record_of(report), asset)
+        for dataset in datasets
+        for spec in check_specs(dataset, dg.AssetKey([settings.schema, dataset.name]))
     ]
 
 
 def all_jobs(accounts: Sequence[Settings]) -> "list[UnresolvedAssetJobDefinition]":
-    """For each account `<schema>_all_reports`, and `<schema>_<group>` for every group of reports;
-    with several accounts also `all_accounts`.
+    """The jobs of every account; with several accounts also `all_accounts`.
 
-    Each takes a partition or a range in the launchpad where one of its reports has a day.
+    Each takes a partition or a range in the launchpad where one of its assets has partitions.
     """
-    jobs = [job for settings in accounts for job in _account_jobs(settings.schema)]
+    jobs = [job for settings in accounts for job in _account_jobs(settings)]
     if len(accounts) > 1:
-        everything = [key for settings in accounts for key in report_keys(settings.schema)]
+        everything = [key for account in accounts for key in asset_keys(account, reports(account))]
         description = "All reports of all accounts, in one run: one account after the other."
         jobs.append(_job(ALL_ACCOUNTS, everything, description))
     return jobs
 
 
-def _account_jobs(schema: str) -> "list[UnresolvedAssetJobDefinition]":
-    groups: dict[str, list[dg.AssetKey]] = {}
-    for report in REPORTS.values():
-        groups.setdefault(report.group, []).append(dg.AssetKey([schema, report.name]))
-    description = f"All {len(REPORTS)} reports of the account {schema}."
-    return [
-        _job(all_reports_job(schema), report_keys(schema), description),
-        *(
-            _job(f"{schema}_{group}", keys, f"The reports of the group {group}.")
-            for group, keys in groups.items()
-        ),
-    ]
+def _account_jobs(settings: Settings) -> "Iterator[UnresolvedAssetJobDefinition]":
+    """`<schema>_all_reports`, `<schema>_small_reports` and `<schema>_<group>` for every group of
+    the catalogue, as far as there are such reports; `<schema>_<dataset>` for each of the user's
+    own that has a schedule."""
+    schema, every = settings.schema, reports(settings)
+    groups: dict[str, list[Dataset]] = {}
+    for dataset in every:
+        groups.setdefault(dataset.report.group, []).append(dataset)
+    small = [dataset for dataset in every if not dataset.has_partitions]
+    jobs = {
+        all_reports_job(schema): (every, f"All {len(every)} reports of the account {schema}."),
+        small_reports_job(schema): (small, "The reports without a day, each read whole."),
+        **{
+            group_job(schema, group): (datasets, f"The reports of the group {group}.")
+            for group, datasets in groups.items()
+        },
+        **{
+            dataset_job(schema, dataset.name): ([dataset], f"The dataset {dataset.name} alone.")
+            for dataset in settings.datasets
+            if dataset.cron
+        },
+    }
+    for name, (datasets, description) in jobs.items():
+        if datasets:
+            yield _job(name, asset_keys(settings, datasets), description)
 
 
 def _job(name: str, keys: list[dg.AssetKey], description: str) -> "UnresolvedAssetJobDefinition":

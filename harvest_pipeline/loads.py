@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,11 +18,12 @@ from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import ReadNotProven
 from harvest_pipeline.harvest.reading import read, read_children
+from harvest_pipeline.harvest.spool import ids_in, only
 from harvest_pipeline.private import make_folder
-from harvest_pipeline.scope import Scope, Spool, Window
+from harvest_pipeline.scope import Filters, Proof, Scope, Spool, Window
 from harvest_pipeline.warehouse.database import Warehouse
-from harvest_pipeline.warehouse.ledger import covered
-from harvest_pipeline.warehouse.parents import parents
+from harvest_pipeline.warehouse.ledger import covered, read_before
+from harvest_pipeline.warehouse.parents import keys_in, parents
 
 #: Parents of one piece of a child record. A piece is committed on its own, so this is what a run
 #: that dies asks again: 500 requests are 75 seconds at Harvest's limit.
@@ -30,6 +31,9 @@ PARENTS_PER_PIECE = 500
 
 #: What a run has read is asked again when the run is retried later than this, e.g. the next day.
 _STILL_GOOD = timedelta(hours=6)
+
+#: Harvest's clock and its `updated_at` need not tick at once.
+_OVERLAP = timedelta(minutes=1)
 
 Parent = Mapping[str, object]
 
@@ -47,51 +51,82 @@ class Loads:
     folder: Path
     log: Callable[[str], object]
 
-    def spools(self, record: Record, window: Window | None) -> Iterator[Spool]:
-        """Read what is missing of a record's window, piece by piece; nothing if it is all there.
+    def spools(self, record: Record, scope: Scope) -> Iterator[Spool]:
+        """Read what is missing of a scope of `record`, piece by piece; nothing if it is all there.
 
         Each spool must be loaded before the next is asked for: the pieces of a child record are
         made from the parents that the warehouse holds by then. Raises HarvestError.
         """
-        if self._loaded(Scope(record.name, window)):
-            self.log(f"{record.title}: already read in this run, Harvest is not asked again.")
-        elif record.parent is None:
-            yield from self._records(record, window)
-        else:
-            yield from self._children(record, RECORDS[record.parent], window)
+        for part in scope.parts():
+            if self._loaded(part):
+                self.log(f"{part}: already read in this run, Harvest is not asked again.")
+            elif record.parent is None:
+                yield from self._records(record, part)
+            else:
+                yield from self._children(record, RECORDS[record.parent], part)
 
-    def _records(self, record: Record, window: Window | None) -> Iterator[Spool]:
+    def _records(self, record: Record, scope: Scope) -> Iterator[Spool]:
         """One read for the whole window if it can be proven, else its halves, and theirs.
 
         People who enter data while hundreds of pages are being read make such a read doubtful,
         each time anew; a window of few pages is read between two of their clicks.
         """
+        window = scope.window
         if window is None or window.first == window.last:
-            yield read(self.client, record, window, self.folder)
-            return
-        try:
-            spool = read(self.client, record, window, self.folder, times=1)
-        except ReadNotProven:
-            self.log(f"{record.title} of {window} changed while being read: now half by half.")
-            for half in window.halves():
-                if not self._loaded(Scope(record.name, half)):
-                    yield from self._records(record, half)
+            spool = read(self.client, record, window, self.folder, filters=scope.filters)
         else:
-            yield spool
+            try:
+                spool = read(
+                    self.client, record, window, self.folder, times=1, filters=scope.filters
+                )
+            except ReadNotProven:
+                self.log(f"{scope} changed while being read: now half by half.")
+                for half in window.halves():
+                    if not self._loaded(part := replace(scope, window=half)):
+                        yield from self._records(record, part)
+                return
+        yield from self._moved(record, spool)
+        yield spool
 
-    def _children(self, record: Record, parent: Record, window: Window | None) -> Iterator[Spool]:
-        yield from self.spools(parent, window)
+    def _moved(self, record: Record, spool: Spool) -> Iterator[Spool]:
+        """Records that have left the part which was read for another one, e.g. an open invoice
+        that has been paid.
+
+        The load of `spool` deletes them, and they would be missing until their new part is read.
+        They have changed since they were loaded, so one read of changes finds them; only they are
+        taken from it, so that nothing else of the warehouse moves.
+        """
+        filters = spool.scope.filters
+        if not filters or filters.changes_only or spool.proof is Proof.MODULE_OFF:
+            return
+        came = ids_in(spool)
+        with self.warehouse.reader() as connection:
+            had = keys_in(connection, record, spool.scope)
+            gone = {key: at for key, at in had.items() if key not in came}
+            since = read_before(connection, record.name, set(gone.values()))
+        if gone and since:
+            self.log(f"{len(gone)} records have left {spool.scope}: asking where they are now.")
+            changes = Filters(updated_since=since - _OVERLAP)
+            found = read(self.client, record, None, self.folder, filters=changes)
+            yield only(found, gone)
+
+    def _children(self, record: Record, parent: Record, scope: Scope) -> Iterator[Spool]:
+        window = scope.window
         if window is None:
             raise ValueError(f"{record.name} is read by the days of {parent.name}")
+        # What changed among the children, no change of their parent tells (REFERENCE 16.2).
+        theirs = Filters(invoice_status=scope.filters.invoice_status)
+        of_parent = Scope(parent.name, window, theirs)
+        yield from self.spools(parent, of_parent)
         with self.warehouse.reader() as connection:
-            rows_of_parent = parents(connection, record, window)
+            rows_of_parent = parents(connection, record, of_parent)
         asked = [
             row for row in rows_of_parent if not record.only_of_paid or _may_have_payments(row)
         ]
         for piece, rows in pieces(asked, parent.day or "", window, PARENTS_PER_PIECE):
-            scope = Scope(record.name, piece)
-            if not self._loaded(scope):
-                yield read_children(self.client, record, scope, rows, self.folder)
+            part = replace(scope, window=piece)
+            if not self._loaded(part):
+                yield read_children(self.client, record, part, rows, self.folder)
 
     def _loaded(self, scope: Scope) -> bool:
         with self.warehouse.reader() as connection:

@@ -11,28 +11,32 @@ from typing import Any
 import dagster as dg
 from tabulate import tabulate
 
-from harvest_pipeline.catalogue.columns import Column, Record, Report
+from harvest_pipeline.asking import Asked
+from harvest_pipeline.catalogue.columns import Column
+from harvest_pipeline.datasets import Dataset
 from harvest_pipeline.harvest.account import Identity
 from harvest_pipeline.text import one_line
 from harvest_pipeline.warehouse.io_manager import Landed
 
 
-def definition_metadata(report: Report, record: Record, schema: str) -> dict[str, Any]:
-    """What is known of a report before it is ever loaded: columns, table, documentation."""
+def definition_metadata(dataset: Dataset, schema: str) -> dict[str, Any]:
+    """What is known of a dataset before it is ever loaded: columns, table, documentation."""
+    record = dataset.record
     metadata: dict[str, Any] = {
         "dagster/column_schema": dg.TableSchema([_table_column(each) for each in record.columns]),
-        "dagster/table_name": f"{schema}.{report.name}",
+        "dagster/table_name": f"{schema}.{dataset.name}",
         "documentation": dg.MetadataValue.url(record.documentation),
         "who_may_read_it": record.permission,
+        "parameters": dataset.parameters,
     }
-    if record.day:
+    if dataset.has_partitions:
         # What the IO manager compares with a partition when another asset reads this one.
         metadata["partition_expr"] = record.day
     return metadata
 
 
-def materialization_metadata(landed: Landed, identity: Identity) -> dict[str, Any]:
-    """The figures of one day, or of a table without days.
+def materialization_metadata(landed: Landed, identity: Identity, ask: Asked) -> dict[str, Any]:
+    """The figures of one day, or of a table without days, and which part of it was read.
 
     `requests` and `seconds` are those of the loads that brought it, so in a range of days they are
     the same for all days of a load; 0 if another report of the run had read it already.
@@ -51,6 +55,8 @@ def materialization_metadata(landed: Landed, identity: Identity) -> dict[str, An
         "preview": dg.MetadataValue.md(_markdown(landed.statistics.preview)),
         "account": identity.account_id,
         "role": identity.role,
+        **({"only": str(ask.scope.filters)} if ask.scope.filters else {}),
+        **({"ignored_parameters": ", ".join(ask.ignored)} if ask.ignored else {}),
     }
 
 

@@ -6,7 +6,7 @@ Does not belong here: which report takes which parameter (the catalogue), Dagste
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
@@ -72,7 +72,7 @@ def _instant(value: object) -> object:
 
 def _ids(value: object) -> object:
     """Ids from a list, or from text with commas; ascending, each once."""
-    parts: list[object] = (
+    parts: Sequence[object] = (
         list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
         if isinstance(value, list | tuple)
         else str(value).split(",")
@@ -210,6 +210,8 @@ class WindowOptions(_Options):
         Raises OptionsError for a specific day before the first partition, a window upside down,
         or if no day is left.
         """
+        if not WindowOptions.model_fields.keys() & set(self.given):
+            return run
         first, last = self._edges(run)
         if first > last:
             raise OptionsError(f"The window {first} to {last} ends before it begins.")
@@ -235,7 +237,7 @@ class WindowOptions(_Options):
         if self.start_date is not None:
             end = self.end_date if self.end_date is not None else 0
             return _counted(self.start_date, run.first), _counted(end, run.last)
-        return run.first, run.last
+        raise AssertionError(f"no days in {self.given}")
 
 
 def _counted(day: date | int, today: date) -> date:
@@ -292,7 +294,7 @@ class FilterOptions(_Options):
 SINCE = ("updated_since", "updated_since_days_back")
 
 
-class RunOptions(WindowOptions, FilterOptions):
+class RunOptions(FilterOptions, WindowOptions):
     """All parameters of a run."""
 
     full_refresh: bool = Field(
@@ -321,6 +323,11 @@ class RunOptions(WindowOptions, FilterOptions):
             return cls.model_validate({k: v for k, v in values.items() if v is not None})
         except ValidationError as error:
             raise OptionsError(f"{wrong(error)}; it is set in {where}.") from None
+
+    def without_window(self) -> "RunOptions":
+        """The same without days of its own."""
+        given = {n: getattr(self, n) for n in self.given if n not in WindowOptions.model_fields}
+        return RunOptions.model_validate(given)
 
     def over(self, fixed: "RunOptions") -> "RunOptions":
         """These options, and those of `fixed` (a dataset's) that they say nothing about."""

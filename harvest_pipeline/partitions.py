@@ -1,8 +1,8 @@
 """Daily partitions: one partition is one calendar day in Harvest's sense.
 
-Belongs here: the one partitions definition that all reports with a day share, and the way from a
-run's partitions to a window.
-Does not belong here: which report is partitioned (the catalogue's `day` says so).
+Belongs here: the one partitions definition that all assets with partitions share, and the way from
+a run's partitions to a window and back.
+Does not belong here: which asset is partitioned (`Dataset.has_partitions` says so).
 """
 
 from datetime import date
@@ -11,6 +11,10 @@ import dagster as dg
 
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Settings
+
+#: The run tag that says: read exactly the run's partitions. Whoever launched it has already turned
+#: a dataset's window into them; without the tag the window is relative to the partition.
+EXACT_WINDOW = {"harvest/window": "exact"}
 
 
 def daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
@@ -24,6 +28,13 @@ def daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
         timezone=settings.timezone,
         end_offset=1,
     )
+
+
+def existing_days(settings: Settings) -> Window:
+    """The days that have a partition now, by Dagster's clock: its own definition is asked, so that
+    no run can be requested over a day that Dagster does not know yet."""
+    last = daily_partitions(settings).get_last_partition_key()
+    return Window(settings.start_date, date.fromisoformat(last or settings.start_date.isoformat()))
 
 
 def window_of(context: dg.AssetExecutionContext) -> Window | None:

@@ -91,16 +91,6 @@ class Filters:
             and _all_of(other.user_ids, self.user_ids)
         )
 
-    def parts(self) -> "Iterator[Filters]":
-        """The same in pieces of one project and one person: Harvest takes one id a request."""
-        for project in self.project_ids or (None,):
-            for user in self.user_ids or (None,):
-                yield replace(
-                    self,
-                    project_ids=() if project is None else (project,),
-                    user_ids=() if user is None else (user,),
-                )
-
 
 _NO_FILTERS = Filters()
 
@@ -123,6 +113,17 @@ class Scope:
     def __str__(self) -> str:
         name = self.record if self.window is None else f"{self.record} of {self.window}"
         return f"{name} ({self.filters})" if self.filters else name
+
+    def parts(self) -> "Iterator[Scope]":
+        """The same in scopes of one project and one person: Harvest takes one id a request."""
+        for project in self.filters.project_ids or (None,):
+            for user in self.filters.user_ids or (None,):
+                part = replace(
+                    self.filters,
+                    project_ids=() if project is None else (project,),
+                    user_ids=() if user is None else (user,),
+                )
+                yield replace(self, filters=part)
 
 
 class Proof(StrEnum):

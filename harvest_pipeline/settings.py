@@ -1,6 +1,7 @@
 """What a person can set: environment variables and `.env`, read and validated once.
 
-Belongs here: the names of the variables, their defaults, and the sentence for each wrong value.
+Belongs here: which values of the variables (variables.py) can work, and the sentence for each wrong
+one.
 Does not belong here: credentials. They stay in the environment (resources.py reads them at run
 time through `EnvVar`), so that no value of this module is ever a secret.
 """
@@ -21,9 +22,8 @@ from dotenv import load_dotenv
 from harvest_pipeline.datasets import Dataset, report_datasets
 from harvest_pipeline.scope import Window
 from harvest_pipeline.text import shown
+from harvest_pipeline.variables import VARIABLES
 
-_API_URL = "https://api.harvestapp.com/v2"
-_ID_URL = "https://id.getharvest.com"
 #: Harvest's domains: nothing else on the internet is ever sent a token.
 _HARVEST = ("harvestapp.com", "getharvest.com")
 _PACKAGE_FOLDER = Path(__file__).resolve().parent
@@ -95,19 +95,19 @@ class Settings:
     def from_mapping(cls, environment: Mapping[str, str]) -> "Settings":
         """The settings in `environment`; an empty value counts as not set."""
 
-        def value(name: str, default: str) -> str:
-            return environment.get(name, "").strip() or default
+        def value(name: str) -> str:
+            return environment.get(name, "").strip() or VARIABLES[name].default
 
-        timezone = _timezone(value("HARVEST_TIMEZONE", "UTC"))
+        timezone = _timezone(value("HARVEST_TIMEZONE"))
         return cls(
-            api_url=_url("HARVEST_API_URL", value("HARVEST_API_URL", _API_URL)),
-            id_url=_url("HARVEST_ID_URL", value("HARVEST_ID_URL", _ID_URL)),
-            duckdb=_duckdb(value("HARVEST_DUCKDB", "data/warehouse.duckdb")),
-            schema=_schema(value("HARVEST_SCHEMA", "harvest")),
-            start_date=_start_date(value("HARVEST_START_DATE", "2020-01-01"), timezone),
+            api_url=_url("HARVEST_API_URL", value("HARVEST_API_URL")),
+            id_url=_url("HARVEST_ID_URL", value("HARVEST_ID_URL")),
+            duckdb=_duckdb(value("HARVEST_DUCKDB")),
+            schema=_schema(value("HARVEST_SCHEMA")),
+            start_date=_start_date(value("HARVEST_START_DATE"), timezone),
             timezone=timezone,
-            contact=_contact(value("HARVEST_CONTACT", "HARVEST_CONTACT is not set")),
-            days_back=_days_back(value("HARVEST_DAYS_BACK", "30")),
+            contact=_contact(value("HARVEST_CONTACT") or "HARVEST_CONTACT is not set"),
+            days_back=_days_back(value("HARVEST_DAYS_BACK")),
         )
 
     @property
@@ -136,7 +136,9 @@ def _url(name: str, text: str) -> str:
         parts = urlsplit("")
     if not parts.hostname or parts.query or parts.fragment:
         # The value is not repeated: a token may be in it, or be all of it.
-        raise SettingsError(f"{name} is not an address such as {_API_URL}; correct it.")
+        raise SettingsError(
+            f"{name} is not an address such as {VARIABLES[name].default}; correct it."
+        )
     if parts.scheme == "https" and parts.hostname.endswith(tuple(f".{d}" for d in _HARVEST)):
         return text.rstrip("/")
     if parts.scheme in ("http", "https") and is_loopback(parts.hostname):
@@ -182,13 +184,21 @@ def _schema(text: str) -> str:
 
 
 def _timezone(text: str) -> str:
-    try:
-        return ZoneInfo(text).key
-    except (KeyError, ValueError, OSError):
+    if not is_timezone(text):
         raise SettingsError(
             f"HARVEST_TIMEZONE is {shown(text)}, which is not a time zone; use an IANA name such "
             "as Europe/Berlin or UTC."
-        ) from None
+        )
+    return text
+
+
+def is_timezone(text: str) -> bool:
+    """Whether there is a time zone of that IANA name."""
+    try:
+        ZoneInfo(text)
+    except (KeyError, ValueError, OSError):
+        return False
+    return True
 
 
 def _start_date(text: str, timezone: str) -> date:

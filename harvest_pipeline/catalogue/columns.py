@@ -23,6 +23,10 @@ INSTANT = "TIMESTAMPTZ"
 LIST = "JSON"
 
 
+#: The column (and query parameter) that a parameter of a run is compared with.
+FILTER_COLUMNS = {"project_ids": "project_id", "user_ids": "user_id", "invoice_status": "state"}
+
+
 class Paging(StrEnum):
     """How a list is read to its end (REFERENCE 4)."""
 
@@ -60,6 +64,8 @@ class Record:
     small and replaced whole. `module` is the `/company` flag that must be on. `measure` is the
     column that is totalled for people (`measure_unit`: "hours", or the column with the currency).
     `only_of_paid`: a parent of which nothing has been paid cannot have any of these.
+    `filters` are the query parameters of its list; `endpoint_of_project` is the path of a list of
+    one project's, for a record whose own list has no parameter for it.
     """
 
     name: str
@@ -76,6 +82,7 @@ class Record:
     parent: str | None = None
     inside: str | None = None
     filters: tuple[str, ...] = ()
+    endpoint_of_project: str | None = None
     module: str | None = None
     measure: str | None = None
     measure_unit: str | None = None

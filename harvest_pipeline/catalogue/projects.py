@@ -90,6 +90,7 @@ TASK_ASSIGNMENTS = Record(
     title="Task assignments",
     description="One row per task that can be used in a project.",
     endpoint="/task_assignments",
+    endpoint_of_project="/projects/{project_id}/task_assignments",
     envelope="task_assignments",
     filters=("is_active", "updated_since"),
     documentation="https://help.getharvest.com/api-v2/projects-api/projects/task-assignments/",

@@ -25,7 +25,7 @@ from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import PermissionMissing, ReadNotProven, RecordNotFound
 from harvest_pipeline.harvest.paging import Line, Lists, Pass
 from harvest_pipeline.harvest.spool import SpoolFile
-from harvest_pipeline.scope import Proof, Scope, Spool, Window
+from harvest_pipeline.scope import Filters, Proof, Scope, Spool, Window
 
 #: How often a list is read before its records count as never at rest.
 _READS = 3
@@ -37,26 +37,34 @@ def read(
     window: Window | None,
     folder: Path,
     times: int = _READS,
+    filters: Filters | None = None,
 ) -> Spool:
     """Read the records of `window`, or all of them, into a new file in `folder`.
 
+    `filters` have at most one project and one person: Harvest takes one id a request.
     A list that changes under the reader is gone over again, up to `times` times in all. Raises
     ReadNotProven after the last, StateUnusable, and what `HarvestClient.get` raises; then there is
     no file.
     """
-    url = f"{client.api_url}{record.endpoint}"
-    filters = {"from": f"{window.first}", "to": f"{window.last}"} if window else {}
-    scope = Scope(record.name, window)
+    scope = Scope(record.name, window, filters or Filters())
+    path, params = _question(record, scope)
     lists = Lists(client, record)
 
     def fill(spool: SpoolFile) -> Pass:
         def go_over() -> Pass:
             spool.restart()
-            seen = lists.read(url, filters, spool.add)
+            seen = lists.read(f"{client.api_url}{path}", params, spool.add)
             seen.check_count(spool.rows, spool.repeated)
             return seen
 
-        return _proven(client, str(scope), go_over, times)
+        try:
+            return _proven(client, str(scope), go_over, times)
+        except RecordNotFound:
+            if path == record.endpoint:
+                raise
+            # There is no such project (any more), so there is nothing of it either.
+            spool.restart()
+            return Pass(datetime.now(UTC), total=0)
 
     return _spooled(client, record, scope, folder, fill)
 
@@ -71,10 +79,12 @@ def read_children(
     """Read the records of each parent, such as the payments of invoices, into one file in `folder`.
 
     `parents` have the keys `id` and those that the record's `parent_columns` take their values
-    from; these stand in front of each record. At least one request per parent. Raises as `read`
+    from; these stand in front of each record. At least one request per parent. Of the scope's
+    filters Harvest is told `updated_since`; the others have chosen the parents. Raises as `read`
     does, RecordNotFound too when a parent has been deleted since it was listed.
     """
     lists = Lists(client, record)
+    params = _since(scope.filters)
     parent_by_id = {parent["id"]: parent for parent in parents}
 
     def fill(spool: SpoolFile) -> Pass:
@@ -86,7 +96,7 @@ def read_children(
 
             def go_over() -> Pass:
                 lines.clear()
-                seen = lists.read(url, {}, lines.extend)
+                seen = lists.read(url, params, lines.extend)
                 seen.check_count(len(lines), len(lines) - len(dict(lines)))
                 return seen
 
@@ -104,6 +114,32 @@ def read_children(
         )
 
     return _spooled(client, record, scope, folder, fill)
+
+
+def _question(record: Record, scope: Scope) -> tuple[str, dict[str, str]]:
+    """The path and the query parameters of the list of a scope (REFERENCE 16.1, 16.2)."""
+    window, filters = scope.window, scope.filters
+    path, params = record.endpoint or "", _since(filters)
+    if window:
+        params |= {"from": f"{window.first}", "to": f"{window.last}"}
+    if filters.invoice_status:
+        params["state"] = filters.invoice_status
+    for name, ids in (("user_id", filters.user_ids), ("project_id", filters.project_ids)):
+        if len(ids) > 1:
+            raise ValueError(f"a list is asked for one {name} at a time")
+        if ids and name in record.filters:
+            params[name] = str(ids[0])
+        elif ids and name == "project_id" and record.endpoint_of_project:
+            path = record.endpoint_of_project.format(project_id=ids[0])
+        elif ids:
+            raise ValueError(f"{record.name} cannot be asked for a {name}")
+    return path, params
+
+
+def _since(filters: Filters) -> dict[str, str]:
+    """Harvest's `updated_since`, in UTC (REFERENCE 8)."""
+    since = filters.updated_since
+    return {"updated_since": f"{since:%Y-%m-%dT%H:%M:%SZ}"} if since else {}
 
 
 def _front(record: Record, parent: Mapping[str, object]) -> bytes:

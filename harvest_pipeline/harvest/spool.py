@@ -1,19 +1,23 @@
 """Records on local disk, one a line, while a list is being read.
 
-Belongs here: the file, and the ids in it.
+Belongs here: the file, the ids in it, and what is left of it for some ids.
 Does not belong here: where records come from, and whether they are all of them (reading.py).
 """
 
 import tempfile
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import msgspec
+
 from harvest_pipeline.harvest.errors import StateUnusable
 from harvest_pipeline.private import make_folder
+from harvest_pipeline.scope import Spool
 
 
 class SpoolFile:
@@ -84,3 +88,27 @@ class SpoolFile:
                 f"Records cannot be kept in the folder {self._folder} while they are read: "
                 f"{error.strerror}. Make room there, or make it writable."
             ) from error
+
+
+class _Key(msgspec.Struct):
+    id: int
+
+
+_key_decoder = msgspec.json.Decoder(_Key)
+
+
+def ids_in(spool: Spool) -> set[int]:
+    """The ids of the records of a spool."""
+    with spool.path.open("rb") as lines:
+        return {_key_decoder.decode(line).id for line in lines}
+
+
+def only(spool: Spool, ids: Collection[int]) -> Spool:
+    """The spool without the records that have other ids; its file is rewritten."""
+    kept = [
+        line
+        for line in spool.path.read_bytes().splitlines(keepends=True)
+        if _key_decoder.decode(line).id in ids
+    ]
+    spool.path.write_bytes(b"".join(kept))
+    return replace(spool, rows=len(kept))

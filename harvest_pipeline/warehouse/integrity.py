@@ -38,12 +38,13 @@ class FieldDrift:
     missing: Counter[str] = field(default_factory=Counter[str])
 
 
-def duplicated_keys(connection: duckdb.DuckDBPyConnection, record: Record) -> Finding:
-    """Keys that stand in more than one row."""
-    key = identifier(record.key)
+def duplicated_keys(
+    connection: duckdb.DuckDBPyConnection, record: Record, table: str | None = None
+) -> Finding:
+    """Keys that stand in more than one row of the record's table, or of one with its columns."""
+    key, rows = identifier(record.key), identifier(table or record.name)
     return _finding(
-        connection,
-        f"SELECT {key} AS value FROM {identifier(record.name)} GROUP BY ALL HAVING count(*) > 1",
+        connection, f"SELECT {key} AS value FROM {rows} GROUP BY ALL HAVING count(*) > 1"
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,11 +26,12 @@ from dagster_duckdb import DuckDBIOManager
 from dagster_duckdb.io_manager import DuckDbClient
 from pydantic import ConfigDict, Field
 
-from harvest_pipeline.catalogue.columns import Record
+from harvest_pipeline.datasets import Dataset
 from harvest_pipeline.launches import Initialize, unless_changed
-from harvest_pipeline.scope import Spool, Window
+from harvest_pipeline.scope import Scope, Spool, Window
 from harvest_pipeline.warehouse import frames, statistics, tables
 from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.dataset_tables import bring_up_to_date
 from harvest_pipeline.warehouse.errors import NotLoaded, WarehouseError
 from harvest_pipeline.warehouse.ledger import Load, LoadContext
 from harvest_pipeline.warehouse.loading import load
@@ -52,17 +54,21 @@ class Landed:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The value of a report's asset: what is being read from Harvest, spool by spool.
+    """The value of a dataset's asset: what is being read from Harvest, spool by spool.
 
     The IO manager asks for a spool, loads it in a transaction of its own, deletes its file and
     asks for the next; the database is open during the load only. What `spools` raises reaches
-    Dagster as it is. `describe` makes the materialization metadata of each partition.
+    Dagster as it is. Then the dataset's table follows; `anew` gives up what a merged one holds.
+    The days of `scope` are the partitions that Dagster is told of; `describe` makes the
+    materialization metadata of each.
     """
 
-    record: Record
+    dataset: Dataset
+    scope: Scope
     spools: Iterable[Spool]
     context: LoadContext
     describe: Callable[[Landed], Mapping[str, Any]]
+    anew: bool = False
 
 
 class HarvestDuckDBIOManager(DuckDBIOManager):
@@ -117,6 +123,8 @@ class _ReadingIOManager(DbIOManager):
     def _load(self, context: dg.OutputContext, reading: Reading) -> None:
         table_slice = self._get_table_slice(context, context)
         warehouse = _warehouse(context, table_slice)
+        if context.has_asset_partitions:
+            _land_on_days_of(context, reading.scope)
         loads: list[Load] = []
         for spool in reading.spools:
             try:
@@ -126,8 +134,9 @@ class _ReadingIOManager(DbIOManager):
             context.log.info(f"Loaded {spool.scope}: {spool.rows} rows.")
         with warehouse.transaction() as connection:
             # Also where nothing was left to read: another schema, a new view.
-            tables.prepare(connection, reading.record)
-            landed = list(_landed(connection, context, reading.record, loads))
+            tables.prepare(connection, reading.dataset.record)
+            bring_up_to_date(connection, reading.dataset, reading.scope, anew=reading.anew)
+            landed = list(_landed(connection, context, reading, loads))
         output_metadata: dict[str, Any] = {
             "dagster/table_name": _TransactionalClient.get_table_name(table_slice)
         }
@@ -135,33 +144,59 @@ class _ReadingIOManager(DbIOManager):
             if each.day is None:
                 output_metadata |= reading.describe(each)
             else:
-                # Output metadata would be the same for all days of a range.
-                context.step_context.add_asset_metadata(
-                    reading.describe(each),
-                    asset_key=context.asset_key,
-                    partition_key=each.day.isoformat(),
-                )
+                _describe_day(context, each.day, reading.describe(each))
         context.add_output_metadata(output_metadata)  # pyright: ignore[reportUnknownMemberType]
 
 
 def _landed(
     connection: duckdb.DuckDBPyConnection,
     context: dg.OutputContext,
-    record: Record,
+    reading: Reading,
     loads: Sequence[Load],
 ) -> Generator[Landed]:
-    if not context.has_asset_partitions:
-        yield Landed(None, statistics.of_table(connection, record), tuple(loads))
+    record, table, window = reading.dataset.record, reading.dataset.name, reading.scope.window
+    if window is None or not context.has_asset_partitions:
+        yield Landed(None, statistics.of_table(connection, record, table), tuple(loads))
         return
-    days = sorted(date.fromisoformat(key) for key in context.asset_partition_keys)
-    by_day = statistics.of_days(connection, record, Window(days[0], days[-1]))
-    for day in days:
+    by_day = statistics.of_days(connection, record, window, table)
+    for day in window.days():
         of_day = [
             each
             for each in loads
             if each.scope.window is None or each.scope.window.covers(Window(day, day))
         ]
         yield Landed(day, by_day[day], tuple(of_day))
+
+
+def _land_on_days_of(context: dg.OutputContext, scope: Scope) -> None:
+    """Let Dagster record the materialization of the days that are read, and of no other.
+
+    It records the partitions of the run, and a run's parameters may choose other days. Dagster has
+    no public way to say so: an output that is not yielded would skip what depends on it.
+    Raises WarehouseError, before anything is read, for a version of Dagster that works otherwise.
+    """
+    assert scope.window is not None
+    keys = [day.isoformat() for day in scope.window.days()]
+    if keys == sorted(context.asset_partition_keys):
+        return
+    if not hasattr(context, "_asset_partitions_subset"):
+        raise WarehouseError(
+            f"This version of Dagster ({version('dagster')}) cannot be told that a run read other "
+            "days than its partitions; choose these days as the run's partitions instead."
+        )
+    definition = context.asset_partitions_def
+    context._asset_partitions_subset = definition.subset_with_partition_keys(keys)  # pyright: ignore[reportPrivateUsage]
+
+
+def _describe_day(context: dg.OutputContext, day: date, metadata: Mapping[str, Any]) -> None:
+    """Metadata of one day's materialization: output metadata would be the same for all days.
+
+    As `add_asset_metadata`, which refuses days beyond the partitions of the run.
+    """
+    step = context.step_context
+    step._metadata_accumulator = step._metadata_accumulator.with_additional_asset_metadata(  # pyright: ignore[reportPrivateUsage]
+        asset_key=context.asset_key, metadata=metadata, partition_key=day.isoformat()
+    )
 
 
 class _TransactionalClient(DuckDbClient):

@@ -7,13 +7,14 @@ Does not belong here: the rows that a load brought (loading.py).
 import json
 import uuid
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import duckdb
 
 from harvest_pipeline.catalogue.columns import DAY, ID, INSTANT, INTEGER, LIST, TEXT, Column
-from harvest_pipeline.scope import Proof, Scope, Spool
+from harvest_pipeline.scope import Filters, Proof, Scope, Spool
 from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.errors import AnotherAccount, LoadNotCommitted
 from harvest_pipeline.warehouse.sql import comma, identifier
@@ -33,6 +34,7 @@ LEDGER = tables.Table(
         _column("record", TEXT, "The record, which is also its table."),
         _column("window_first", DAY, "First day that was asked for; empty: the whole record."),
         _column("window_last", DAY, "Last day that was asked for; empty: the whole record."),
+        _column("filters", LIST, "Which part of it was asked for; empty: all of it."),
         _column("run_id", TEXT, "Id of the Dagster run."),
         _column("report", TEXT, "The report that asked."),
         _column("account_id", ID, "Id of the Harvest account."),
@@ -127,6 +129,7 @@ def write(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
         "record": load.scope.record,
         "window_first": window and window.first,
         "window_last": window and window.last,
+        "filters": _written(load.scope.filters),
         "run_id": load.context.run_id,
         "report": load.context.report,
         "account_id": load.context.account_id,
@@ -164,10 +167,12 @@ def confirm(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
 
 
 def loaded(connection: duckdb.DuckDBPyConnection, record: str) -> bool:
-    """Whether anything of the record has ever been loaded; a module switched off does not count."""
+    """Whether the record has ever been loaded without filters; what was only a part, or belongs to
+    a module that is switched off, does not count."""
     return tables.exists(connection, LEDGER.name) and bool(
         connection.execute(
-            f"SELECT 1 FROM {identifier(LEDGER.name)} WHERE record = ? AND proof <> ? LIMIT 1",
+            f"SELECT 1 FROM {identifier(LEDGER.name)} WHERE record = ? AND proof <> ?"
+            f" AND {_column_or_null(connection, 'filters')} IS NULL LIMIT 1",
             [record, str(Proof.MODULE_OFF)],
         ).fetchall()
     )
@@ -193,12 +198,16 @@ def covered(
     """
     if not tables.exists(connection, LEDGER.name):
         return False
-    windows: list[tuple[date | None, date | None]] = connection.execute(
-        f"SELECT window_first, window_last FROM {identifier(LEDGER.name)}"
+    rows: list[tuple[date | None, date | None, str | None]] = connection.execute(
+        f"SELECT window_first, window_last, {_column_or_null(connection, 'filters')}"
+        f" FROM {identifier(LEDGER.name)}"
         " WHERE record = ? AND list_contains(?, run_id) AND loaded_at >= ?"
         " ORDER BY window_first",
         [scope.record, list(run_ids), since],
     ).fetchall()
+    windows = [
+        (first, last) for first, last, filters in rows if _read(filters).covers(scope.filters)
+    ]
     if scope.window is None or any(first is None for first, _ in windows):
         return any(first is None for first, _ in windows)
     missing = scope.window.first
@@ -206,3 +215,37 @@ def covered(
         if first is not None and last is not None and first <= missing <= last:
             missing = last + timedelta(days=1)
     return missing > scope.window.last
+
+
+def read_before(
+    connection: duckdb.DuckDBPyConnection, record: str, loaded_at: Collection[datetime]
+) -> datetime | None:
+    """Harvest's clock before the earliest of the reads that were loaded then; None if unknown."""
+    found = connection.execute(
+        f"SELECT min(read_at) FROM {identifier(LEDGER.name)}"
+        " WHERE record = ? AND list_contains(?, loaded_at)",
+        [record, list(loaded_at)],
+    ).fetchall()
+    return found[0][0]
+
+
+def _written(filters: Filters) -> str | None:
+    """Filters as JSON, without those that are not set; None if none is."""
+    values = {name: value for name, value in asdict(filters).items() if value}
+    return json.dumps(values, default=str) if values else None
+
+
+def _read(text: str | None) -> Filters:
+    """The filters that `_written` wrote."""
+    values: dict[str, Any] = json.loads(text) if text else {}
+    for name in ("updated_since", "updated_before"):
+        if name in values:
+            values[name] = datetime.fromisoformat(values[name])
+    for name in ("project_ids", "user_ids"):
+        values[name] = tuple(values.get(name, ()))
+    return Filters(**values)
+
+
+def _column_or_null(connection: duckdb.DuckDBPyConnection, name: str) -> str:
+    """A column, or NULL where the ledger is of an older version and nothing was loaded since."""
+    return identifier(name) if name in tables.column_types(connection, LEDGER.name) else "NULL"

@@ -12,8 +12,8 @@ import duckdb
 
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS, records_inside
-from harvest_pipeline.scope import Proof, Spool, Window
-from harvest_pipeline.warehouse import contract, ledger, tables
+from harvest_pipeline.scope import Proof, Scope, Spool
+from harvest_pipeline.warehouse import contract, ledger, scopes, tables
 from harvest_pipeline.warehouse.contract import Drift
 from harvest_pipeline.warehouse.database import Warehouse, scratch, transaction
 from harvest_pipeline.warehouse.errors import RecordsUnreadable, WarehouseError
@@ -29,8 +29,8 @@ _UNREADABLE = re.compile("duplicate key|maximum_object_size|too many fields|Malf
 def load(warehouse: Warehouse, spool: Spool, context: LoadContext) -> Load:
     """Replace what the spool's scope owns by the spool's records, and write it into the ledger.
 
-    Deleted are the rows of the scope's window (all rows, where it has none), and wherever they
-    are the rows whose key is in the spool: an entry that was moved to another day appears once.
+    Deleted are the rows of the scope (none, if it reads changes only), and wherever they are the
+    rows whose key is in the spool: an entry that was moved to another day appears once.
     Lists inside the records are replaced with them. A spool of a module that is switched off
     deletes nothing. Whatever is raised, the tables are as they were: FieldRetyped,
     RecordsUnreadable, AnotherAccount, LoadNotCommitted, or WarehouseError of the database itself.
@@ -59,7 +59,7 @@ def load(warehouse: Warehouse, spool: Spool, context: LoadContext) -> Load:
                             "; nothing was loaded."
                         )
                 if lines:
-                    _delete_replaced(connection, record, spool.scope.window, done)
+                    _delete_replaced(connection, record, spool.scope, done)
                 ledger.write(connection, done)
             ledger.confirm(connection, done)
     except duckdb.Error:
@@ -90,30 +90,27 @@ def _examining(spool: Spool) -> Generator[duckdb.DuckDBPyConnection]:
 
 
 def _delete_replaced(
-    connection: duckdb.DuckDBPyConnection, record: Record, window: Window | None, load: Load
+    connection: duckdb.DuckDBPyConnection, record: Record, scope: Scope, load: Load
 ) -> None:
-    """Delete the older rows that the load's rows stand for now, those of lists inside it first."""
+    """Delete the older rows that the load's rows stand for now, and those of lists inside them."""
     key, loaded_at = identifier(record.key), identifier(tables.LOADED_AT.name)
     older = f"{loaded_at} IS DISTINCT FROM $loaded_at"
-    parameters: dict[str, object] = {"loaded_at": load.loaded_at}
-    owned = "true"
-    if record.day and window:
-        # The new rows are in the table already: cheaper than to read their keys from the spool.
-        came = f"SELECT {key} FROM {identifier(record.name)} WHERE {loaded_at} = $loaded_at"
-        owned = f"({identifier(record.day)} BETWEEN $first AND $last OR {key} IN ({came}))"
-        parameters |= {"first": window.first, "last": window.last}
-    for inner in records_inside(record):
+    # The new rows are in the table already: cheaper than to read their keys from the spool.
+    came = f"SELECT {key} FROM {identifier(record.name)} WHERE {loaded_at} = $loaded_at"
+    replaced = f"({scopes.owned(record, scope)} OR {key} IN ({came}))"
+    inside = records_inside(record)
+    deleted = connection.execute(
+        f"DELETE FROM {identifier(record.name)} WHERE {older} AND {replaced}"
+        + (f" RETURNING {key}" if inside else ""),
+        {"loaded_at": load.loaded_at},
+    ).fetchall()
+    for inner in inside:
         link = next(each for each in inner.parent_columns if each.from_parent == record.key)
         connection.execute(
-            f"DELETE FROM {identifier(inner.name)} WHERE {older}"
-            f" AND {identifier(link.name)} IN"
-            f" (SELECT {key} FROM {identifier(record.name)} WHERE {owned})",
-            parameters,
+            f"DELETE FROM {identifier(inner.name)}"
+            f" WHERE {older} AND list_contains($keys, {identifier(link.name)})",
+            {"loaded_at": load.loaded_at, "keys": [row[0] for row in deleted]},
         )
-    connection.execute(
-        f"DELETE FROM {identifier(record.name)} WHERE {older} AND {owned}",
-        parameters,
-    )
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, lines: Lines, drift: Drift, load: Load) -> int:

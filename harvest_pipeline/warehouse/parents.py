@@ -1,17 +1,20 @@
-"""The records that others hang on, e.g. the invoices whose payments are to be read.
+"""What the tables know that decides what is asked next.
 
-Belongs here: that one question to the tables.
+Belongs here: the records that others hang on, e.g. the invoices whose payments are to be read, and
+the keys that a scope has now.
 Does not belong here: which of them are worth a request.
 """
 
+from datetime import datetime
 from typing import Any
 
 import duckdb
 
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.scope import Window
+from harvest_pipeline.scope import Scope
 from harvest_pipeline.warehouse import tables
+from harvest_pipeline.warehouse.scopes import condition
 from harvest_pipeline.warehouse.sql import comma, identifier
 
 #: Besides what the children repeat: what tells whether an invoice can have payments.
@@ -19,9 +22,9 @@ _STATE = ("amount", "due_amount", "paid_at", "state", "updated_at")
 
 
 def parents(
-    connection: duckdb.DuckDBPyConnection, record: Record, window: Window
+    connection: duckdb.DuckDBPyConnection, record: Record, scope: Scope
 ) -> list[dict[str, Any]]:
-    """The parents, in `window`, of a child record (`Record.parent`), in order of their day.
+    """The parents of a child record (`Record.parent`), those in `scope`, in order of their day.
 
     For invoices: dicts with id, issue_date, currency, amount, due_amount, paid_at, state and
     updated_at. Amounts are `Decimal`. Empty if the parents have never been loaded.
@@ -35,8 +38,21 @@ def parents(
     names = list(dict.fromkeys((parent.key, parent.day, *repeated, *_STATE)))
     rows = connection.execute(
         f"SELECT {comma(map(identifier, names))} FROM {identifier(parent.name)}"
-        f" WHERE {identifier(parent.day)} BETWEEN ? AND ? ORDER BY {identifier(parent.day)},"
-        f" {identifier(parent.key)}",
-        [window.first, window.last],
+        f" WHERE {condition(parent, scope)} ORDER BY {identifier(parent.day)},"
+        f" {identifier(parent.key)}"
     ).fetchall()
     return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def keys_in(
+    connection: duckdb.DuckDBPyConnection, record: Record, scope: Scope
+) -> dict[int, datetime]:
+    """The keys of the rows of a scope, with when each was loaded; empty if there is no table."""
+    if not tables.exists(connection, record.name):
+        return {}
+    return dict(
+        connection.execute(
+            f"SELECT {identifier(record.key)}, {identifier(tables.LOADED_AT.name)}"
+            f" FROM {identifier(record.name)} WHERE {condition(record, scope)}"
+        ).fetchall()
+    )

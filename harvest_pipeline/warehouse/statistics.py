@@ -37,23 +37,27 @@ class Statistics:
 
 
 def of_days(
-    connection: duckdb.DuckDBPyConnection, record: Record, window: Window
+    connection: duckdb.DuckDBPyConnection, record: Record, window: Window, table: str | None = None
 ) -> dict[date, Statistics]:
-    """The statistics of every day of the window, days without rows too."""
+    """The statistics of every day of the window, days without rows too; of the record's table, or
+    of one with the same columns."""
     assert record.day is not None
     day = identifier(record.day)
     found = _collect(
         connection,
         record,
-        f"(SELECT {day} AS _day, * FROM {identifier(record.name)} WHERE {day} BETWEEN ? AND ?)",
+        f"(SELECT {day} AS _day, * FROM {identifier(table or record.name)}"
+        f" WHERE {day} BETWEEN ? AND ?)",
         [window.first, window.last],
     )
     return {each: found[each] for each in window.days()}
 
 
-def of_table(connection: duckdb.DuckDBPyConnection, record: Record) -> Statistics:
-    """The statistics of a record's whole table."""
-    everything = f"(SELECT NULL::DATE AS _day, * FROM {identifier(record.name)})"
+def of_table(
+    connection: duckdb.DuckDBPyConnection, record: Record, table: str | None = None
+) -> Statistics:
+    """The statistics of a record's whole table, or of one with the same columns."""
+    everything = f"(SELECT NULL::DATE AS _day, * FROM {identifier(table or record.name)})"
     return _collect(connection, record, everything, [])[None]
 
 

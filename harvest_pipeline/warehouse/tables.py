@@ -36,13 +36,18 @@ def table_of(record: Record) -> Table:
 
 def exists(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
     """Whether the schema has a table or view of that name."""
-    return bool(
-        connection.execute(
-            "SELECT 1 FROM information_schema.tables WHERE table_catalog = current_database()"
-            " AND table_schema = current_schema() AND table_name = ?",
-            [name],
-        ).fetchall()
-    )
+    return kind(connection, name) is not None
+
+
+def kind(connection: duckdb.DuckDBPyConnection, name: str) -> str | None:
+    """BASE TABLE, VIEW, or None if the schema has nothing of that name."""
+    found = connection.execute(
+        "SELECT table_type FROM information_schema.tables"
+        " WHERE table_catalog = current_database()"
+        " AND table_schema = current_schema() AND table_name = ?",
+        [name],
+    ).fetchall()
+    return found[0][0] if found else None
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, record: Record) -> None:

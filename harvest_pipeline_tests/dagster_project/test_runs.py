@@ -242,10 +242,10 @@ def test_a_list_that_keeps_changing_is_read_in_halves(
     """Every read of more than one day is made doubtful; single days are proven."""
     read = loads.read
 
-    def doubtful(client, record, window, folder, times=3):
+    def doubtful(client, record, window, folder, **options):
         if window and window.first < window.last and record.name == "time_entries":
             raise ReadNotProven("it changed")
-        return read(client, record, window, folder, times)
+        return read(client, record, window, folder, **options)
 
     monkeypatch.setattr(loads, "read", doubtful)
     window = Window(TODAY - timedelta(days=6), TODAY)

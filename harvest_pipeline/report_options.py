@@ -1,0 +1,45 @@
+"""The Dagster resource `report_options`: the parameters of a run in the launchpad.
+
+Belongs here: how they are typed and described in Dagster.
+Does not belong here: what they mean (options.py) and what a run makes of them (asking.py).
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from harvest_pipeline.options import FilterOptions, RunOptions, WindowOptions
+
+#: Dagster's plain types. Those of `ConfigurableResource` would also take `{env: VARIABLE}`, and
+#: Dagster repeats the value of that variable, a token for instance, when it is not a number.
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("days_back", "days_back_to_start_from", "days_back_to_end_at"), dg.Int),
+    "updated_since_days_back": dg.Int,
+    "updated_since": dg.String,
+    # A day or a number of days; a list, a number or a text.
+    **dict.fromkeys(("start_date", "end_date", "project_ids", "user_ids"), dg.Any),
+    "invoice_status": dg.Enum(
+        "InvoiceStatus",
+        [dg.EnumValue(word) for word in ("none", "draft", "open", "paid", "closed")],
+    ),
+    "full_refresh": dg.Bool,
+}
+
+
+def report_options() -> dg.ResourceDefinition:
+    """The parameters that a launch gives, as a dict without those that it does not give.
+
+    They hold no secret, no host and no file, so unlike the other resources a launch may set them.
+    """
+    return dg.ResourceDefinition(
+        resource_fn=lambda context: dict(context.resource_config),
+        config_schema={
+            name: dg.Field(
+                dg.Noneable(_TYPES[name]), is_required=False, description=field.description
+            )
+            for model in (WindowOptions, FilterOptions, RunOptions)
+            for name, field in model.model_fields.items()
+        },
+        description="What a run reads: which days, only what changed since when, which part. With "
+        "nothing set: everything of the days of its partitions.",
+    )

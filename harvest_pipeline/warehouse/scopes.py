@@ -1,0 +1,78 @@
+"""The rows of a scope: the SQL condition for what a load asked for.
+
+Belongs here: how a window and filters are said of a record's table.
+Does not belong here: what is done with these rows (loading.py, shapes.py, statistics.py).
+"""
+
+from dataclasses import replace
+
+from harvest_pipeline.catalogue.columns import FILTER_COLUMNS, Record
+from harvest_pipeline.catalogue.records import RECORDS, records_inside
+from harvest_pipeline.scope import Scope
+from harvest_pipeline.warehouse.sql import comma, identifier, literal
+
+
+def condition(record: Record, scope: Scope) -> str:
+    """The condition for the rows of `scope` in the table of `record`; "true" for all rows.
+
+    Values are days, instants, numbers and quoted texts, so it can stand in a view as well. Raises
+    ValueError for a filter that says nothing about the record.
+    """
+    window, filters = scope.window, scope.filters
+    parts: list[str] = []
+    if window and record.day:
+        parts.append(
+            f"{identifier(record.day)} BETWEEN DATE '{window.first}' AND DATE '{window.last}'"
+        )
+    if filters.updated_since:
+        parts.append(f"updated_at >= TIMESTAMPTZ '{filters.updated_since.isoformat()}'")
+    if filters.updated_before:
+        parts.append(f"updated_at < TIMESTAMPTZ '{filters.updated_before.isoformat()}'")
+    for parameter, values in (
+        ("invoice_status", [literal(filters.invoice_status)] if filters.invoice_status else []),
+        ("project_ids", list(map(str, filters.project_ids))),
+        ("user_ids", list(map(str, filters.user_ids))),
+    ):
+        if values:
+            parts.append(_is_one_of(record, FILTER_COLUMNS[parameter], comma(values)))
+    return " AND ".join(parts) or "true"
+
+
+def owned(record: Record, scope: Scope) -> str:
+    """The condition for the rows that a load of `scope` replaces whether or not they came.
+
+    "false" for a read of changes: what is not in it has not changed.
+    """
+    if scope.filters.changes_only:
+        return "false"
+    return condition(record, scope)
+
+
+def without_changes(scope: Scope) -> Scope:
+    """The scope with what has not changed as well."""
+    return replace(scope, filters=replace(scope.filters, updated_since=None, updated_before=None))
+
+
+def _is_one_of(record: Record, column: str, values: str) -> str:
+    """That a record has one of the values: itself, in a list inside it, or in its parent."""
+    condition = f"{identifier(column)} IN ({values})"
+    if _has(record, column):
+        return condition
+    for inner in records_inside(record):
+        if _has(inner, column):
+            link = next(each for each in inner.parent_columns if each.from_parent == record.key)
+            return (
+                f"{identifier(record.key)} IN (SELECT {identifier(link.name)}"
+                f" FROM {identifier(inner.name)} WHERE {condition})"
+            )
+    if record.parent and _has(parent := RECORDS[record.parent], column):
+        link = next(each for each in record.parent_columns if each.from_parent == parent.key)
+        return (
+            f"{identifier(link.name)} IN (SELECT {identifier(parent.key)}"
+            f" FROM {identifier(parent.name)} WHERE {condition})"
+        )
+    raise ValueError(f"{record.name} has no {column}")
+
+
+def _has(record: Record, column: str) -> bool:
+    return any(each.name == column for each in record.columns)
