@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.scope import Spool, Window
+from harvest_pipeline.catalogue.reports import REPORTS
+from harvest_pipeline.datasets import Dataset
+from harvest_pipeline.scope import Scope, Spool, Window
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.io_manager import HarvestDuckDBIOManager, Landed, Reading
 from harvest_pipeline_tests.warehouse.records import (
@@ -50,9 +52,15 @@ def described(landed: Landed) -> Mapping[str, Any]:
 def report(name: str, record: str, spools: Spools, **options: Any) -> Asset:
     """An asset that reads these spools."""
 
+    dataset = Dataset.of_report(next(each for each in REPORTS.values() if each.record == record))
+
     @dg.asset(key=["harvest", name], **options)
-    def read() -> Reading:
-        return Reading(RECORDS[record], spools(), CONTEXT, described)
+    def read(context: dg.AssetExecutionContext) -> Reading:
+        window = None
+        if options:
+            keys = context.partition_key_range
+            window = Window(date.fromisoformat(keys.start), date.fromisoformat(keys.end))
+        return Reading(dataset, Scope(record, window), spools(), CONTEXT, described)
 
     return read
 

@@ -214,7 +214,7 @@ def test_names_that_harvest_gives_to_fields_and_currencies_are_fit_to_be_shown(
 def test_parents_are_what_their_children_need(warehouse: Warehouse, spools: SpoolFolder) -> None:
     payments = RECORDS["invoice_payments"]
     with warehouse.reader() as connection:
-        assert parents(connection, payments, JANUARY) == []
+        assert parents(connection, payments, Scope("invoices", JANUARY)) == []
     rows = [
         invoice(2, SECOND, amount=10.5, due_amount=0.5, state="paid"),
         invoice(1, FIRST, [line_item(1)]),
@@ -222,8 +222,10 @@ def test_parents_are_what_their_children_need(warehouse: Warehouse, spools: Spoo
     ]
     load(warehouse, spools.write("invoices", JANUARY, rows), CONTEXT)
     with warehouse.reader() as connection:
-        found = parents(connection, payments, on(FIRST, SECOND))
-        messages = parents(connection, RECORDS["invoice_messages"], on(FIRST, SECOND))
+        found = parents(connection, payments, Scope("invoices", on(FIRST, SECOND)))
+        messages = parents(
+            connection, RECORDS["invoice_messages"], Scope("invoices", on(FIRST, SECOND))
+        )
 
     assert [row["id"] for row in found] == [row["id"] for row in messages] == [1, 2]
     assert found[1].pop("updated_at").isoformat() == "2026-01-12T15:20:11+00:00"
