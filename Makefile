@@ -4,7 +4,8 @@
 #   make dev      the Dagster UI on your own account;  make dev READ_ONLY=1   to look only
 #   make test     all tests;  make lint  style and types
 #   make test-duckdb-1.5   what touches the database, on the older DuckDB
-#   make docs     the data dictionary in docs/reports.md
+#   make docs     what is written from the code: docs/reports.md, docs/configuration.md, and the
+#                 schema of harvest.yaml
 #   make clean    removes everything generated: data/ (the warehouse too!) and .dagster/
 
 PYTHON ?= python3
@@ -33,6 +34,8 @@ lint: .venv/installed
 
 docs: .venv/installed
 	@"$(BIN)/python" -m harvest_pipeline.dictionary > docs/reports.md
+	@"$(BIN)/python" -m harvest_pipeline.configuration > docs/configuration.md
+	@"$(BIN)/python" -m harvest_pipeline.configuration --schema > docs/harvest.schema.json
 
 format: .venv/installed
 	@"$(BIN)/ruff" check --fix .

@@ -20,6 +20,7 @@ from harvest_pipeline.doctor.origins import Origins
 from harvest_pipeline.harvest.account import is_instance
 from harvest_pipeline.harvest.errors import StoreUnusable
 from harvest_pipeline.settings import Settings, SettingsError, project_folder
+from harvest_pipeline.variables import VARIABLES
 
 _CREDENTIALS = tuple(f"HARVEST_{field.upper()}" for field in CREDENTIAL_FIELDS)
 _OF_ONE_ACCOUNT = ("HARVEST_ACCOUNT_ID", "HARVEST_INSTANCE")
@@ -35,8 +36,6 @@ _FIELDS = {
     "HARVEST_ID_URL": "id_url",
 }
 _HOSTS = ("HARVEST_API_URL", "HARVEST_ID_URL")
-#: Every variable that there is, but for the credentials of the accounts of harvest.yaml.
-VARIABLES = (*_CREDENTIALS, *_OF_ONE_ACCOUNT, *_FIELDS, "HARVEST_CONFIG", "HARVEST_TOKEN_STORE")
 
 _OF_AN_ACCOUNT = re.compile(rf"HARVEST_(\w+)_({'|'.join(f.upper() for f in CREDENTIAL_FIELDS)})")
 
