@@ -48,5 +48,9 @@ setup(
             "types-tabulate",
         ],
     },
-    entry_points={"console_scripts": ["harvest-pipeline = harvest_pipeline.cli:main"]},
+    entry_points={
+        "console_scripts": ["harvest-pipeline = harvest_pipeline.cli:main"],
+        # Where Dagster's `dg` looks for components.
+        "dagster_dg_cli.registry_modules": ["harvest_pipeline = harvest_pipeline"],
+    },
 )

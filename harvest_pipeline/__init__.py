@@ -1,1 +1,26 @@
-"""harvest_pipeline: every report of a Harvest account in DuckDB, as Dagster assets."""
+"""harvest_pipeline: every report of a Harvest account in DuckDB, as Dagster assets.
+
+For another Dagster project: `build_definitions`, and the component `HarvestAccount`. They are
+imported when they are asked for: the commands of this package need not wait for Dagster.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harvest_pipeline.building import build_definitions
+    from harvest_pipeline.component import HarvestAccount
+
+__all__ = ["HarvestAccount", "build_definitions"]
+
+_MODULES = {"HarvestAccount": "component", "build_definitions": "building"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -31,14 +31,17 @@ from harvest_pipeline.warehouse.io_manager import Reading
 from harvest_pipeline.warehouse.ledger import LoadContext, refuse_another_account
 
 
-def dataset_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+def dataset_assets(settings: Settings, io_manager_key: str) -> list[dg.AssetsDefinition]:
     """The datasets of an account as assets `<schema>/<dataset>`: reports, and the user's own."""
     days = daily_partitions(settings)
-    return [dataset_asset(dataset, settings, days) for dataset in settings.datasets]
+    return [dataset_asset(dataset, settings, days, io_manager_key) for dataset in settings.datasets]
 
 
 def dataset_asset(
-    dataset: Dataset, settings: Settings, days: dg.DailyPartitionsDefinition
+    dataset: Dataset,
+    settings: Settings,
+    days: dg.DailyPartitionsDefinition,
+    io_manager_key: str,
 ) -> dg.AssetsDefinition:
     """The asset of one dataset. Its value is a `Reading`, which the IO manager loads."""
     record = dataset.record
@@ -58,6 +61,7 @@ def dataset_asset(
         check_specs=check_specs(dataset, key),
         # Runs of one account share its request limit and its database: one step at a time.
         pool=settings.schema,
+        io_manager_key=io_manager_key,
         retry_policy=retry.policy if dataset.retry else None,
         required_resource_keys={settings.schema, REPORT_OPTIONS},
         # What others refer to comes first, so that references are known when they are checked.

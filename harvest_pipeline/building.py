@@ -1,9 +1,9 @@
-"""The Dagster definitions: `build_definitions()` and `defs`.
+"""`build_definitions()`: assets, jobs, schedules and resources, wired together.
 
-The only module that wires things together. Nothing else belongs here.
+The only module that does so. Nothing else belongs here; in particular it builds nothing when it is
+imported, so that another project can (definitions.py does, for this one).
 """
 
-import os
 import warnings
 from collections.abc import Sequence
 
@@ -23,33 +23,35 @@ from harvest_pipeline.warehouse.io_manager import HarvestDuckDBIOManager
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 
-def build_definitions(accounts: Sequence[Settings] | None = None) -> dg.Definitions:
-    """Assets, checks, jobs, schedules and resources of all accounts of the project.
+def build_definitions(
+    accounts: Sequence[Settings] | None = None,
+    *,
+    io_manager_key: str = "io_manager",
+    executor: dg.ExecutorDefinition | None = dg.in_process_executor,
+) -> dg.Definitions:
+    """Assets, checks, jobs, schedules and resources of accounts: those of the environment and of
+    `harvest.yaml` where none are given.
 
-    Reads no secret and asks Harvest nothing. Raises SettingsError.
+    A project that has an IO manager of its own gives another `io_manager_key`. `executor` is that
+    of runs: a step in a process of its own costs 4 to 6 seconds, and survives its run, a zombie
+    that still writes (RELIABILITY 0.8). Reads no secret and asks Harvest nothing. Raises
+    SettingsError.
     """
     accounts = accounts or account_settings(load_environment())
     only = accounts[0] if len(accounts) == 1 else None
+    assets = [asset for settings in accounts for asset in dataset_assets(settings, io_manager_key)]
     return dg.Definitions(
-        assets=[asset for settings in accounts for asset in dataset_assets(settings)],
+        assets=assets,
         jobs=all_jobs(accounts),
         schedules=all_schedules(accounts),
         resources={
             **{settings.schema: HarvestResource.of_account(settings) for settings in accounts},
-            "io_manager": HarvestDuckDBIOManager(
+            io_manager_key: HarvestDuckDBIOManager(
                 database=str(accounts[0].duckdb),
                 # With several accounts the first part of an asset's key is its schema.
                 schema=only.schema if only else None,
             ),
             REPORT_OPTIONS: report_options(),
         },
-        # A step in a process of its own costs 4 to 6 seconds, and survives its run: a zombie that
-        # still writes (RELIABILITY 0.8).
-        executor=dg.in_process_executor,
+        executor=executor,
     )
-
-
-# Dagster writes history and logs from the processes that load this module, and they tell who worked
-# on what: for the owner only, whatever the umask of the shell or the service.
-os.umask(0o077)
-defs = build_definitions()

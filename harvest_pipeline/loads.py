@@ -103,8 +103,8 @@ class Loads:
         with self.warehouse.reader() as connection:
             had = keys_in(connection, record, spool.scope)
             gone = {key: at for key, at in had.items() if key not in came}
-            since = read_before(connection, record.name, set(gone.values()))
-        if gone and since:
+            since = read_before(connection, record.name, set(gone.values())) if gone else None
+        if since:
             self.log(f"{len(gone)} records have left {spool.scope}: asking where they are now.")
             changes = Filters(updated_since=since - _OVERLAP)
             found = read(self.client, record, None, self.folder, filters=changes)

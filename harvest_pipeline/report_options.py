@@ -4,6 +4,7 @@ Belongs here: how they are typed and described in Dagster.
 Does not belong here: what they mean (options.py) and what a run makes of them (asking.py).
 """
 
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -26,8 +27,11 @@ _TYPES: dict[str, Any] = {
 }
 
 
+@cache
 def report_options() -> dg.ResourceDefinition:
     """The parameters that a launch gives, as a dict without those that it does not give.
+
+    Always the same object: definitions of several accounts can be merged only if it is.
 
     They hold no secret, no host and no file, so unlike the other resources a launch may set them.
     """

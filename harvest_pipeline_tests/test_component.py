@@ -1,0 +1,193 @@
+"""Another Dagster project takes this package as a dependency and declares its accounts itself."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+import yaml
+from dagster.components.component_scaffolding import scaffold_object
+
+import harvest_pipeline
+from harvest_pipeline.sandbox.server import SandboxServer
+
+ACME: dict[str, Any] = {
+    "name": "acme",
+    "disabled_reports": ["daily", "invoice_messages"],
+    "start_date": "2026-08-01",
+    "timezone": "Europe/Berlin",
+    "datasets": [
+        {
+            "name": "open_invoices",
+            "report": "invoices",
+            "filters": {"invoice_status": "open"},
+            "window": {"days_back": 30},
+            "schedule": {"cron": "0 6 * * 1-5"},
+            "update": "replace",
+            "retry": {"attempts": 3, "wait_minutes": 10},
+        }
+    ],
+}
+DEFINITIONS = """\
+from pathlib import Path
+import dagster as dg
+
+@dg.asset(deps=[dg.AssetKey(["acme", "clients"])])
+def ours() -> int:
+    return 1
+
+defs = dg.Definitions.merge(
+    dg.load_from_defs_folder(path_within_project=Path(__file__).parent),
+    dg.Definitions(assets=[ours], resources={"io_manager": dg.fs_io_manager}),
+)
+"""
+
+
+class Scaffolded:
+    """A new Dagster project, as `create-dagster` and `dg scaffold defs` make it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        package = folder / "src" / "my_project"
+        (package / "defs").mkdir(parents=True)
+        (package / "__init__.py").touch()
+        (package / "defs" / "__init__.py").touch()
+        (package / "definitions.py").write_text(DEFINITIONS)
+        (folder / "pyproject.toml").write_text(
+            '[tool.dg]\ndirectory_type = "project"\n[tool.dg.project]\nroot_module = "my_project"\n'
+        )
+
+    def scaffold(self, account: str, attributes: dict[str, Any] | None = None) -> Path:
+        """A folder of `defs/` with the component; with these attributes, or as scaffolded."""
+        path = self.folder / "src" / "my_project" / "defs" / account
+        scaffold_object(
+            path=path,
+            typename="harvest_pipeline.HarvestAccount",
+            json_params=None,
+            scaffold_format="yaml",
+            project_root=self.folder,
+        )
+        file = path / "defs.yaml"
+        if attributes is not None:
+            declared = {"type": "harvest_pipeline.HarvestAccount", "attributes": attributes}
+            file.write_text(yaml.safe_dump(declared))
+        return file
+
+    def python(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Python in the project's folder."""
+        return subprocess.run(
+            [sys.executable, "-W", "ignore", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(self.folder / "src"), **variables},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def definitions(self, monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
+        """What Dagster loads of the project."""
+        monkeypatch.syspath_prepend(str(self.folder / "src"))
+        for name in [name for name in sys.modules if name.split(".")[0] == "my_project"]:
+            monkeypatch.delitem(sys.modules, name)
+        import my_project.definitions  # pyright: ignore[reportMissingImports]
+
+        return my_project.definitions.defs
+
+
+@pytest.fixture
+def scaffolded(tmp_path: Path) -> Scaffolded:
+    return Scaffolded(tmp_path)
+
+
+def test_accounts_are_declared_beside_what_the_project_has(
+    scaffolded: Scaffolded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scaffolded.scaffold("acme", ACME)
+    scaffolded.scaffold("globex", {"name": "globex", "account_id": 4711})
+    defs = scaffolded.definitions(monkeypatch)
+    dg.Definitions.validate_loadable(defs)
+    graph = defs.resolve_asset_graph()
+    names = {key.to_user_string() for key in graph.get_all_asset_keys()}
+    assert {"ours", "acme/clients", "acme/open_invoices", "globex/daily"} <= names
+    assert {"acme/daily", "acme/invoice_messages", "globex/open_invoices"}.isdisjoint(names)
+    assert len(names) == 1 + 17 + 18
+    schedules = {schedule.name for schedule in defs.schedules or ()}
+    assert {"acme_open_invoices", "acme_recent_days", "globex_recent_days"} <= schedules
+    days = graph.get(dg.AssetKey(["acme", "invoices"])).partitions_def
+    assert isinstance(days, dg.DailyPartitionsDefinition)
+    assert (f"{days.start:%Y-%m-%d}", days.timezone) == ("2026-08-01", "Europe/Berlin")
+
+
+def test_a_scaffolded_component_loads_as_it_is(
+    scaffolded: Scaffolded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = scaffolded.scaffold("acme")
+    assert yaml.safe_load(file.read_text())["type"] == "harvest_pipeline.HarvestAccount"
+    keys = scaffolded.definitions(monkeypatch).resolve_asset_graph().get_all_asset_keys()
+    assert dg.AssetKey(["harvest", "invoices"]) in keys
+
+
+@pytest.mark.slow
+def test_such_a_project_loads_harvest_into_its_own_duckdb(
+    sandbox: SandboxServer, scaffolded: Scaffolded
+) -> None:
+    scaffolded.scaffold("acme", {**ACME, "duckdb": "lake/company.duckdb"})
+    environment = {
+        name: value for name, value in sandbox.environment().items() if name != "HARVEST_SCHEMA"
+    }
+    done = scaffolded.python(
+        *("-m", "dagster", "asset", "materialize", "-m", "my_project.definitions"),
+        *("--select", "acme/open_invoices,acme/clients,ours"),
+        **environment,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    with duckdb.connect(scaffolded.folder / "lake" / "company.duckdb", read_only=True) as database:
+        [clients] = database.execute("SELECT count(*) FROM acme.clients").fetchall()
+        states = database.execute("SELECT DISTINCT state FROM acme.open_invoices").fetchall()
+    assert clients == (len(sandbox.account.records.clients),)
+    assert states in ([("open",)], [])
+
+
+@pytest.mark.parametrize(
+    ("attributes", "said"),
+    [
+        ({"name": "acme", "token": "x"}, "Extra inputs are not permitted"),
+        ({"name": "acme", "disabled_reports": ["dayly"]}, "did you mean daily?"),
+        (
+            {"name": "acme", "datasets": [{"name": "a", "report": "daily", "account": "globex"}]},
+            "there is no account 'globex'; choose one of acme",
+        ),
+        ({"name": "acme", "timezone": "Mars"}, "HARVEST_TIMEZONE is 'Mars'"),
+    ],
+)
+def test_what_is_wrong_in_a_defs_yaml_is_said(
+    scaffolded: Scaffolded,
+    monkeypatch: pytest.MonkeyPatch,
+    attributes: dict[str, Any],
+    said: str,
+) -> None:
+    scaffolded.scaffold("acme", attributes)
+    with pytest.raises(Exception, match=r"acme|Mars") as raised:
+        scaffolded.definitions(monkeypatch)
+    texts: list[str] = []
+    error: BaseException | None = raised.value
+    while error:
+        texts.append(str(error))
+        error = error.__cause__ or error.__context__
+    assert said in "\n".join(texts)
+
+
+def test_the_package_offers_its_definitions_and_imports_dagster_only_then() -> None:
+    assert callable(harvest_pipeline.build_definitions)
+    assert issubclass(harvest_pipeline.HarvestAccount, dg.Component)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = harvest_pipeline.nothing  # pyright: ignore[reportAttributeAccessIssue]
+    program = "import sys, json, harvest_pipeline; print(json.dumps('dagster' in sys.modules))"
+    printed = subprocess.check_output([sys.executable, "-c", program], text=True)
+    assert json.loads(printed) is False
