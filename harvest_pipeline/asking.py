@@ -63,7 +63,7 @@ def asked(
     ).over(dataset.options)
     if dataset.has_own_table and (reason := dataset.losing(meant)):
         raise OptionsError(f"{dataset.name}: {reason}; the parameter is set in {_WHERE}.")
-    if days.exact:
+    if days.exact and dataset.has_partitions:
         meant = meant.without_window()
     return Asked(_scope(dataset, meant, days), meant.full_refresh, ignored)
 
@@ -71,10 +71,13 @@ def asked(
 def _scope(dataset: Dataset, options: RunOptions, days: Days) -> Scope:
     record = dataset.record
     filters = options.filters(days.run.last, days.timezone)
-    window = days.every if options.full_refresh else options.window(days.run, days.every)
+    chosen = any(name in WindowOptions.model_fields for name in options.given)
+    # A table of its own has no partitions that could say which days are meant: all of them.
+    everything = options.full_refresh or not (chosen or dataset.has_partitions)
+    window = days.every if everything else options.window(days.run, days.every)
     if record.day is not None:
         return Scope(record.name, window, filters)
-    if any(name in WindowOptions.model_fields for name in options.given):
+    if chosen:
         filters = _changed_in(window, filters, days.timezone)
     return Scope(record.name, None, filters)
 

@@ -1,0 +1,271 @@
+"""The parameters of a run and of a dataset become one scope, or a refusal."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from harvest_pipeline.asking import Asked, Days, asked
+from harvest_pipeline.catalogue.reports import REPORTS
+from harvest_pipeline.datasets import Dataset, Update, default_update
+from harvest_pipeline.options import OptionsError, RunOptions
+from harvest_pipeline.scope import Filters, Scope, Window
+
+TODAY = date(2026, 11, 20)
+ONE_DAY = Window(TODAY, TODAY)
+EVERY = Window(date(2026, 1, 1), TODAY)
+
+
+def window(first: str, last: str) -> Window:
+    return Window(date.fromisoformat(first), date.fromisoformat(last))
+
+
+def report(name: str) -> Dataset:
+    return Dataset.of_report(REPORTS[name])
+
+
+def dataset(report: str, update: str | None = None, **parameters: Any) -> Dataset:
+    options = RunOptions.of(parameters, "harvest.yaml")
+    chosen = Update(update) if update else default_update(REPORTS[report], options)
+    return Dataset("ours", REPORTS[report], options, chosen)
+
+
+def ask(
+    subject: Dataset,
+    *others: Dataset,
+    run: Window = ONE_DAY,
+    exact: bool = False,
+    timezone: str = "UTC",
+    **parameters: Any,
+) -> Asked:
+    days = Days(run, EVERY, timezone, exact)
+    return asked(subject, parameters, days, (subject, *others))
+
+
+def test_without_parameters_the_window_is_that_of_the_runs_partitions() -> None:
+    run = window("2026-11-02", "2026-11-05")
+    assert ask(report("daily"), run=run).scope == Scope("time_entries", run)
+    assert ask(report("clients"), run=run).scope == Scope("clients")
+
+
+def test_10_and_5_on_the_partition_of_today_are_the_days_from_10_to_5_days_ago() -> None:
+    both = {"days_back_to_start_from": 10, "days_back_to_end_at": 5}
+    assert ask(report("daily"), **both).scope.window == window("2026-11-10", "2026-11-15")
+
+
+def test_in_a_range_the_first_day_counts_from_its_first_and_the_last_from_its_last() -> None:
+    run = window("2026-11-02", "2026-11-05")
+    assert ask(report("daily"), run=run, days_back=3).scope.window == window(
+        "2026-10-30", "2026-11-05"
+    )
+
+
+def test_a_dataset_keeps_its_part_and_a_run_may_choose_other_days() -> None:
+    ours = dataset("daily", project_ids=[2, 1], days_back=10)
+    assert ask(ours).scope == Scope(
+        "time_entries", window("2026-11-10", "2026-11-20"), Filters(project_ids=(1, 2))
+    )
+    assert ask(ours, start_date="2026-03-01", end_date="2026-03-02").scope == Scope(
+        "time_entries", window("2026-03-01", "2026-03-02"), Filters(project_ids=(1, 2))
+    )
+    with pytest.raises(OptionsError) as refused:
+        ask(ours, project_ids=[3])
+    assert str(refused.value) == (
+        "The dataset ours fixes project_ids in harvest.yaml; remove project_ids from "
+        "report_options of the launch."
+    )
+
+
+def test_partitions_that_are_the_window_already_are_not_shifted_again() -> None:
+    ours = dataset("daily", days_back_to_start_from=10, days_back_to_end_at=5)
+    run = window("2026-11-10", "2026-11-15")
+    assert ask(ours, run=run, exact=True).scope.window == run
+    assert ask(ours, run=run).scope.window == window("2026-10-31", "2026-11-10")
+
+
+def test_a_table_of_its_own_has_no_partitions_so_its_window_counts_from_today() -> None:
+    ours = dataset("invoices", "replace", days_back=3)
+    assert ask(ours, exact=True).scope.window == window("2026-11-17", "2026-11-20")
+    assert ask(dataset("invoices", "replace")).scope.window == EVERY
+    changed = ask(dataset("daily", updated_since_days_back=1)).scope
+    assert changed.window == EVERY
+    assert changed.filters.updated_since == datetime(2026, 11, 19, tzinfo=UTC)
+
+
+def test_a_window_on_a_record_without_a_day_is_that_of_its_changes() -> None:
+    ours = dataset("clients", days_back=2)
+    assert ours.update is Update.MERGE
+    assert ask(ours, timezone="Europe/Berlin").scope == Scope(
+        "clients",
+        None,
+        Filters(
+            updated_since=datetime(2026, 11, 17, 23, tzinfo=UTC),
+            updated_before=datetime(2026, 11, 20, 23, tzinfo=UTC),
+        ),
+    )
+
+
+def test_a_day_without_a_time_begins_in_the_projects_time_zone() -> None:
+    since = ask(report("clients"), timezone="Asia/Kolkata", updated_since="2026-11-02").scope
+    assert since.filters.updated_since == datetime(2026, 11, 1, 18, 30, tzinfo=UTC)
+    instant = ask(report("clients"), updated_since="2026-11-02T14:30:00+02:00").scope
+    assert instant.filters.updated_since == datetime(2026, 11, 2, 12, 30, tzinfo=UTC)
+
+
+def test_full_refresh_is_every_day_of_the_part_and_gives_up_what_was_merged() -> None:
+    full = ask(dataset("daily", project_ids=[1], days_back=3), full_refresh=True)
+    assert full.scope == Scope("time_entries", EVERY, Filters(project_ids=(1,)))
+    merged = ask(dataset("daily", "merge", updated_since_days_back=1), full_refresh=True)
+    assert merged == Asked(Scope("time_entries", EVERY), anew=True)
+
+
+def test_what_only_others_of_the_run_take_is_ignored_and_said() -> None:
+    some = ask(report("clients"), report("daily"), project_ids="5, 5", days_back=3)
+    assert some == Asked(Scope("clients"), ignored=("days_back", "project_ids"))
+    with pytest.raises(OptionsError) as refused:
+        ask(report("clients"), report("tasks"), project_ids="5")
+    assert str(refused.value) == (
+        "The report clients has no project_ids; it takes updated_since, updated_since_days_back, "
+        "full_refresh. Remove project_ids from report_options of the launch."
+    )
+
+
+def test_a_run_may_not_leave_only_changes_in_a_table_that_is_replaced() -> None:
+    with pytest.raises(OptionsError, match="would leave only what changed"):
+        ask(dataset("invoices", "replace"), updated_since_days_back=1)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        (
+            {"days_back": 3, "start_date": "today"},
+            "days_back and start_date both say which days are read; keep one",
+        ),
+        ({"end_date": "today"}, "end_date needs start_date"),
+        ({"days_back_to_end_at": 5}, "days_back_to_end_at needs days_back_to_start_from"),
+        (
+            {"days_back_to_start_from": 5, "days_back_to_end_at": 10},
+            "days_back_to_end_at is the larger number, so the window would end before it begins; "
+            "exchange it with days_back_to_start_from",
+        ),
+        (
+            {"updated_since": "2026-11-02", "updated_since_days_back": 3},
+            "updated_since and updated_since_days_back both say since when; keep one",
+        ),
+        (
+            {"full_refresh": True, "days_back": 3},
+            "full_refresh reads everything; leave out days_back",
+        ),
+        (
+            {"start_date": "soon"},
+            "start_date: 'soon' is no day; write 2026-11-02, today, yesterday, or 10 days back",
+        ),
+        ({"project_ids": "1, x"}, "project_ids: 'x' is no id; ids are numbers such as 14307913"),
+        ({"project_ids": True}, "project_ids: 'True' is no id; ids are numbers such as 14307913"),
+        (
+            {"invoice_status": "late"},
+            "invoice_status: choose one of none, draft, open, paid, closed",
+        ),
+        ({"dayz": 1}, "'dayz' is no parameter of a run"),
+    ],
+)
+def test_what_cannot_work_is_one_sentence(parameters: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(OptionsError) as refused:
+        ask(report("invoices"), **parameters)
+    assert str(refused.value) == f"{sentence}; it is set in report_options of the launch."
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        (
+            {"start_date": "2025-12-31", "end_date": "today"},
+            "start_date is 2025-12-31, and the first partition is 2026-01-01; choose a later day, "
+            "or set HARVEST_START_DATE to an earlier one.",
+        ),
+        (
+            {"start_date": "2026-03-02", "end_date": "2026-03-01"},
+            "The window 2026-03-02 to 2026-03-01 ends before it begins.",
+        ),
+        (
+            {"days_back_to_start_from": 900, "days_back_to_end_at": 800},
+            "No day of the window has a partition: these are 2026-01-01 to 2026-11-20; choose "
+            "other days, or set HARVEST_START_DATE to an earlier one.",
+        ),
+    ],
+)
+def test_days_that_cannot_be_read_are_refused(parameters: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(OptionsError) as refused:
+        ask(report("invoices"), **parameters)
+    assert str(refused.value) == sentence
+
+
+def test_relative_days_before_the_first_partition_and_days_to_come_are_left_out() -> None:
+    assert ask(report("daily"), days_back=3000).scope.window == EVERY
+    future = ask(report("daily"), start_date="2026-11-19", end_date="2027-01-01")
+    assert future.scope.window == window("2026-11-19", "2026-11-20")
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "update"),
+    [
+        ("daily", {}, "partition"),
+        ("daily", {"project_ids": [1], "days_back": 3}, "partition"),
+        ("daily", {"updated_since_days_back": 3}, "merge"),
+        ("clients", {}, "replace"),
+        ("clients", {"days_back": 3}, "merge"),
+    ],
+)
+def test_every_report_has_a_sensible_update(
+    name: str, parameters: dict[str, Any], update: str
+) -> None:
+    assert dataset(name, **parameters).update == update
+
+
+@pytest.mark.parametrize(
+    ("name", "update", "parameters", "reason"),
+    [
+        (
+            "clients",
+            "partition",
+            {},
+            "update: partition replaces days, and clients has none; use replace, merge or append",
+        ),
+        (
+            "daily",
+            "partition",
+            {"updated_since_days_back": 1},
+            "update: partition would delete the rows of each day that updated_since_days_back "
+            "leaves out; use merge",
+        ),
+        (
+            "daily",
+            "replace",
+            {"updated_since": "2026-11-02"},
+            "update: replace would leave only what changed (updated_since) in the table; use "
+            "merge, or append for a history",
+        ),
+        (
+            "clients",
+            "replace",
+            {"days_back": 3},
+            "update: replace would leave only what changed (days_back: clients has no day, so its "
+            "window is that of updated_at) in the table; use merge, or append for a history",
+        ),
+        (
+            "clients",
+            "merge",
+            {"project_ids": [1]},
+            "the report clients has no project_ids; it takes days_back, days_back_to_start_from, "
+            "days_back_to_end_at, start_date, end_date, updated_since, updated_since_days_back, "
+            "full_refresh",
+        ),
+    ],
+)
+def test_a_dataset_that_would_lose_or_repeat_rows_is_refused(
+    name: str, update: str, parameters: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ValueError, match=".") as refused:
+        dataset(name, update, **parameters)
+    assert str(refused.value) == reason
