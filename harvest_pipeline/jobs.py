@@ -71,8 +71,8 @@ def all_jobs(accounts: Sequence[Settings]) -> "list[UnresolvedAssetJobDefinition
     Each takes a partition or a range in the launchpad where one of its assets has partitions.
     """
     jobs = [job for settings in accounts for job in _account_jobs(settings)]
-    if len(accounts) > 1:
-        everything = [key for account in accounts for key in asset_keys(account, reports(account))]
+    everything = [key for account in accounts for key in asset_keys(account, reports(account))]
+    if len(accounts) > 1 and everything:
         description = "All reports of all accounts, in one run: one account after the other."
         jobs.append(_job(ALL_ACCOUNTS, everything, description))
     return jobs

@@ -266,6 +266,6 @@ def test_every_report_has_a_sensible_update(
 def test_a_dataset_that_would_lose_or_repeat_rows_is_refused(
     name: str, update: str, parameters: dict[str, Any], reason: str
 ) -> None:
-    with pytest.raises(ValueError, match=".") as refused:
+    with pytest.raises(ValueError, match=r".") as refused:
         dataset(name, update, **parameters)
     assert str(refused.value) == reason

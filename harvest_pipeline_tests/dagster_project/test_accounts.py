@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.sandbox.truth import truth
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.conftest import TODAY, Project, failure_of
+from harvest_pipeline_tests.dagster_project.ticks import NIGHT, NothingYet, evaluated
 
 WEEK = Window(TODAY - timedelta(days=6), TODAY)
 NAMES = ("acme", "blue_sky", "cedar")
@@ -92,23 +93,42 @@ def test_every_account_has_its_own_assets_pool_resource_jobs_and_schedule(
     for key in keys:
         assert definitions.resolve_assets_def(key).op.pool == key.path[0]
         assert definitions.resolve_assets_def(key).required_resource_keys >= {key.path[0]}
-    assert set(definitions.resources or {}) == {*NAMES, "io_manager"}
+    assert set(definitions.resources or {}) == {*NAMES, "io_manager", "report_options"}
     jobs = {job.name for job in definitions.jobs or []}
     assert jobs >= {"all_accounts", *(f"{n}_all_reports" for n in NAMES), "acme_invoices"}
     assert {schedule.name for schedule in definitions.schedules or []} == {
         "all_accounts_recent_days",
-        *(f"{name}_recent_days" for name in NAMES),
+        *(f"{n}_{of}" for n in NAMES for of in ("recent_days", "small_reports", "invoices")),
     }
+
+
+def test_a_dataset_has_its_schedule_in_its_own_account_and_is_in_no_job_over_all_accounts(
+    companies: Project, tmp_path: Path
+) -> None:
+    with (tmp_path / "harvest.yaml").open("a") as file:
+        file.write(
+            """
+datasets:
+  - {name: support, report: daily, account: blue_sky, schedule: {cron: "0 6 * * *"}}
+"""
+        )
+    definitions = build_definitions()
+    schedules = [schedule.name for schedule in definitions.schedules or []]
+    assert [name for name in schedules if "support" in name] == ["blue_sky_support"]
+    support = dg.AssetKey(["blue_sky", "support"])
+    holding = [
+        job.name
+        for job in definitions.jobs or []
+        if support in definitions.resolve_job_def(job.name).asset_layer.selected_asset_keys
+    ]
+    assert holding == ["blue_sky_support"]
 
 
 def test_the_nightly_schedule_over_all_launches_one_run_for_each_account(
     companies: Project,
 ) -> None:
     schedule = build_definitions().resolve_schedule_def("all_accounts_recent_days")
-    context = dg.build_schedule_context(
-        scheduled_execution_time=datetime(2026, 11, 20, 5, 0, tzinfo=UTC)
-    )
-    requests = schedule.evaluate_tick(context).run_requests or []
+    requests = evaluated(schedule, NIGHT, NothingYet()).run_requests
     assert len({request.run_key for request in requests}) == 3
     for name, request in zip(NAMES, requests, strict=True):
         assert {key.path[0] for key in request.asset_selection or []} == {name}
@@ -119,11 +139,8 @@ def test_the_nightly_schedule_over_all_launches_one_run_for_each_account(
 def test_what_the_schedule_over_all_requests_can_be_run(companies: Project) -> None:
     """As the daemon and the UI run it: with the assets and the checks that the request names."""
     definitions = build_definitions()
-    context = dg.build_schedule_context(
-        scheduled_execution_time=datetime(2026, 11, 20, 5, 0, tzinfo=UTC)
-    )
     schedule = definitions.resolve_schedule_def("all_accounts_recent_days")
-    request = (schedule.evaluate_tick(context).run_requests or [])[1]
+    request = evaluated(schedule, NIGHT, NothingYet()).run_requests[1]
     job = definitions.resolve_job_def("all_accounts").get_subset(
         asset_selection=set(request.asset_selection or []),
         asset_check_selection=set(request.asset_check_keys or []),

@@ -1,7 +1,5 @@
 """The definitions: what stands in the UI before anything has run."""
 
-from datetime import UTC, datetime
-
 import dagster as dg
 import pytest
 
@@ -63,32 +61,19 @@ def test_every_asset_is_backfilled_in_a_single_run_through_its_accounts_pool(
         assert asset.op.pool == "acme"
 
 
-def test_there_is_a_job_for_everything_and_one_for_each_group(definitions: dg.Definitions) -> None:
-    groups = {report.group for report in REPORTS.values()}
-    assert {job.name for job in definitions.jobs or []} == {
-        "acme_all_reports",
-        *(f"acme_{group}" for group in groups),
-    }
-    for group in groups:
-        job = definitions.resolve_job_def(f"acme_{group}")
-        assert {key.path[-1] for key in job.asset_layer.selected_asset_keys} == {
-            report.name for report in REPORTS.values() if report.group == group
-        }
-
-
-def test_the_nightly_schedule_is_off_and_reads_the_last_days_and_today_in_one_run(
+def test_there_is_a_job_for_everything_for_what_has_no_day_and_for_each_group(
     definitions: dg.Definitions,
 ) -> None:
-    schedule = definitions.resolve_schedule_def("acme_recent_days")
-    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
-    assert schedule.execution_timezone == "Europe/Berlin"
-    # 05:00 in Berlin on 20 July is 03:00 UTC.
-    context = dg.build_schedule_context(
-        scheduled_execution_time=datetime(2026, 7, 20, 3, 0, tzinfo=UTC)
-    )
-    (request,) = schedule.evaluate_tick(context).run_requests or []
-    assert request.tags["dagster/asset_partition_range_start"] == "2026-07-10"
-    assert request.tags["dagster/asset_partition_range_end"] == "2026-07-20"
+    groups = {report.group for report in REPORTS.values()}
+    jobs = {
+        "acme_all_reports": set(REPORTS),
+        "acme_small_reports": {r.name for r in REPORTS.values() if not record_of(r).day},
+        **{f"acme_{g}": {r.name for r in REPORTS.values() if r.group == g} for g in groups},
+    }
+    assert {job.name for job in definitions.jobs or []} == set(jobs)
+    for name, reports in jobs.items():
+        job = definitions.resolve_job_def(name)
+        assert {key.path[-1] for key in job.asset_layer.selected_asset_keys} == reports
 
 
 def test_resources_name_variables_and_hold_neither_secrets_nor_hosts(
