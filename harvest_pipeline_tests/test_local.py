@@ -1,31 +1,17 @@
 """`harvest-pipeline dev`: it serves the UI, and leaves nothing behind."""
 
 import os
-import signal
 import socket
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-import requests
 
 from harvest_pipeline.local import dagster_environment
 from harvest_pipeline.settings import project_folder
-from harvest_pipeline_tests.ui.conftest import free_port
-
-
-def lives(group: int) -> bool:
-    """Whether any process of a process group is still there."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+from harvest_pipeline_tests.ui.conftest import by_ctrl_c, started_dev
 
 
 def told(*options: str, **environment: str) -> str:
@@ -83,53 +69,11 @@ def test_the_home_that_is_made_is_the_owners_alone(tmp_path: Path) -> None:
         home.rmdir()
 
 
-def end_by_sigterm(server: "subprocess.Popen[bytes]") -> None:
-    server.send_signal(signal.SIGTERM)
-
-
-def ignore_sigint() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def end_by_ctrl_c(server: "subprocess.Popen[bytes]") -> None:
-    """As a terminal does: the signal reaches the command and all that it started."""
-    os.killpg(server.pid, signal.SIGINT)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("end", [end_by_sigterm, end_by_ctrl_c])
-def test_it_ends_cleanly_with_everything_that_it_started(
-    tmp_path: Path, end: Callable[["subprocess.Popen[bytes]"], None]
-) -> None:
-    port = free_port()
+def test_ctrl_c_ends_it_with_everything_that_it_started(tmp_path: Path) -> None:
+    """ui/test_dev.py shows the same of SIGTERM."""
     home = tmp_path / "home"
     home.mkdir()
-    with (tmp_path / "output.txt").open("w") as output:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "harvest_pipeline.cli", "dev", "--port", str(port)],
-            env={**os.environ, "DAGSTER_HOME": str(home)},
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            # As a shell starts what it puts into the background; Ctrl-C is for the foreground.
-            preexec_fn=ignore_sigint if end is end_by_sigterm else None,
-        )
-    try:
-        # Until the daemon has begun, it does not know what to do about Ctrl-C.
-        served, deadline = False, time.monotonic() + 120
-        while not (served and "following daemons" in (tmp_path / "output.txt").read_text()):
-            assert time.monotonic() < deadline
-            assert server.poll() is None
-            time.sleep(0.3)
-            with suppress(requests.RequestException):
-                served = requests.get(f"http://127.0.0.1:{port}/server_info", timeout=2).ok
-        end(server)
-        assert server.wait(60) == 0
-        assert "Traceback" not in (tmp_path / "output.txt").read_text()
-        deadline = time.monotonic() + 30
-        while lives(server.pid) and time.monotonic() < deadline:
-            time.sleep(0.2)
-        assert not lives(server.pid)
-    finally:
-        if lives(server.pid):
-            os.killpg(server.pid, signal.SIGKILL)
+    with started_dev({"DAGSTER_HOME": str(home)}, tmp_path / "output.txt") as started:
+        started.assert_ends(by_ctrl_c)
+        assert "Traceback" not in started.output.read_text()

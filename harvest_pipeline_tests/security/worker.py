@@ -14,11 +14,12 @@ import sys
 import traceback
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import dagster as dg
 import keyring.core
+from alembic.script import ScriptDirectory
 
 from harvest_pipeline import access, assets, cli, failures
 from harvest_pipeline.connect import accounts as accounts_command
@@ -41,6 +42,8 @@ def _hasty_client(**given: Any) -> HarvestClient:
 
 def _hurry() -> None:
     """Make pauses blinks: nothing else about the failures is different."""
+    # Dagster makes a database for each run, and loads its ninety migrations each time anew.
+    ScriptDirectory.from_config = cache(ScriptDirectory.from_config)  # type: ignore[method-assign]
     access.HarvestClient = _hasty_client  # type: ignore[assignment,misc]
     failures._PAUSE_SECONDS = 0.01
     assets.Warehouse = partial(Warehouse, wait_seconds=0.2)  # type: ignore[assignment]

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,8 @@ IN_BROWSER = [
         CHROMIUM is None and not os.environ.get("CI"), reason="Debian's chromium is not installed"
     ),
 ]
+#: What the schedule of that UI reads again: Dagster takes long for each day of each report.
+DAYS_BACK = 14
 #: Loaded by every Python process of the UI: writes down where each of them connects to.
 EGRESS = """
 import os, sys
@@ -99,34 +101,99 @@ def noting_egress(folder: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(folder), "EGRESS": str(folder / "egress.txt")}
 
 
+@dataclass(frozen=True)
+class Dev:
+    """A running `harvest-pipeline dev`; all that it starts is of its own process group."""
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+    #: What it prints.
+    output: Path
+
+    @property
+    def egress(self) -> Path:
+        """Where `noting_egress` of the folder of its output makes it write."""
+        return self.output.with_name("egress.txt")
+
+    def lives(self) -> bool:
+        """Whether anything of it is still there."""
+        try:
+            os.killpg(self.process.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def assert_ends(self, end: "Callable[[subprocess.Popen[bytes]], None]") -> None:
+        """Ended like this, it goes with exit code 0, and takes everything that it started along."""
+        # Until the daemon has begun, it does not know what to do about Ctrl-C.
+        _wait(lambda: "following daemons" in self.output.read_text(), self.output)
+        end(self.process)
+        assert self.process.wait(60) == 0, self.output.read_text()[-3000:]
+        _wait(lambda: not self.lives(), self.output)
+
+
+def by_sigterm(server: "subprocess.Popen[bytes]") -> None:
+    server.send_signal(signal.SIGTERM)
+
+
+def by_ctrl_c(server: "subprocess.Popen[bytes]") -> None:
+    """As a terminal does: the signal reaches the command and all that it started."""
+    os.killpg(server.pid, signal.SIGINT)
+
+
+def ignore_sigint() -> None:
+    """As a shell does for what it puts into the background."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @contextmanager
-def dev(environment: Mapping[str, str], output: Path, *options: str) -> Iterator[str]:
-    """`harvest-pipeline dev` while it serves, started with the laxest umask; yields its URL."""
+def started_dev(
+    environment: Mapping[str, str],
+    output: Path,
+    *options: str,
+    before: Callable[[], None] | None = None,
+) -> Iterator[Dev]:
+    """`harvest-pipeline dev` that serves, started with the laxest umask; nothing of it is left."""
     port = free_port()
     command = [sys.executable, "-m", "harvest_pipeline.cli", "dev", "--port", str(port), *options]
     with output.open("w") as file:
-        server = subprocess.Popen(
+        process = subprocess.Popen(
             command,
             env={**os.environ, **environment},
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             umask=0,
+            preexec_fn=before,
         )
+    started = Dev(f"http://127.0.0.1:{port}", process, output)
     try:
-        url = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 120
-        while not _serves(url):
-            assert server.poll() is None, output.read_text()[-3000:]
-            assert time.monotonic() < deadline, output.read_text()[-3000:]
-        yield url
+
+        def serves() -> bool:
+            assert process.poll() is None, output.read_text()[-3000:]
+            return _serves(started.url)
+
+        _wait(serves, output)
+        yield started
     finally:
-        server.send_signal(signal.SIGTERM)
-        try:
-            server.wait(60)
-        finally:
-            if server.poll() is None:
-                os.killpg(server.pid, signal.SIGKILL)
+        if started.lives():
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@contextmanager
+def dev(environment: Mapping[str, str], output: Path, *options: str) -> Iterator[str]:
+    """The URL of a `harvest-pipeline dev` that is ended by SIGTERM."""
+    with started_dev(environment, output, *options) as started:
+        yield started.url
+        started.assert_ends(by_sigterm)
+
+
+def _wait(condition: Callable[[], bool], output: Path) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, output.read_text()[-3000:]
+        time.sleep(0.1)
 
 
 def _serves(url: str) -> bool:
@@ -134,7 +201,6 @@ def _serves(url: str) -> bool:
     try:
         return requests.get(f"{url}/server_info", timeout=60).ok
     except requests.RequestException:
-        time.sleep(0.2)
         return False
 
 
@@ -150,6 +216,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterUI]:
             **sandbox.environment(),
             "HARVEST_DUCKDB": str(folder / "warehouse.duckdb"),
             "HARVEST_START_DATE": sandbox.first_day.isoformat(),
+            "HARVEST_DAYS_BACK": str(DAYS_BACK),
             "HARVEST_CONFIG": str(folder / "harvest.yaml"),
             "DAGSTER_HOME": str(home),
             **noting_egress(folder),

@@ -4,7 +4,6 @@ import socket
 import stat
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -18,7 +17,14 @@ from harvest_pipeline_tests.ui.attacks import (
     Request,
     traces,
 )
-from harvest_pipeline_tests.ui.conftest import DagsterUI, dev, noting_egress
+from harvest_pipeline_tests.ui.conftest import (
+    DagsterUI,
+    Dev,
+    by_sigterm,
+    ignore_sigint,
+    noting_egress,
+    started_dev,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -123,24 +129,40 @@ class TestPrivacy:
         assert set(ui.egress.read_text().split()) == {"127.0.0.1"}
 
 
+@pytest.fixture(scope="module")
+def read_only(ui: DagsterUI, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
+    """A second UI, to look only; in a home without a dagster.yaml, put into the background."""
+    folder = tmp_path_factory.mktemp("read only")
+    home = folder / "home"
+    # Without a dagster.yaml Dagster sends telemetry: what it finds here when it starts.
+    (home / "logs").mkdir(parents=True)
+    (home / "logs" / "event.log").write_text("{}\n")
+    environment = {
+        **ui.sandbox.environment(),
+        **noting_egress(folder),
+        "DAGSTER_HOME": str(home),
+    }
+    output = folder / "output.txt"
+    with started_dev(environment, output, "--read-only", before=ignore_sigint) as started:
+        yield started
+
+
 class TestReadOnly:
-    def test_nothing_is_launched_reported_or_sent(self, ui: DagsterUI, tmp_path: Path) -> None:
-        home = tmp_path / "home"
-        # Without a dagster.yaml Dagster sends telemetry: what it finds here when it starts.
-        (home / "logs").mkdir(parents=True)
-        (home / "logs" / "event.log").write_text("{}\n")
-        environment = {
-            **ui.sandbox.environment(),
-            **noting_egress(tmp_path),
-            "DAGSTER_HOME": str(home),
-        }
-        with dev(environment, tmp_path / "output.txt", "--read-only") as url:
-            answer = requests.post(f"{url}/graphql", json={"query": LAUNCH}, timeout=30).json()
-            assert answer["data"]["launchRun"]["__typename"] == "UnauthorizedError"
-            report = requests.post(f"{url}/report_asset_materialization/x", json={}, timeout=30)
-            assert report.status_code == 401
-            found = traces(url)
-            assert found["runsOrError"]["results"] == []
-            assert found["assetRecordsOrError"]["assets"] == []
-            healthy_daemons(url)
-        assert not (tmp_path / "egress.txt").exists(), (tmp_path / "egress.txt").read_text()
+    def test_nothing_is_launched_reported_or_sent(self, read_only: Dev) -> None:
+        url = read_only.url
+        answer = requests.post(f"{url}/graphql", json={"query": LAUNCH}, timeout=30).json()
+        assert answer["data"]["launchRun"]["__typename"] == "UnauthorizedError"
+        report = requests.post(f"{url}/report_asset_materialization/x", json={}, timeout=30)
+        assert report.status_code == 401
+        found = traces(url)
+        assert found["runsOrError"]["results"] == []
+        assert found["assetRecordsOrError"]["assets"] == []
+        healthy_daemons(url)
+        assert not read_only.egress.exists(), read_only.egress.read_text()
+
+    def test_sigterm_ends_it_with_everything_that_it_started_also_in_the_background(
+        self, read_only: Dev
+    ) -> None:
+        read_only.assert_ends(by_sigterm)
+        assert "Traceback" not in read_only.output.read_text()
+        assert not read_only.egress.exists(), read_only.egress.read_text()

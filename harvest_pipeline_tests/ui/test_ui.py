@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import duckdb
 
 from harvest_pipeline_tests.ui.attacks import LAUNCH
-from harvest_pipeline_tests.ui.conftest import IN_BROWSER, DagsterUI
+from harvest_pipeline_tests.ui.conftest import DAYS_BACK, IN_BROWSER, DagsterUI
 
 pytestmark = IN_BROWSER
 
@@ -84,7 +84,7 @@ def test_materialize_backfill_and_schedule(ui: DagsterUI, page: Any, tmp_path: P
     tick = datetime.now(UTC) - timedelta(hours=5)
     page.get_by_text(f"{tick:%b} {tick.day}, 5:00 AM").last.click()
     page.get_by_role("button", name="Continue").click()
-    page.wait_for_timeout(3000)
+    page.get_by_role("button", name="Launch all").wait_for()
     page.screenshot(path=tmp_path / "result.png")
     page.get_by_role("button", name="Launch all").click()
     run = finished_runs(ui, earlier + 3)[0]
@@ -99,7 +99,7 @@ def test_materialize_backfill_and_schedule(ui: DagsterUI, page: Any, tmp_path: P
     # Everything that the schedule covers is green.
     for asset in ui.ask(ASSETS)["assetNodes"]:
         if asset["isPartitioned"]:
-            assert asset["partitionStats"]["numMaterialized"] >= 30, asset
+            assert asset["partitionStats"]["numMaterialized"] >= DAYS_BACK, asset
             assert asset["partitionStats"]["numFailed"] == 0
         else:
             assert asset["assetMaterializations"], asset
