@@ -315,12 +315,12 @@ class RunOptions(FilterOptions, WindowOptions):
 
     @classmethod
     def of(cls, values: Mapping[str, Any], where: str) -> "RunOptions":
-        """The options with these values; None counts as not given.
+        """The options with these values; None and "" count as not given.
 
         Raises OptionsError, which says that they were set in `where`.
         """
         try:
-            return cls.model_validate({k: v for k, v in values.items() if v is not None})
+            return cls.model_validate({k: v for k, v in values.items() if v not in (None, "")})
         except ValidationError as error:
             raise OptionsError(f"{wrong(error)}; it is set in {where}.") from None
 

@@ -27,9 +27,17 @@ _TYPES: dict[str, Any] = {
 }
 
 
+#: The launchpad shows from the start what has a default other than None; empty: not given.
+_SHOWN: dict[str, Any] = {
+    **dict.fromkeys(("start_date", "end_date", "updated_since", "project_ids", "user_ids"), ""),
+    "invoice_status": "none",
+    "full_refresh": False,
+}
+
+
 @cache
 def report_options() -> dg.ResourceDefinition:
-    """The parameters that a launch gives, as a dict without those that it does not give.
+    """The parameters that a launch gives, as a dict; None or "" for those that it does not give.
 
     Always the same object: definitions of several accounts can be merged only if it is.
 
@@ -39,7 +47,9 @@ def report_options() -> dg.ResourceDefinition:
         resource_fn=lambda context: dict(context.resource_config),
         config_schema={
             name: dg.Field(
-                dg.Noneable(_TYPES[name]), is_required=False, description=field.description
+                dg.Noneable(_TYPES[name]),
+                default_value=_SHOWN.get(name),
+                description=field.description,
             )
             for model in (WindowOptions, FilterOptions, RunOptions)
             for name, field in model.model_fields.items()
