@@ -17,6 +17,8 @@ from harvest_pipeline.doctor import command as doctor
 from harvest_pipeline.harvest.errors import HarvestError
 from harvest_pipeline.local import serve_ui
 from harvest_pipeline.sandbox import command as sandbox
+from harvest_pipeline.sync import command as sync
+from harvest_pipeline.sync import reports
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,6 +45,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="name of a login proxy in front of the UI, as browsers show it (repeatable)",
     )
     add_dev.set_defaults(run=serve_ui)
+
+    add_sync = commands.add_parser("sync", help="load reports now, as a run of Dagster")
+    sync.add_arguments(add_sync)
+    add_sync.set_defaults(run=sync.run)
+
+    add_reports = commands.add_parser(
+        "reports", help="list reports and datasets, their parameters and their last load"
+    )
+    reports.add_arguments(add_reports)
+    add_reports.set_defaults(run=reports.run)
 
     add_sandbox = commands.add_parser("sandbox", help="serve the sandbox account")
     sandbox.add_arguments(add_sandbox)

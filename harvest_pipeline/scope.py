@@ -136,6 +136,9 @@ class Proof(StrEnum):
     #: The account's module (invoices, expenses) is switched off: there is nothing to read, and
     #: what was loaded before stays.
     MODULE_OFF = "module_off"
+    #: Of what came, only the records are here that had left the part which was read: nothing is
+    #: covered by them.
+    FOLLOWED = "followed"
 
 
 @dataclass(frozen=True, slots=True)

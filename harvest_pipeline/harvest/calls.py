@@ -29,6 +29,7 @@ from harvest_pipeline.harvest.errors import (
     message_of,
 )
 from harvest_pipeline.harvest.limits import Left, Limiter, retry_after_seconds
+from harvest_pipeline.harvest.progress import observer
 from harvest_pipeline.harvest.secrecy import tells
 from harvest_pipeline.harvest.transport import (
     LARGEST_ANSWER,
@@ -164,6 +165,7 @@ class Caller:
                     retry_after=turn.wait,
                 )
             self._wait(turn.wait, turn.reason)
+        observer().requested()
         try:
             yield
         finally:
@@ -197,6 +199,7 @@ class Caller:
                 self._said_until = until
         if tell:
             self._log(f"Waiting {seconds:.0f} seconds: {reason}.")
+            observer().waiting(seconds, reason)
         self._transport.pause(seconds)
 
 

@@ -24,6 +24,7 @@ from harvest_pipeline.harvest.errors import (
 )
 from harvest_pipeline.harvest.limits import Left, Limiter, Limits
 from harvest_pipeline.harvest.patience import Patience
+from harvest_pipeline.harvest.progress import observer
 from harvest_pipeline.harvest.transport import LARGEST_ANSWER, Answer, Transport
 from harvest_pipeline.text import shown
 
@@ -129,11 +130,12 @@ class HarvestClient:
         )
 
     def in_flight(self, task: Callable[[T], object], items: Iterable[T]) -> None:
-        """Do `task` for every item, a few at a time.
+        """Do `task`, which takes at least a request, for every item, a few at a time.
 
         The first failure stops all others and is raised, once nothing is running any more.
         """
         futures = [self._workers.submit(task, item) for item in items]
+        observer().expecting(len(futures))
         try:
             for future in as_completed(futures):
                 future.result()

@@ -17,6 +17,7 @@ import msgspec
 from harvest_pipeline.catalogue.columns import Paging, Record
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import TRY_LATER, AnswerInvalid, one_line
+from harvest_pipeline.harvest.progress import observer
 from harvest_pipeline.harvest.transport import Answer
 
 #: The most that Harvest gives.
@@ -230,9 +231,11 @@ class Lists:
         )
 
     def _get(self, url: str, params: Mapping[str, str] | None) -> tuple[Page, Answer]:
-        return self._client.get(
+        page, answer = self._client.get(
             url, self._decoder, params, self._record.permission, largest=_LARGEST_PAGE
         )
+        observer().received(len(page.lines))
+        return page, answer
 
 
 def _followed(link: str, url: str) -> str:

@@ -17,7 +17,7 @@ import msgspec
 
 from harvest_pipeline.harvest.errors import StateUnusable
 from harvest_pipeline.private import make_folder
-from harvest_pipeline.scope import Spool
+from harvest_pipeline.scope import Proof, Spool
 
 
 class SpoolFile:
@@ -104,11 +104,14 @@ def ids_in(spool: Spool) -> set[int]:
 
 
 def only(spool: Spool, ids: Collection[int]) -> Spool:
-    """The spool without the records that have other ids; its file is rewritten."""
+    """The spool without the records that have other ids; its file is rewritten.
+
+    It is no longer all of its scope, and says so.
+    """
     kept = [
         line
         for line in spool.path.read_bytes().splitlines(keepends=True)
         if _key_decoder.decode(line).id in ids
     ]
     spool.path.write_bytes(b"".join(kept))
-    return replace(spool, rows=len(kept))
+    return replace(spool, rows=len(kept), proof=Proof.FOLLOWED)

@@ -133,8 +133,8 @@ class _ReadingIOManager(DbIOManager):
                 spool.path.unlink(missing_ok=True)
             context.log.info(f"Loaded {spool.scope}: {spool.rows} rows.")
         with warehouse.transaction() as connection:
-            # Also where nothing was left to read: another schema, a new view.
-            tables.prepare(connection, reading.dataset.record)
+            if not loads:  # nothing was left to read; in another schema or with a new view
+                tables.prepare(connection, reading.dataset.record)
             bring_up_to_date(connection, reading.dataset, reading.scope, anew=reading.anew)
             landed = list(_landed(connection, context, reading, loads))
         output_metadata: dict[str, Any] = {

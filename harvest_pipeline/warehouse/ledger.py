@@ -39,7 +39,12 @@ LEDGER = tables.Table(
         _column("report", TEXT, "The report that asked."),
         _column("account_id", ID, "Id of the Harvest account."),
         _column("role", TEXT, "Role of the person behind the token; what it hides is not here."),
-        _column("proof", TEXT, "total_entries, cursor_chain or module_off: why it is complete."),
+        _column(
+            "proof",
+            TEXT,
+            "total_entries, cursor_chain or module_off: why it is complete; followed: it is not, "
+            "these are only the records that had left another part.",
+        ),
         _column("requests", INTEGER, "HTTP requests that the read cost."),
         _column("rows", INTEGER, "Records that came."),
         _column("total_entries", INTEGER, "Harvest's own count; empty where it gave none."),
@@ -201,9 +206,9 @@ def covered(
     rows: list[tuple[date | None, date | None, str | None]] = connection.execute(
         f"SELECT window_first, window_last, {_column_or_null(connection, 'filters')}"
         f" FROM {identifier(LEDGER.name)}"
-        " WHERE record = ? AND list_contains(?, run_id) AND loaded_at >= ?"
+        " WHERE record = ? AND list_contains(?, run_id) AND loaded_at >= ? AND proof <> ?"
         " ORDER BY window_first",
-        [scope.record, list(run_ids), since],
+        [scope.record, list(run_ids), since, str(Proof.FOLLOWED)],
     ).fetchall()
     windows = [
         (first, last) for first, last, filters in rows if _read(filters).covers(scope.filters)

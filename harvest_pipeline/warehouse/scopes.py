@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from harvest_pipeline.catalogue.columns import FILTER_COLUMNS, Record
 from harvest_pipeline.catalogue.records import RECORDS, records_inside
-from harvest_pipeline.scope import Scope
+from harvest_pipeline.scope import Filters, Scope
 from harvest_pipeline.warehouse.sql import comma, identifier, literal
 
 
@@ -41,11 +41,20 @@ def condition(record: Record, scope: Scope) -> str:
 def owned(record: Record, scope: Scope) -> str:
     """The condition for the rows that a load of `scope` replaces whether or not they came.
 
-    "false" for a read of changes: what is not in it has not changed.
+    "false" for a read of changes: what is not in it has not changed. With a part of the parents go
+    the rows whose parent is gone: of which state it was, nobody can tell any more.
     """
     if scope.filters.changes_only:
         return "false"
-    return condition(record, scope)
+    rows = condition(record, scope)
+    if record.parent and scope.filters:
+        parent = RECORDS[record.parent]
+        link = _link(record, parent)
+        rows = (
+            f"({rows} OR {condition(record, replace(scope, filters=Filters()))}"
+            f" AND {link} NOT IN (SELECT {identifier(parent.key)} FROM {identifier(parent.name)}))"
+        )
+    return rows
 
 
 def without_changes(scope: Scope) -> Scope:
@@ -60,18 +69,22 @@ def _is_one_of(record: Record, column: str, values: str) -> str:
         return condition
     for inner in records_inside(record):
         if _has(inner, column):
-            link = next(each for each in inner.parent_columns if each.from_parent == record.key)
             return (
-                f"{identifier(record.key)} IN (SELECT {identifier(link.name)}"
+                f"{identifier(record.key)} IN (SELECT {_link(inner, record)}"
                 f" FROM {identifier(inner.name)} WHERE {condition})"
             )
     if record.parent and _has(parent := RECORDS[record.parent], column):
-        link = next(each for each in record.parent_columns if each.from_parent == parent.key)
         return (
-            f"{identifier(link.name)} IN (SELECT {identifier(parent.key)}"
+            f"{_link(record, parent)} IN (SELECT {identifier(parent.key)}"
             f" FROM {identifier(parent.name)} WHERE {condition})"
         )
     raise ValueError(f"{record.name} has no {column}")
+
+
+def _link(record: Record, parent: Record) -> str:
+    """The column of a record that holds the key of its parent."""
+    column = next(each for each in record.parent_columns if each.from_parent == parent.key)
+    return identifier(column.name)
 
 
 def _has(record: Record, column: str) -> bool:

@@ -1,0 +1,119 @@
+"""Ctrl-C: the run ends as cancelled, what was loaded stays, nothing is left lying about."""
+
+import os
+import shutil
+import signal
+import time
+
+import dagster as dg
+import pytest
+
+from harvest_pipeline.sandbox.faults import Hang
+from harvest_pipeline.sandbox.truth import truth
+from harvest_pipeline_tests.sync.command import Place, Terminal
+
+CANCELED = dg.DagsterRunStatus.CANCELED
+
+pytestmark = pytest.mark.slow
+
+
+def hanging(place: Place) -> Terminal:
+    """A run that has loaded the clients, and waits for Harvest to answer with the invoices."""
+    place.sandbox.account.faults.add(Hang(path="/invoices", seconds=60, times=None))
+    terminal = Terminal(place, "sync", "clients", "invoices", "--days-back", "50")
+    terminal.until(lambda: "invoices  pages 0  0 rows  3 requests" in terminal.output)
+    return terminal
+
+
+def assert_cancelled(place: Place, terminal: Terminal) -> None:
+    assert terminal.end() == 130
+    assert terminal.lines()[-1] == "Cancelled; what had been loaded stays: clients."
+    assert place.last_run().status == CANCELED
+    with place.instance() as instance:
+        assert instance.event_log_storage.get_concurrency_info("harvest").claimed_slots == []
+
+
+def test_ctrl_c_keeps_the_old_rows_and_what_was_loaded_and_removes_the_spool(place: Place) -> None:
+    assert place.run("sync", "invoices", "--days-back", "50").returncode == 0
+    old = place.query("SELECT * FROM invoices ORDER BY id")
+    assert old
+    terminal = hanging(place)
+    (folder,), worker = terminal.spools(), terminal.worker
+    assert folder.exists()
+    terminal.type_ctrl_c()
+    assert_cancelled(place, terminal)
+    live = [line for line in terminal.lines() if line.startswith("[")]
+    assert live[0].startswith("[0/2]  loading Dagster")
+    assert max(map(len, live)) < 100
+    assert not folder.exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)
+    clients = [(row["id"],) for row in truth(place.sandbox.account.records, "clients")]
+    assert place.query("SELECT id FROM clients ORDER BY id") == clients
+    assert place.query("SELECT * FROM invoices ORDER BY id") == old
+    assert len(place.query("SELECT * FROM _loads WHERE record = 'invoices'")) == 1
+
+
+def test_pressing_ctrl_c_again_and_again_changes_nothing(place: Place) -> None:
+    terminal = hanging(place)
+    (folder,) = terminal.spools()
+    for _ in range(5):
+        terminal.type_ctrl_c()
+        terminal.read()
+        time.sleep(0.2)
+    assert_cancelled(place, terminal)
+    assert not folder.exists()
+    assert "It is being cancelled already ..." in terminal.lines()
+    assert "Traceback" not in terminal.output
+
+
+def test_sigterm_cancels_likewise(place: Place) -> None:
+    terminal = hanging(place)
+    terminal.send(signal.SIGTERM)
+    assert_cancelled(place, terminal)
+
+
+def test_cancelling_in_the_ui_ends_the_command(place: Place) -> None:
+    terminal = hanging(place)
+    with place.instance() as instance:
+        instance.report_run_canceling(place.last_run())
+    assert_cancelled(place, terminal)
+
+
+def test_a_run_whose_command_was_killed_cancels_itself(place: Place) -> None:
+    terminal = hanging(place)
+    terminal.send(signal.SIGKILL)
+    assert terminal.end() == -signal.SIGKILL
+    deadline = time.monotonic() + 30
+    while place.last_run().status != CANCELED:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_a_run_whose_process_was_killed_counts_as_failed(place: Place) -> None:
+    terminal = hanging(place)
+    (folder,) = terminal.spools()
+    os.kill(terminal.worker, signal.SIGKILL)
+    assert terminal.end() == 1
+    shutil.rmtree(folder)  # a later run would, a day from now
+    assert "The process of the run ended unexpectedly (exit code -9)" in terminal.output
+    assert place.last_run().status == dg.DagsterRunStatus.FAILURE
+    with place.instance() as instance:
+        assert instance.event_log_storage.get_concurrency_info("harvest").claimed_slots == []
+
+
+def test_ctrl_c_while_another_run_has_the_account(place: Place) -> None:
+    with place.instance() as instance:
+        storage = instance.event_log_storage
+        storage.set_concurrency_slots("harvest", 1)
+        storage.claim_concurrency_slot("harvest", "another run", "a step")
+    terminal = Terminal(place, "sync", "clients")
+    terminal.until(lambda: "another run of harvest has to end first" in terminal.output)
+    terminal.type_ctrl_c()
+    assert terminal.end() == 130
+    assert terminal.lines()[-1] == "Cancelled; what had been loaded stays: nothing."
+    assert place.last_run().status == CANCELED
+    with place.instance() as instance:
+        info = instance.event_log_storage.get_concurrency_info("harvest")
+        assert [slot.run_id for slot in info.claimed_slots] == ["another run"]
+        assert {step.run_id for step in info.pending_steps} == {"another run"}
