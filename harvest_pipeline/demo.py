@@ -15,7 +15,6 @@ from datetime import date, timedelta
 from tabulate import tabulate
 
 from harvest_pipeline.access import is_connected
-from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.config import account_settings
 from harvest_pipeline.local import dagster, dagster_environment, ui
 from harvest_pipeline.sandbox.server import SandboxServer
@@ -78,7 +77,8 @@ def _demonstrate(environment: dict[str, str], once: bool) -> int:
     first, last = settings.start_date, settings.today()
     if not environment.get("HARVEST_START_DATE"):
         first = max(first, last - timedelta(days=_DAYS - 1))
-    print(f"Materializing all {len(REPORTS)} reports, {first} to {last}, in one run.")
+    reports = len(settings.datasets)
+    print(f"Materializing all {reports} reports, {first} to {last}, in one run.")
     print("Dagster writes down every day of it first: a minute or two for a year ...", flush=True)
     failed = dagster(
         environment,
@@ -94,8 +94,12 @@ def _demonstrate(environment: dict[str, str], once: bool) -> int:
 
 
 def _what_landed(settings: Settings) -> str:
+    datasets = {dataset.name: dataset for dataset in settings.datasets}
     with Warehouse(settings.duckdb, settings.schema).reader() as connection:
-        counts = row_counts(connection, REPORTS)
-    rows = [(name, REPORTS[name].record, counts.get(name, "not loaded")) for name in REPORTS]
+        counts = row_counts(connection, datasets)
+    rows = [
+        (name, dataset.record.name, counts.get(name, "not loaded"))
+        for name, dataset in datasets.items()
+    ]
     table = tabulate(rows, headers=["report", "record", "rows"], intfmt=",")
     return f"\n{table}\n\nDuckDB: {settings.duckdb}, schema {settings.schema}"
