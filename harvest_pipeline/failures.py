@@ -18,24 +18,26 @@ from harvest_pipeline.warehouse.errors import WarehouseError
 
 T = TypeVar("T")
 
+#: The client has tried for minutes by then; Dagster tries twice more, a minute later.
+_RETRIES = 2
+_PAUSE_SECONDS = 60.0
 #: A run that waits holds its account's pool; longer than this it had better fail and say so.
 _LONGEST_PAUSE_SECONDS = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How often a step is tried again, and after how many seconds.
+    """How often a step is tried again, and after how many seconds at least."""
 
-    The client has tried for minutes by then; by default Dagster tries twice more, a minute later.
-    """
-
-    further: int = 2
-    pause_seconds: float = 60.0
+    further: int
+    pause_seconds: float
 
     @classmethod
     def of(cls, retry: Retry | None) -> "Retries":
-        """Those of a dataset."""
-        return cls(retry.attempts - 1, retry.wait_minutes * 60) if retry else cls()
+        """Those of a dataset, or the usual ones."""
+        if retry is None:
+            return cls(_RETRIES, _PAUSE_SECONDS)
+        return cls(retry.attempts - 1, retry.wait_minutes * 60)
 
     @property
     def policy(self) -> dg.RetryPolicy:
@@ -44,7 +46,7 @@ class Retries:
 
 
 @contextmanager
-def explained(retries: Retries = Retries()) -> Generator[None]:
+def explained(retries: Retries) -> Generator[None]:
     """Turn what Harvest or the warehouse refuses into a Dagster failure with its sentence.
 
     Raises RetryRequested for what may mend itself (an outage, records that kept moving), and

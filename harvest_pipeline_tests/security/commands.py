@@ -43,6 +43,15 @@ def of_commands(stage: Stage) -> Iterator[Failure]:
         doctor = ("doctor", *options)
         yield Failure(f"{doctor}, wrong token", "does not accept the token",
                       {"HARVEST_ACCESS_TOKEN": TOKEN}, command=doctor)  # fmt: skip
+    yield Failure("sync with a wrong token", "does not accept the token",
+                  {"HARVEST_ACCESS_TOKEN": TOKEN}, command=("sync", "clients"))  # fmt: skip
+    misused = (("--project-ids", TOKEN), ("--from", TOKEN), ("--updated-since", TOKEN),
+               ("--invoice-status", TOKEN), ("--account", TOKEN), (TOKEN,))  # fmt: skip
+    for options in misused:
+        yield Failure(f"sync with a token as {options[0][:16]}", "not shown|choose one", NOTHING,
+                      command=("sync", *options))  # fmt: skip
+    yield Failure("reports of a token", "There is no account", NOTHING,
+                  command=("reports", "--account", TOKEN))  # fmt: skip
     # The doctor tells of all that is wrong at once; an instance is only looked at without an id.
     misplaced = list(of_misplaced(stage))
     at_once = {
