@@ -57,11 +57,6 @@ def owned(record: Record, scope: Scope) -> str:
     return rows
 
 
-def without_changes(scope: Scope) -> Scope:
-    """The scope with what has not changed as well."""
-    return replace(scope, filters=replace(scope.filters, updated_since=None, updated_before=None))
-
-
 def _is_one_of(record: Record, column: str, values: str) -> str:
     """That a record has one of the values: itself, in a list inside it, or in its parent."""
     condition = f"{identifier(column)} IN ({values})"

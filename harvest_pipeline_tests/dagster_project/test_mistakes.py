@@ -159,6 +159,26 @@ def test_an_outage_is_retried_by_dagster_and_loses_nothing(
     assert project.query("SELECT * FROM clients ORDER BY id") == before
 
 
+def test_a_dataset_is_tried_as_often_as_its_entry_says(project: Project, tmp_path: Path) -> None:
+    declared = tmp_path / "harvest.yaml"
+    declared.write_text(
+        "datasets:\n"
+        "  - name: our_clients\n"
+        "    report: clients\n"
+        "    retry: {attempts: 4, wait_minutes: 0.0001}\n"
+    )
+    project.set(HARVEST_CONFIG=str(declared))
+    # The client itself asks three times in each try.
+    project.sandbox.account.faults.add(AnswerWith(path="/clients", times=9, status=503))
+    result = project.materialize("our_clients")
+    assert (result.success, attempts(result)) == (True, 4)
+    assert project.query("SELECT count(*) FROM our_clients") == [(len(project.truth("clients")),)]
+    project.sandbox.account.faults.add(AnswerWith(path="/clients", times=None, status=503))
+    result = project.materialize("our_clients")
+    assert (result.success, attempts(result)) == (False, 4)
+    assert project.query("SELECT count(*) FROM our_clients") == [(len(project.truth("clients")),)]
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
