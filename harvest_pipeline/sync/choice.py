@@ -67,10 +67,18 @@ class Run:
         return "its own" if _window_of(dataset.options) else "all"
 
 
-def chosen_accounts(accounts: Sequence[Settings], name: str | None) -> list[Settings]:
-    """The account of that name, or all. Raises SettingsError."""
+def chosen_accounts(
+    accounts: Sequence[Settings], name: str | None, reports: Sequence[str] = ()
+) -> list[Settings]:
+    """The account of that name; without a name those that have all these reports, and all accounts
+    where none has. Raises SettingsError."""
     if name is None:
-        return list(accounts)
+        having = [
+            settings
+            for settings in accounts
+            if {dataset.name for dataset in settings.datasets}.issuperset(reports)
+        ]
+        return having or list(accounts)
     found = [settings for settings in accounts if settings.schema == name]
     if not found:
         raise SettingsError(

@@ -82,7 +82,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises SettingsError for what cannot be run at all.
     """
-    accounts = chosen_accounts(account_settings(load_environment()), arguments.account)
+    accounts = chosen_accounts(
+        account_settings(load_environment()), arguments.account, arguments.reports
+    )
     options = options_of({name: getattr(arguments, name) for name in OPTIONS})
     runs = [each for settings in accounts for each in runs_of(settings, arguments.reports, options)]
     environment = dagster_environment(os.environ, project_folder() / ".dagster")

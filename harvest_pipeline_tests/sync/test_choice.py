@@ -204,3 +204,10 @@ def test_an_account_is_chosen_by_its_name() -> None:
     assert chosen_accounts([ACCOUNT], "harvest") == [ACCOUNT]
     with pytest.raises(SettingsError, match=r"There is no account 'acme'; there are: harvest\."):
         chosen_accounts([ACCOUNT], "acme")
+
+
+def test_a_dataset_of_one_account_is_looked_for_in_that_account() -> None:
+    other = settings()
+    assert chosen_accounts([other, ACCOUNT], None, ["history"]) == [ACCOUNT]
+    assert chosen_accounts([other, ACCOUNT], None, ["daily"]) == [other, ACCOUNT]
+    assert chosen_accounts([other, ACCOUNT], None, ["nothing"]) == [other, ACCOUNT]
