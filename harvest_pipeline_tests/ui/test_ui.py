@@ -17,6 +17,10 @@ RUNS = """
 query Runs { runsOrError(limit: 20) { ... on Runs { results {
   runId status pipelineName assetSelection { path } tags { key value } } } } }
 """
+MATERIALIZATIONS = """
+query Of($run: ID!) { runOrError(runId: $run) { ... on Run {
+  assetMaterializations { partition assetKey { path } } } } }
+"""
 ASSETS = """
 query Assets { assetNodes { assetKey { path } isPartitioned
   assetMaterializations(limit: 1) { runId }
@@ -107,6 +111,36 @@ def test_materialize_backfill_and_schedule(ui: DagsterUI, page: Any, tmp_path: P
     page.get_by_text("invoices").first.wait_for()
     page.wait_for_timeout(2000)
     page.screenshot(path=tmp_path / "invoices.png")
+
+
+def test_the_launchpad_takes_the_parameters_of_a_run(
+    ui: DagsterUI, page: Any, tmp_path: Path
+) -> None:
+    day = date.today() - timedelta(days=1)
+    earlier = len(ui.ask(RUNS)["runsOrError"]["results"])
+    page.goto(f"{ui.url}/locations/harvest/jobs/harvest_expenses/playground")
+    # What can be given stands there from the start, in one block.
+    page.get_by_text("report_options").first.wait_for()
+    page.get_by_text("invoice_status").first.wait_for()
+    page.get_by_placeholder("Partition").click()
+    page.keyboard.type(day.isoformat())
+    page.keyboard.press("Enter")
+    page.get_by_text(f"partition: {day}").wait_for()
+    page.evaluate(
+        "config => document.querySelector('.CodeMirror').CodeMirror.setValue(config)",
+        "resources:\n  report_options:\n    config:\n"
+        "      days_back_to_start_from: 5\n      days_back_to_end_at: 3\n",
+    )
+    page.get_by_text("No errors").wait_for()
+    page.screenshot(path=tmp_path / "launchpad.png")
+    page.get_by_role("button", name="Launch Run").click()
+    run = finished_runs(ui, earlier + 1)[0]
+    assert run["status"] == "SUCCESS"
+    events = ui.ask(MATERIALIZATIONS, run=run["runId"])["runOrError"]["assetMaterializations"]
+    of_expenses = {
+        each["partition"] for each in events if each["assetKey"]["path"][-1] == "user_expenses"
+    }
+    assert of_expenses == {(day - timedelta(days=back)).isoformat() for back in (3, 4, 5)}
 
 
 def test_the_page_of_a_run_is_updated_while_it_runs(ui: DagsterUI, page: Any) -> None:
