@@ -22,6 +22,7 @@ from dagster._core.remote_origin import (
 )
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
+from harvest_pipeline.asking import REPORT_OPTIONS
 from harvest_pipeline.harvest.progress import observed_by
 from harvest_pipeline.partitions import EXACT_WINDOW, range_tags
 from harvest_pipeline.scope import Window
@@ -105,7 +106,7 @@ def _run(instance: dg.DagsterInstance, plan: Plan, channel: Channel, cancelling:
         return dg.DagsterRunStatus.CANCELED.value
     run = instance.create_run_for_job(
         implicit,
-        run_config={"resources": {"report_options": {"config": plan.options}}}
+        run_config={"resources": {REPORT_OPTIONS: {"config": plan.options}}}
         if plan.options
         else {},
         tags={**implicit.run_tags, **_tags(plan)},
