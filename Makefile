@@ -25,7 +25,9 @@ test: .venv/installed
 
 test-duckdb-1.5: .venv-duckdb-1.5/installed
 	@".venv-duckdb-1.5/bin/python" -m pytest -n 2 --no-loadscope-reorder harvest_pipeline_tests/warehouse \
-	  harvest_pipeline_tests/dagster_project/test_runs.py $(ARGS)
+	  harvest_pipeline_tests/dagster_project/test_runs.py \
+	  harvest_pipeline_tests/parameters/test_update_modes.py \
+	  harvest_pipeline_tests/parameters/test_properties.py $(ARGS)
 
 lint: .venv/installed
 	@"$(BIN)/ruff" check .
