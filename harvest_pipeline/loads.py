@@ -23,7 +23,8 @@ from harvest_pipeline.private import make_folder
 from harvest_pipeline.scope import Filters, Proof, Scope, Spool, Window
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.ledger import covered, read_before
-from harvest_pipeline.warehouse.parents import keys_in, parents
+from harvest_pipeline.warehouse.parents import parents
+from harvest_pipeline.warehouse.scopes import keys_in
 
 #: Parents of one piece of a child record. A piece is committed on its own, so this is what a run
 #: that dies asks again: 500 requests are 75 seconds at Harvest's limit.

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import BinaryIO, cast
 
 import click
@@ -46,7 +47,7 @@ class Channel:
         self._told = os.fdopen(os.dup(1), "wb")
         self._heard = os.fdopen(os.dup(0), "rb")
         os.dup2(2, 1)
-        with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - its descriptor is wanted
+        with Path(os.devnull).open("rb") as nothing:
             os.dup2(nothing.fileno(), 0)
         self._lock = threading.Lock()
 

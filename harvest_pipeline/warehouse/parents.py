@@ -1,11 +1,9 @@
-"""What the tables know that decides what is asked next.
+"""The records that others hang on, e.g. the invoices whose payments are to be read.
 
-Belongs here: the records that others hang on, e.g. the invoices whose payments are to be read, and
-the keys that a scope has now.
+Belongs here: that one question to the tables.
 Does not belong here: which of them are worth a request.
 """
 
-from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -42,17 +40,3 @@ def parents(
         f" {identifier(parent.key)}"
     ).fetchall()
     return [dict(zip(names, row, strict=True)) for row in rows]
-
-
-def keys_in(
-    connection: duckdb.DuckDBPyConnection, record: Record, scope: Scope
-) -> dict[int, datetime]:
-    """The keys of the rows of a scope, with when each was loaded; empty if there is no table."""
-    if not tables.exists(connection, record.name):
-        return {}
-    return dict(
-        connection.execute(
-            f"SELECT {identifier(record.key)}, {identifier(tables.LOADED_AT.name)}"
-            f" FROM {identifier(record.name)} WHERE {condition(record, scope)}"
-        ).fetchall()
-    )

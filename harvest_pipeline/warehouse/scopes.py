@@ -1,14 +1,18 @@
-"""The rows of a scope: the SQL condition for what a load asked for.
+"""The rows of a scope: the SQL condition for what a load asked for, and their keys.
 
 Belongs here: how a window and filters are said of a record's table.
-Does not belong here: what is done with these rows (loading.py, shapes.py, statistics.py).
+Does not belong here: what is done with these rows (loading.py, dataset_tables.py).
 """
 
 from dataclasses import replace
+from datetime import datetime
+
+import duckdb
 
 from harvest_pipeline.catalogue.columns import FILTER_COLUMNS, Record
 from harvest_pipeline.catalogue.records import RECORDS, records_inside
 from harvest_pipeline.scope import Filters, Scope
+from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.sql import comma, identifier, literal
 
 
@@ -55,6 +59,20 @@ def owned(record: Record, scope: Scope) -> str:
             f" AND {link} NOT IN (SELECT {identifier(parent.key)} FROM {identifier(parent.name)}))"
         )
     return rows
+
+
+def keys_in(
+    connection: duckdb.DuckDBPyConnection, record: Record, scope: Scope
+) -> dict[int, datetime]:
+    """The keys of the rows of a scope, with when each was loaded; empty if there is no table."""
+    if not tables.exists(connection, record.name):
+        return {}
+    return dict(
+        connection.execute(
+            f"SELECT {identifier(record.key)}, {identifier(tables.LOADED_AT.name)}"
+            f" FROM {identifier(record.name)} WHERE {condition(record, scope)}"
+        ).fetchall()
+    )
 
 
 def _is_one_of(record: Record, column: str, values: str) -> str:
