@@ -12,29 +12,31 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, cast
 
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import ReadNotProven
 from harvest_pipeline.harvest.reading import read, read_children
-from harvest_pipeline.harvest.spool import ids_in, only
+from harvest_pipeline.harvest.spool import only
 from harvest_pipeline.private import make_folder
 from harvest_pipeline.scope import Filters, Proof, Scope, Spool, Window
 from harvest_pipeline.warehouse.database import Warehouse
-from harvest_pipeline.warehouse.ledger import covered, read_before
+from harvest_pipeline.warehouse.ledger import changes_known_until, covered
 from harvest_pipeline.warehouse.parents import parents
-from harvest_pipeline.warehouse.scopes import keys_in
+from harvest_pipeline.warehouse.scopes import vanished
 
-#: Parents of one piece of a child record. A piece is committed on its own, so this is what a run
-#: that dies asks again: 500 requests are 75 seconds at Harvest's limit.
-PARENTS_PER_PIECE = 500
+#: Parents of one piece of a child record. A piece is committed on its own, so this is the most that
+#: a run asks again which is killed (one that fails commits what it has read): 100 requests are 15
+#: seconds at Harvest's limit.
+PARENTS_PER_PIECE = 100
 
 #: What a run has read is asked again when the run is retried later than this, e.g. the next day.
 _STILL_GOOD = timedelta(hours=6)
 
 #: Harvest's clock and its `updated_at` need not tick at once.
-_OVERLAP = timedelta(minutes=1)
+OVERLAP = timedelta(minutes=1)
 
 Parent = Mapping[str, object]
 
@@ -44,6 +46,7 @@ class Loads:
     """Everything that the reports of one run need to ask and to remember what was asked.
 
     `runs` are this run and the ones that it retries: what they have loaded is not asked again.
+    `only_changed`: children are read only of parents that changed since theirs were read.
     """
 
     client: HarvestClient
@@ -51,6 +54,7 @@ class Loads:
     runs: Sequence[str]
     folder: Path
     log: Callable[[str], object]
+    only_changed: bool = False
 
     def spools(self, record: Record, scope: Scope) -> Iterator[Spool]:
         """Read what is missing of a scope of `record`, piece by piece; nothing if it is all there.
@@ -90,24 +94,22 @@ class Loads:
         yield spool
 
     def _moved(self, record: Record, spool: Spool) -> Iterator[Spool]:
-        """Records that have left the part which was read for another one, e.g. an open invoice
-        that has been paid.
+        """Records that have left the part which was read for another one: an entry that was moved
+        to another day, an open invoice that has been paid.
 
-        The load of `spool` deletes them, and they would be missing until their new part is read.
-        They have changed since they were loaded, so one read of changes finds them; only they are
-        taken from it, so that nothing else of the warehouse moves.
+        The load of `spool` buries what it does not bring, and they would be missing until their new
+        part is read. They have changed since they were loaded, so one read of changes finds them;
+        only they are taken from it, so that nothing else of the warehouse moves.
         """
-        filters = spool.scope.filters
-        if not filters or filters.changes_only or spool.proof is Proof.MODULE_OFF:
+        everything = spool.scope.window is None and not spool.scope.filters
+        if everything or spool.scope.filters.changes_only or spool.proof is Proof.MODULE_OFF:
             return
-        came = ids_in(spool)
-        with self.warehouse.reader() as connection:
-            had = keys_in(connection, record, spool.scope)
-            gone = {key: at for key, at in had.items() if key not in came}
-            since = read_before(connection, record.name, set(gone.values())) if gone else None
-        if since:
+        with self.warehouse.reader(spool.path) as connection:
+            gone = vanished(connection, record, spool)
+            known = changes_known_until(connection, record.name, set(gone.values()))
+        if gone and known:
             self.log(f"{len(gone)} records have left {spool.scope}: asking where they are now.")
-            changes = Filters(updated_since=since - _OVERLAP)
+            changes = Filters(updated_since=known - OVERLAP)
             found = read(self.client, record, None, self.folder, filters=changes)
             yield only(found, gone)
 
@@ -119,15 +121,68 @@ class Loads:
         theirs = Filters(invoice_status=scope.filters.invoice_status)
         of_parent = Scope(parent.name, window, theirs)
         yield from self.spools(parent, of_parent)
+        yield from self.children(record, parent, scope, self.due)
+
+    def children(
+        self,
+        record: Record,
+        parent: Record,
+        scope: Scope,
+        choose: Callable[[list[dict[str, Any]]], list[dict[str, Any]]],
+        *,
+        thorough: bool = False,
+    ) -> Iterator[Spool]:
+        """Read the children of those parents in the warehouse that `choose` takes of the scope's.
+
+        `thorough`: also of parents that do not look as if they had any.
+        """
+        window = scope.window
+        assert window is not None
+        theirs = Filters(invoice_status=scope.filters.invoice_status)
         with self.warehouse.reader() as connection:
-            rows_of_parent = parents(connection, record, of_parent)
-        asked = [
-            row for row in rows_of_parent if not record.only_of_paid or _may_have_payments(row)
-        ]
-        for piece, rows in pieces(asked, parent.day or "", window, PARENTS_PER_PIECE):
+            every = parents(connection, record, Scope(parent.name, window, theirs))
+        chosen = choose(every)
+        if every and not chosen:
+            self.log(f"{scope}: nothing of it is to be read, Harvest is not asked.")
+            return
+        for piece, rows in pieces(chosen, parent.day or "", window, PARENTS_PER_PIECE):
             part = replace(scope, window=piece)
-            if not self._loaded(part):
-                yield read_children(self.client, record, part, rows, self.folder)
+            if len(chosen) < len(every):
+                if not rows:
+                    continue
+                ids = tuple(sorted(cast("int", row[parent.key]) for row in rows))
+                part = replace(part, filters=replace(scope.filters, parent_ids=ids))
+            yield from self._children_of(record, part, rows, thorough)
+
+    def _children_of(
+        self, record: Record, scope: Scope, parents: Sequence[Parent], thorough: bool
+    ) -> Iterator[Spool]:
+        """Read the children of these parents; when that fails midway, first what has been read."""
+        asked, childless = list[Parent](), list[Parent]()
+        for row in parents:
+            may_have = thorough or not record.only_of_paid or _may_have_payments(row)
+            (asked if may_have else childless).append(row)
+        spool, stopped = read_children(self.client, record, scope, asked, self.folder, childless)
+        yield spool
+        if stopped:
+            raise stopped
+
+    def due(self, parents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Those whose children are to be read: not again in this run, nor in vain."""
+        return [row for row in parents if not (self._is_read(row) or self._is_unchanged(row))]
+
+    def _is_read(self, parent: Parent) -> bool:
+        loaded_at = parent["_loaded_at"]
+        recent = isinstance(loaded_at, datetime) and loaded_at >= datetime.now(UTC) - _STILL_GOOD
+        return recent and parent["_run_id"] in self.runs
+
+    def _is_unchanged(self, parent: Parent) -> bool:
+        changed_at, read_at = parent["updated_at"], parent["_read_at"]
+        if not (self.only_changed and isinstance(read_at, datetime)):
+            return False
+        assert isinstance(changed_at, datetime)
+        # Harvest's instants are whole seconds: two changes may have the same.
+        return changed_at == parent["_updated_at"] and changed_at < read_at - OVERLAP
 
     def _loaded(self, scope: Scope) -> bool:
         with self.warehouse.reader() as connection:

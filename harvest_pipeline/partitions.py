@@ -16,6 +16,10 @@ from harvest_pipeline.settings import Settings
 #: a dataset's window into them; without the tag the window is relative to the partition.
 EXACT_WINDOW = {"harvest/window": "exact"}
 
+#: The run tag that says: of messages and payments, ask only for those of invoices that changed
+#: since theirs were read. Runs that nobody launches by hand carry it; the rest is swept slowly.
+ONLY_CHANGED = {"harvest/children": "changed"}
+
 
 def daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
     """Every day from the start date to today (`end_offset=1`) in the account's time zone.
@@ -65,3 +69,9 @@ def range_tags(window: Window) -> dict[str, str]:
         "dagster/asset_partition_range_start": window.first.isoformat(),
         "dagster/asset_partition_range_end": window.last.isoformat(),
     }
+
+
+def run_chain(run: dg.DagsterRun) -> list[str]:
+    """The ids of a run and of those that it retries."""
+    retried = (run.tags.get("dagster/parent_run_id"), run.tags.get("dagster/root_run_id"))
+    return [run.run_id, *(each for each in retried if each)]

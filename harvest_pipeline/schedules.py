@@ -13,7 +13,7 @@ from harvest_pipeline import jobs
 from harvest_pipeline.asking import REPORT_OPTIONS
 from harvest_pipeline.datasets import Cron, Dataset, Update
 from harvest_pipeline.options import OptionsError, WindowOptions
-from harvest_pipeline.partitions import EXACT_WINDOW, existing_days, range_tags
+from harvest_pipeline.partitions import EXACT_WINDOW, ONLY_CHANGED, existing_days, range_tags
 from harvest_pipeline.settings import Settings
 from harvest_pipeline.ticks import (
     MOST_DAYS_MISSED,
@@ -171,7 +171,7 @@ def _request(
     return dg.RunRequest(
         # A tick that is repeated after a crash launches what it had not launched yet.
         run_key=settings.schema,
-        tags=tags,
+        tags=tags | ONLY_CHANGED,
         run_config=config,
         asset_selection=None if only is None else jobs.asset_keys(settings, only),
         # The UI's "Launch all" asks for no checks where none are named, which Dagster refuses: a

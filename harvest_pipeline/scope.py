@@ -49,7 +49,8 @@ class Filters:
 
     `updated_since` (that instant counts) and `updated_before` (it does not) are in UTC and compared
     with `updated_at`; Harvest knows only the former. `invoice_status` is an invoice's `state`, of
-    messages and payments that of their invoice. Ids are ascending, each once.
+    messages and payments that of their invoice. `parent_ids` are the invoices whose messages or
+    payments are meant. Ids are ascending, each once.
     """
 
     updated_since: datetime | None = None
@@ -57,6 +58,7 @@ class Filters:
     invoice_status: str | None = None
     project_ids: tuple[int, ...] = ()
     user_ids: tuple[int, ...] = ()
+    parent_ids: tuple[int, ...] = ()
 
     def __bool__(self) -> bool:
         return self != _NO_FILTERS
@@ -70,6 +72,7 @@ class Filters:
             f"invoices {self.invoice_status}" if self.invoice_status else "",
             f"projects {', '.join(map(str, self.project_ids))}" if self.project_ids else "",
             f"people {', '.join(map(str, self.user_ids))}" if self.user_ids else "",
+            f"of {len(self.parent_ids)} parents" if self.parent_ids else "",
         )
         return "; ".join(part for part in parts if part)
 
@@ -89,6 +92,7 @@ class Filters:
             and self.invoice_status in (None, other.invoice_status)
             and _all_of(other.project_ids, self.project_ids)
             and _all_of(other.user_ids, self.user_ids)
+            and _all_of(other.parent_ids, self.parent_ids)
         )
 
 
@@ -139,6 +143,9 @@ class Proof(StrEnum):
     #: Of what came, only the records are here that had left the part which was read: nothing is
     #: covered by them.
     FOLLOWED = "followed"
+    #: All that changed since an instant, wherever it is; left out are records on days that are not
+    #: kept, unless they are known.
+    CHANGES = "changes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +157,8 @@ class Spool:
     No id occurs twice. `rows` is the number of lines, `requests` the number of HTTP requests that
     the read cost (tries that failed included), `seconds` its duration. `total_entries` is Harvest's
     own count, None where the answers carried none. `read_at` is Harvest's clock (the `Date`
-    header) before the read began; everything that Harvest changed before it is in here.
+    header) before the read began; everything that Harvest changed before it is in here. `parents`
+    are, for a record with a parent, the ids of those whose records these are.
     """
 
     scope: Scope
@@ -161,3 +169,4 @@ class Spool:
     proof: Proof
     total_entries: int | None
     read_at: datetime
+    parents: tuple[int, ...] = ()

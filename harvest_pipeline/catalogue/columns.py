@@ -42,6 +42,8 @@ class Column:
     names the key of the parent record that the value is taken from, for values that the record
     itself does not hold. `nullable`: Harvest may send null. `optional`: the key may be missing
     altogether (a missing key is stored as NULL). `references` is the record whose id this is.
+    `copy_of` are the columns of that record which the column repeats, joined by a blank; the id
+    stands under the same key.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Column:
     optional: bool = False
     references: str | None = None
     from_parent: str | None = None
+    copy_of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

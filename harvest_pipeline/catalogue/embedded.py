@@ -24,9 +24,12 @@ def column(
     *,
     nullable: bool = False,
     optional: bool = False,
+    copy_of: tuple[str, ...] = (),
 ) -> Column:
     """A column whose value stands at the top of the record, under the column's own name."""
-    return Column(name, type, description, (name,), nullable=nullable, optional=optional)
+    return Column(
+        name, type, description, (name,), nullable=nullable, optional=optional, copy_of=copy_of
+    )
 
 
 def within(key: str, columns: tuple[Column, ...], *, nullable: bool = False) -> tuple[Column, ...]:
@@ -50,6 +53,11 @@ def reference(record: str, whose: str) -> Column:
     return Column("id", ID, f"Id of {whose}.", ("id",), references=record)
 
 
+def _repeated(*columns: Column) -> tuple[Column, ...]:
+    """Columns that repeat those of the same name in the record that is embedded."""
+    return tuple(replace(column, copy_of=(column.name,)) for column in columns)
+
+
 def record_id(what: str) -> Column:
     """The record's own id."""
     return column("id", ID, f"Harvest's id of {what}.")
@@ -67,7 +75,10 @@ def user(whose: str, key: str = "user") -> tuple[Column, ...]:
     """The embedded person: id and name."""
     return within(
         key,
-        (reference("users", whose), column("name", TEXT, f"Full name of {whose}.")),
+        (
+            reference("users", whose),
+            column("name", TEXT, f"Full name of {whose}.", copy_of=("first_name", "last_name")),
+        ),
     )
 
 
@@ -75,7 +86,10 @@ def client(
     whose: str, *, currency: bool = True, currency_optional: bool = False
 ) -> tuple[Column, ...]:
     """The embedded client: id, name and, in most records, the currency it is billed in."""
-    columns = (reference("clients", whose), column("name", TEXT, f"Name of {whose}."))
+    columns = (
+        reference("clients", whose),
+        column("name", TEXT, f"Name of {whose}.", copy_of=("name",)),
+    )
     if currency:
         columns += (
             column(
@@ -83,6 +97,7 @@ def client(
                 TEXT,
                 f"Currency of {whose}, as an ISO code such as EUR; money of this row is in it.",
                 optional=currency_optional,
+                copy_of=("currency",),
             ),
         )
     return within("client", columns)
@@ -96,13 +111,14 @@ def project(
         "project",
         (
             reference("projects", whose),
-            column("name", TEXT, f"Name of {whose}."),
+            column("name", TEXT, f"Name of {whose}.", copy_of=("name",)),
             column(
                 "code",
                 TEXT,
                 f"Code of {whose}, if it has one.",
                 nullable=True,
                 optional=code_optional,
+                copy_of=("code",),
             ),
         ),
         nullable=nullable,
@@ -111,7 +127,13 @@ def project(
 
 def task(whose: str) -> tuple[Column, ...]:
     """The embedded task: id and name."""
-    return within("task", (reference("tasks", whose), column("name", TEXT, f"Name of {whose}.")))
+    return within(
+        "task",
+        (
+            reference("tasks", whose),
+            column("name", TEXT, f"Name of {whose}.", copy_of=("name",)),
+        ),
+    )
 
 
 def invoice(what: str) -> tuple[Column, ...]:
@@ -120,7 +142,12 @@ def invoice(what: str) -> tuple[Column, ...]:
         "invoice",
         (
             reference("invoices", f"the invoice that {what} was put on"),
-            column("number", TEXT, f"Number of the invoice that {what} was put on."),
+            column(
+                "number",
+                TEXT,
+                f"Number of the invoice that {what} was put on.",
+                copy_of=("number",),
+            ),
         ),
         nullable=True,
     )
@@ -156,25 +183,28 @@ USER_ASSIGNMENT = within(
     nullable=True,
 )
 
-#: How the task is assigned to the project, as embedded in time entries.
+#: How the task is assigned to the project, as embedded in time entries: all of the assignment but
+#: its project and task.
 TASK_ASSIGNMENT = within(
     "task_assignment",
     (
-        record_id("the task's assignment to the project"),
-        column("billable", BOOLEAN, "Whether the task is billable in this project."),
-        column("is_active", BOOLEAN, "Whether the task can still be used in this project."),
-        *times("the task's assignment to the project"),
-        column(
-            "hourly_rate",
-            DECIMAL,
-            "The task's hourly rate in this project, in the client's currency.",
-            nullable=True,
-        ),
-        column(
-            "budget",
-            DECIMAL,
-            "The task's budget in this project: hours, or money.",
-            nullable=True,
+        reference("task_assignments", "the task's assignment to the project"),
+        *_repeated(
+            column("billable", BOOLEAN, "Whether the task is billable in this project."),
+            column("is_active", BOOLEAN, "Whether the task can still be used in this project."),
+            *times("the task's assignment to the project"),
+            column(
+                "hourly_rate",
+                DECIMAL,
+                "The task's hourly rate in this project, in the client's currency.",
+                nullable=True,
+            ),
+            column(
+                "budget",
+                DECIMAL,
+                "The task's budget in this project: hours, or money.",
+                nullable=True,
+            ),
         ),
     ),
     nullable=True,

@@ -14,13 +14,16 @@ cursor cannot shift; new records come before its beginning.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
+from typing import cast
 
 import msgspec
 
 from harvest_pipeline.catalogue.columns import Record
+from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import PermissionMissing, ReadNotProven, RecordNotFound
 from harvest_pipeline.harvest.paging import Line, Lists, Pass
@@ -30,6 +33,8 @@ from harvest_pipeline.scope import Filters, Proof, Scope, Spool, Window
 #: How often a list is read before its records count as never at rest.
 _READS = 3
 
+_any_decoder = msgspec.json.Decoder(dict[str, object])
+
 
 def read(
     client: HarvestClient,
@@ -38,17 +43,18 @@ def read(
     folder: Path,
     times: int = _READS,
     filters: Filters | None = None,
+    most: int | None = None,
 ) -> Spool:
     """Read the records of `window`, or all of them, into a new file in `folder`.
 
     `filters` have at most one project and one person: Harvest takes one id a request.
     A list that changes under the reader is gone over again, up to `times` times in all. Raises
-    ReadNotProven after the last, StateUnusable, and what `HarvestClient.get` raises; then there is
-    no file.
+    ReadNotProven after the last, TooMany where Harvest tells of more records than `most`,
+    StateUnusable, and what `HarvestClient.get` raises; then there is no file.
     """
     scope = Scope(record.name, window, filters or Filters())
-    path, params = _question(record, scope)
-    lists = Lists(client, record)
+    path, params = question(record, scope)
+    lists = Lists(client, record, most)
 
     def fill(spool: SpoolFile) -> Pass:
         def go_over() -> Pass:
@@ -75,20 +81,27 @@ def read_children(
     scope: Scope,
     parents: Sequence[Mapping[str, object]],
     folder: Path,
-) -> Spool:
+    childless: Sequence[Mapping[str, object]] = (),
+) -> tuple[Spool, BaseException | None]:
     """Read the records of each parent, such as the payments of invoices, into one file in `folder`.
 
     `parents` have the keys `id` and those that the record's `parent_columns` take their values
-    from; these stand in front of each record. At least one request per parent. Of the scope's
-    filters Harvest is told `updated_since`; the others have chosen the parents. Raises as `read`
-    does, RecordNotFound too when a parent has been deleted since it was listed.
+    from; these stand in front of each record. At least one request per parent; the `childless` are
+    known to have none and cost none. Of the scope's filters Harvest is told `updated_since`; the
+    others have chosen the parents.
+
+    A parent that has been deleted since it was listed has none. What `read` raises is raised if no
+    parent was read by then. Else it is returned, beside a spool of those that were: no parent has
+    to be asked twice.
     """
     lists = Lists(client, record)
     params = _since(scope.filters)
     parent_by_id = {parent["id"]: parent for parent in parents}
+    finished: dict[object, Pass] = {}
+    stopped: BaseException | None = None
 
     def fill(spool: SpoolFile) -> Pass:
-        passes: list[Pass] = []
+        nonlocal stopped
 
         def read_of(parent: Mapping[str, object]) -> None:
             url = client.api_url + re.sub(r"\{\w+\}", str(parent["id"]), record.endpoint or "")
@@ -100,23 +113,56 @@ def read_children(
                 seen.check_count(len(lines), len(lines) - len(dict(lines)))
                 return seen
 
-            passes.append(_proven(client, f"{scope}, {url}", go_over))
+            try:
+                seen = _proven(client, f"{scope}, {url}", go_over)
+            except RecordNotFound:
+                if not _is_gone(client, record, parent["id"]):
+                    raise
+                lines.clear()
+                seen = Pass(datetime.now(UTC), total=0)
             front = _front(record, parent)
             spool.add([(record_id, front + line[1:]) for record_id, line in lines])
+            finished[parent["id"]] = seen
 
-        client.in_flight(read_of, parent_by_id.values())
+        try:
+            client.in_flight(read_of, parent_by_id.values())
+        except BaseException as error:  # an interrupt too: what has been read is kept
+            # A part of what changed since an instant could not be told from all of it.
+            if not finished or scope.filters.changes_only:
+                raise
+            stopped = error
         if spool.repeated:
             raise _unproven(scope, "records of different parents have the same id")
+        passes = list(finished.values())
         totals = [seen.total for seen in passes if seen.total is not None]
         return Pass(
             began=min((seen.began for seen in passes), default=datetime.now(UTC)),
             total=sum(totals) if len(totals) == len(passes) else None,
         )
 
-    return _spooled(client, record, scope, folder, fill)
+    spool = _spooled(client, record, scope, folder, fill)
+    if spool.proof is not Proof.MODULE_OFF and not scope.filters.changes_only:
+        read_ids = [*finished, *(parent["id"] for parent in childless)]
+        spool = replace(spool, parents=tuple(sorted(cast("list[int]", read_ids))))
+    if stopped:
+        part = replace(scope.filters, parent_ids=spool.parents)
+        spool = replace(spool, scope=replace(scope, filters=part))
+    return spool, stopped
 
 
-def _question(record: Record, scope: Scope) -> tuple[str, dict[str, str]]:
+def _is_gone(client: HarvestClient, record: Record, parent_id: object) -> bool:
+    """Whether a parent, of which there is no list of children, is not there itself either."""
+    if record.module and client.is_off(record.module):
+        return False
+    endpoint = RECORDS[record.parent or ""].endpoint
+    try:
+        client.get(f"{client.api_url}{endpoint}/{parent_id}", _any_decoder)
+    except RecordNotFound:
+        return True
+    return False
+
+
+def question(record: Record, scope: Scope) -> tuple[str, dict[str, str]]:
     """The path and the query parameters of the list of a scope (REFERENCE 16.1, 16.2)."""
     window, filters = scope.window, scope.filters
     path, params = record.endpoint or "", _since(filters)

@@ -6,9 +6,10 @@ Does not belong here: where records come from, and whether they are all of them 
 
 import tempfile
 import threading
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,7 +18,7 @@ import msgspec
 
 from harvest_pipeline.harvest.errors import StateUnusable
 from harvest_pipeline.private import make_folder
-from harvest_pipeline.scope import Proof, Spool
+from harvest_pipeline.scope import Proof, Spool, Window
 
 
 class SpoolFile:
@@ -95,6 +96,26 @@ class _Key(msgspec.Struct):
 
 
 _key_decoder = msgspec.json.Decoder(_Key)
+_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def only(spool: Spool, ids: Collection[int]) -> Spool:
+    """The spool without the records that have other ids; its file is rewritten.
+
+    It is no longer all of its scope, and says so.
+    """
+    return _kept(spool, lambda line: _key_decoder.decode(line).id in ids, Proof.FOLLOWED)
+
+
+def only_kept_days(spool: Spool, day: str, window: Window, known: Collection[int]) -> Spool:
+    """The spool of a read of changes without the records whose `day` is outside the window, unless
+    their ids are `known`; its file is rewritten."""
+
+    def is_kept(line: bytes) -> bool:
+        on = msgspec.json.decode(_decoder.decode(line)[day], type=date)
+        return window.first <= on <= window.last or _key_decoder.decode(line).id in known
+
+    return _kept(spool, is_kept, Proof.CHANGES)
 
 
 def ids_in(spool: Spool) -> set[int]:
@@ -103,15 +124,7 @@ def ids_in(spool: Spool) -> set[int]:
         return {_key_decoder.decode(line).id for line in lines}
 
 
-def only(spool: Spool, ids: Collection[int]) -> Spool:
-    """The spool without the records that have other ids; its file is rewritten.
-
-    It is no longer all of its scope, and says so.
-    """
-    kept = [
-        line
-        for line in spool.path.read_bytes().splitlines(keepends=True)
-        if _key_decoder.decode(line).id in ids
-    ]
+def _kept(spool: Spool, is_kept: Callable[[bytes], bool], proof: Proof) -> Spool:
+    kept = [line for line in spool.path.read_bytes().splitlines(keepends=True) if is_kept(line)]
     spool.path.write_bytes(b"".join(kept))
-    return replace(spool, rows=len(kept), proof=Proof.FOLLOWED)
+    return replace(spool, rows=len(kept), proof=proof)

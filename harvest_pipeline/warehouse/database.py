@@ -18,12 +18,13 @@ from typing import Any
 import duckdb
 
 from harvest_pipeline.private import make_folder, private_files
+from harvest_pipeline.text import one_line
 from harvest_pipeline.warehouse import lockdown
 from harvest_pipeline.warehouse.errors import WarehouseError, WarehouseLocked
 from harvest_pipeline.warehouse.sql import identifier
 
 #: New files can be read by DuckDB 1.5 too, whichever version writes them (RELIABILITY 3.9).
-_STORAGE_VERSION = "v1.4.0"
+STORAGE_VERSION = "v1.4.0"
 
 #: DuckDB draws progress bars into the logs of processes that it takes for interactive ones.
 _SESSION = "SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false"
@@ -32,6 +33,7 @@ _SESSION = "SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false"
 _opening = threading.Lock()
 
 _HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
+_DAMAGED = re.compile("Corrupt|checksum|WAL|Could not read enough bytes")
 _UNWRITTEN = re.compile(r"No space left on device|File too large|Disk quota exceeded")
 
 
@@ -82,18 +84,19 @@ class Warehouse:
             yield connection
 
     @contextmanager
-    def reader(self) -> Generator[duckdb.DuckDBPyConnection]:
-        """A connection that only reads.
+    def reader(self, reading: Path | None = None) -> Generator[duckdb.DuckDBPyConnection]:
+        """A connection that only reads; `reading` is all that its SQL can reach besides: a file to
+        read, or a folder to write a copy into.
 
         Where the file or the schema does not exist yet, it reads an empty database.
         """
         if self.path.exists():
-            with self._opened(None, read_only=True) as connection:
+            with self._opened(reading, read_only=True) as connection:
                 if _has_schema(connection, self.schema):
                     connection.execute(f"USE {identifier(self.schema)}")
                     yield connection
                     return
-        with scratch() as connection:
+        with scratch(reading) as connection:
             yield connection
 
     @contextmanager
@@ -118,6 +121,8 @@ class Warehouse:
                     f"The database {self.path} could not be written ({reason[0]}) and holds what it"
                     " held before; make room on the disk and run again."
                 ) from error
+            if _DAMAGED.search(str(error)):
+                raise WarehouseError(_damaged(self.path, str(error))) from error
             raise
 
     def _wait_for_connection(
@@ -144,7 +149,7 @@ class Warehouse:
 
     def _connection(self, reading: Path | None, read_only: bool) -> duckdb.DuckDBPyConnection:
         """A connection that is locked down. Raises _HeldHere, and duckdb.Error."""
-        options = {"storage_compatibility_version": _STORAGE_VERSION, **self.settings}
+        options = {"storage_compatibility_version": STORAGE_VERSION, **self.settings}
         config = lockdown.options(options)
         with _opening:
             connection = duckdb.connect(self.path, read_only=read_only, config=config)
@@ -184,6 +189,8 @@ class Warehouse:
                 f"The database {self.path} cannot be written by this user; change the permissions "
                 "or name another path."
             )
+        if _DAMAGED.search(text):
+            return _damaged(self.path, text)
         return f"The database {self.path} cannot be opened: {text.splitlines()[0]}"
 
 
@@ -224,6 +231,13 @@ def _has_schema(connection: duckdb.DuckDBPyConnection, schema: str) -> bool:
             " WHERE database_name = current_database() AND lower(schema_name) = lower(?)",
             [schema],
         ).fetchall()
+    )
+
+
+def _damaged(path: Path, text: str) -> str:
+    return (
+        f"The database {path} is damaged ({one_line(text)}); restore a backup with"
+        " `harvest-pipeline restore FILE`, or move it away with its .wal and load everything again."
     )
 
 

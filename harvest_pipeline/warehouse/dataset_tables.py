@@ -39,7 +39,7 @@ def _follow(
     if tables.kind(connection, dataset.name) == "VIEW":  # its update mode was partition before
         connection.execute(f"DROP VIEW {name}")
     columns = tables.table_of(record).columns
-    tables.prepare_table(
+    tables.prepare_tables(
         connection, tables.Table(dataset.name, dataset.description, record.key, columns)
     )
     key, loaded_at = identifier(record.key), identifier(tables.LOADED_AT.name)

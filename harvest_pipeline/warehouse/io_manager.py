@@ -34,7 +34,7 @@ from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.dataset_tables import bring_up_to_date
 from harvest_pipeline.warehouse.errors import NotLoaded, WarehouseError
 from harvest_pipeline.warehouse.ledger import Load, LoadContext
-from harvest_pipeline.warehouse.loading import load
+from harvest_pipeline.warehouse.loading import load_each
 from harvest_pipeline.warehouse.sql import comma, identifier, literal
 from harvest_pipeline.warehouse.statistics import Statistics
 
@@ -125,13 +125,7 @@ class _ReadingIOManager(DbIOManager):
         warehouse = _warehouse(context, table_slice)
         if context.has_asset_partitions:
             _land_on_days_of(context, reading.scope)
-        loads: list[Load] = []
-        for spool in reading.spools:
-            try:
-                loads.append(load(warehouse, spool, reading.context))
-            finally:
-                spool.path.unlink(missing_ok=True)
-            context.log.info(f"Loaded {spool.scope}: {spool.rows} rows.")
+        loads = list(load_each(warehouse, reading.spools, reading.context, context.log.info))
         with warehouse.transaction() as connection:
             if not loads:  # nothing was left to read; in another schema or with a new view
                 tables.prepare(connection, reading.dataset.record)

@@ -42,8 +42,9 @@ LEDGER = tables.Table(
         _column(
             "proof",
             TEXT,
-            "total_entries, cursor_chain or module_off: why it is complete; followed: it is not, "
-            "these are only the records that had left another part.",
+            "total_entries, cursor_chain or module_off: why it is complete; changes: all that "
+            "changed, without days that are not kept; followed: only the records that had left "
+            "another part.",
         ),
         _column("requests", INTEGER, "HTTP requests that the read cost."),
         _column("rows", INTEGER, "Records that came."),
@@ -126,7 +127,7 @@ def refuse_another_account(connection: duckdb.DuckDBPyConnection, account_id: in
 
 def write(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
     """Add a load to the ledger. Raises AnotherAccount if it holds loads of another account."""
-    tables.prepare_table(connection, LEDGER)
+    tables.prepare_tables(connection, LEDGER)
     refuse_another_account(connection, load.context.account_id)
     window = load.scope.window
     row: dict[str, object] = {
@@ -183,6 +184,14 @@ def loaded(connection: duckdb.DuckDBPyConnection, record: str) -> bool:
     )
 
 
+def roles(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """The roles of the people whose tokens have loaded anything."""
+    if not tables.exists(connection, LEDGER.name):
+        return set()
+    rows = connection.execute(f"SELECT DISTINCT role FROM {identifier(LEDGER.name)}").fetchall()
+    return {row[0] for row in rows}
+
+
 def last_loaded_at(connection: duckdb.DuckDBPyConnection) -> datetime | None:
     """When the latest load was committed, in UTC; None if there was none."""
     if not tables.exists(connection, LEDGER.name):
@@ -206,9 +215,10 @@ def covered(
     rows: list[tuple[date | None, date | None, str | None]] = connection.execute(
         f"SELECT window_first, window_last, {_column_or_null(connection, 'filters')}"
         f" FROM {identifier(LEDGER.name)}"
-        " WHERE record = ? AND list_contains(?, run_id) AND loaded_at >= ? AND proof <> ?"
+        " WHERE record = ? AND list_contains(?, run_id) AND loaded_at >= ?"
+        " AND proof NOT IN (?, ?)"
         " ORDER BY window_first",
-        [scope.record, list(run_ids), since, str(Proof.FOLLOWED)],
+        [scope.record, list(run_ids), since, str(Proof.FOLLOWED), str(Proof.CHANGES)],
     ).fetchall()
     windows = [
         (first, last) for first, last, filters in rows if _read(filters).covers(scope.filters)
@@ -222,16 +232,38 @@ def covered(
     return missing > scope.window.last
 
 
-def read_before(
-    connection: duckdb.DuckDBPyConnection, record: str, loaded_at: Collection[datetime]
+def changes_known_until(
+    connection: duckdb.DuckDBPyConnection,
+    record: str,
+    loaded_at: Collection[datetime] | None = None,
 ) -> datetime | None:
-    """Harvest's clock before the earliest of the reads that were loaded then; None if unknown."""
-    found = connection.execute(
-        f"SELECT min(read_at) FROM {identifier(LEDGER.name)}"
-        " WHERE record = ? AND list_contains(?, loaded_at)",
-        [record, list(loaded_at)],
-    ).fetchall()
-    return found[0][0]
+    """Until when, by Harvest's clock, all changes of the record's rows have been loaded.
+
+    `loaded_at` are the loads of the rows that are meant; all rows of the record without it. From
+    the earliest of these reads on, each read of all changes that begins by then carries the answer
+    on to its own. None if nothing is loaded.
+    """
+    if not tables.exists(connection, LEDGER.name) or not tables.exists(connection, record):
+        return None
+    name, rows = identifier(LEDGER.name), "list_contains(?, loaded_at)"
+    if loaded_at is None:
+        rows = (
+            f"(loaded_at IN (SELECT {identifier(tables.LOADED_AT.name)} FROM {identifier(record)})"
+            " OR len(?) > 0)"
+        )
+    known: datetime | None = connection.execute(
+        f"SELECT min(read_at) FROM {name} WHERE record = ? AND {rows}",
+        [record, list(loaded_at or ())],
+    ).fetchall()[0][0]
+    for filters, read_at in connection.execute(
+        f"SELECT {_column_or_null(connection, 'filters')}, read_at FROM {name}"
+        " WHERE record = ? AND proof = ? ORDER BY read_at",
+        [record, str(Proof.CHANGES)],
+    ).fetchall():
+        since = _read(filters).updated_since
+        if known and since and since <= known:
+            known = max(known, read_at)
+    return known
 
 
 def _written(filters: Filters) -> str | None:

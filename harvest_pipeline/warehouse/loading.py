@@ -5,7 +5,7 @@ Does not belong here: what is checked of the fields (contract.py, values.py), DD
 """
 
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 
 import duckdb
@@ -13,17 +13,36 @@ import duckdb
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS, records_inside
 from harvest_pipeline.scope import Proof, Scope, Spool
-from harvest_pipeline.warehouse import contract, ledger, scopes, tables
+from harvest_pipeline.warehouse import contract, copies, deleted, ledger, parents, scopes, tables
 from harvest_pipeline.warehouse.contract import Drift
 from harvest_pipeline.warehouse.database import Warehouse, scratch, transaction
 from harvest_pipeline.warehouse.errors import RecordsUnreadable, WarehouseError
 from harvest_pipeline.warehouse.ledger import Load, LoadContext
 from harvest_pipeline.warehouse.lines import Keys, Lines
-from harvest_pipeline.warehouse.sql import comma, identifier
+from harvest_pipeline.warehouse.sql import comma, identifier, literal
 from harvest_pipeline.warehouse.values import exact_value_of, remainder
 
 #: What can be told of DuckDB's errors.
 _UNREADABLE = re.compile("duplicate key|maximum_object_size|too many fields|Malformed JSON")
+
+
+def load_each(
+    warehouse: Warehouse,
+    spools: Iterable[Spool],
+    context: LoadContext,
+    log: Callable[[str], object],
+) -> Generator[Load]:
+    """Load spool after spool, each before the next is asked for, and remove its file.
+
+    Raises what `load` and the making of the spools raise; what was loaded before stays.
+    """
+    for spool in spools:
+        try:
+            done = load(warehouse, spool, context)
+        finally:
+            spool.path.unlink(missing_ok=True)
+        log(f"Loaded {spool.scope}: {spool.rows} rows.")
+        yield done
 
 
 def load(warehouse: Warehouse, spool: Spool, context: LoadContext) -> Load:
@@ -31,8 +50,9 @@ def load(warehouse: Warehouse, spool: Spool, context: LoadContext) -> Load:
 
     Deleted are the rows of the scope (none, if it reads changes only), and wherever they are the
     rows whose key is in the spool: an entry that was moved to another day appears once.
-    Lists inside the records are replaced with them. A spool of a module that is switched off
-    deletes nothing. Whatever is raised, the tables are as they were: FieldRetyped,
+    Lists inside the records are replaced with them. Rows that did not come again are kept in the
+    `_deleted` tables, and copies of names in other tables follow. A spool of a module that is
+    switched off deletes nothing. Whatever is raised, the tables are as they were: FieldRetyped,
     RecordsUnreadable, AnotherAccount, LoadNotCommitted, or WarehouseError of the database itself.
     """
     record = RECORDS[spool.scope.record]
@@ -60,6 +80,10 @@ def load(warehouse: Warehouse, spool: Spool, context: LoadContext) -> Load:
                         )
                 if lines:
                     _delete_replaced(connection, record, spool.scope, done)
+                    deleted.unbury(connection, [each.record for each in lines], done.loaded_at)
+                    copies.follow(connection, record, done.loaded_at)
+                if spool.parents:
+                    parents.write_read(connection, spool, context.run_id, done.loaded_at)
                 ledger.write(connection, done)
             ledger.confirm(connection, done)
     except duckdb.Error:
@@ -92,25 +116,44 @@ def _examining(spool: Spool) -> Generator[duckdb.DuckDBPyConnection]:
 def _delete_replaced(
     connection: duckdb.DuckDBPyConnection, record: Record, scope: Scope, load: Load
 ) -> None:
-    """Delete the older rows that the load's rows stand for now, and those of lists inside them."""
-    key, loaded_at = identifier(record.key), identifier(tables.LOADED_AT.name)
-    older = f"{loaded_at} IS DISTINCT FROM $loaded_at"
+    """Delete the older rows that the load's rows stand for now, and those of lists inside them.
+
+    Those that did not come again are buried.
+    """
+    # Literals, since the conditions are nested in each other's queries.
+    loaded_at = f"TIMESTAMPTZ {literal(load.loaded_at.isoformat())}"
+    key = identifier(record.key)
+    older = f"{identifier(tables.LOADED_AT.name)} IS DISTINCT FROM {loaded_at}"
     # The new rows are in the table already: cheaper than to read their keys from the spool.
-    came = f"SELECT {key} FROM {identifier(record.name)} WHERE {loaded_at} = $loaded_at"
-    replaced = f"({scopes.owned(record, scope)} OR {key} IN ({came}))"
+    came = (
+        f"{key} IN (SELECT {key} FROM {identifier(record.name)}"
+        f" WHERE {identifier(tables.LOADED_AT.name)} = {loaded_at})"
+    )
+    vanished = f"{older} AND {scopes.owned(record, scope)} AND NOT {came}"
+    _bury(connection, record, vanished, load)
     inside = records_inside(record)
-    deleted = connection.execute(
-        f"DELETE FROM {identifier(record.name)} WHERE {older} AND {replaced}"
-        + (f" RETURNING {key}" if inside else ""),
-        {"loaded_at": load.loaded_at},
+    replaced = connection.execute(
+        f"DELETE FROM {identifier(record.name)} WHERE {older} AND {came}"
+        + (f" RETURNING {key}" if inside else "")
     ).fetchall()
-    for inner in inside:
+    keys = f"[{comma(str(row[0]) for row in replaced)}]::BIGINT[]"
+    for inner in inside if replaced else ():
         link = next(each for each in inner.parent_columns if each.from_parent == record.key)
-        connection.execute(
-            f"DELETE FROM {identifier(inner.name)}"
-            f" WHERE {older} AND list_contains($keys, {identifier(link.name)})",
-            {"loaded_at": load.loaded_at, "keys": [row[0] for row in deleted]},
+        theirs = f"{older} AND list_contains({keys}, {identifier(link.name)})"
+        inner_key, name = identifier(inner.key), identifier(inner.name)
+        again = (
+            f"{inner_key} IN (SELECT {inner_key} FROM {name}"
+            f" WHERE {identifier(tables.LOADED_AT.name)} = {loaded_at})"
         )
+        _bury(connection, inner, f"{theirs} AND NOT {again}", load)
+        connection.execute(f"DELETE FROM {name} WHERE {theirs}")
+
+
+def _bury(connection: duckdb.DuckDBPyConnection, record: Record, vanished: str, load: Load) -> None:
+    """Bury the rows of a condition, if there are any: mostly there are none."""
+    query = f"SELECT 1 FROM {identifier(record.name)} WHERE {vanished} LIMIT 1"
+    if connection.execute(query).fetchall():
+        deleted.bury(connection, record, vanished, load.loaded_at)
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, lines: Lines, drift: Drift, load: Load) -> int:

@@ -1,22 +1,38 @@
 """The records that others hang on, e.g. the invoices whose payments are to be read.
 
-Belongs here: that one question to the tables.
+Belongs here: that question to the tables, and when the children of each parent were last read
+(table `_parents_read`).
 Does not belong here: which of them are worth a request.
 """
 
+from datetime import datetime
 from typing import Any
 
 import duckdb
 
-from harvest_pipeline.catalogue.columns import Record
+from harvest_pipeline.catalogue.columns import ID, INSTANT, TEXT, Column, Record
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.scope import Scope
+from harvest_pipeline.scope import Scope, Spool
 from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.scopes import condition
 from harvest_pipeline.warehouse.sql import comma, identifier
 
 #: Besides what the children repeat: what tells whether an invoice can have payments.
 _STATE = ("amount", "due_amount", "paid_at", "state", "updated_at")
+
+PARENTS_READ = tables.Table(
+    "_parents_read",
+    "When the messages and the payments of each invoice were last read.",
+    "parent_id",
+    (
+        Column("record", TEXT, "invoice_messages or invoice_payments.", ()),
+        Column("parent_id", ID, "Id of the invoice.", ()),
+        Column("updated_at", INSTANT, "When the invoice had last changed then, in UTC.", ()),
+        Column("run_id", TEXT, "Id of the Dagster run.", ()),
+        Column("read_at", INSTANT, "Harvest's clock before they were read, in UTC.", ()),
+        Column("loaded_at", INSTANT, "When they were loaded, in UTC.", ()),
+    ),
+)
 
 
 def parents(
@@ -25,18 +41,51 @@ def parents(
     """The parents of a child record (`Record.parent`), those in `scope`, in order of their day.
 
     For invoices: dicts with id, issue_date, currency, amount, due_amount, paid_at, state and
-    updated_at. Amounts are `Decimal`. Empty if the parents have never been loaded.
+    updated_at. Amounts are `Decimal`. Beside them `_updated_at` (that of the parent), `_read_at`,
+    `_run_id` and `_loaded_at` of the last read of their children, None if there was none. Empty if
+    the parents have never been loaded.
     """
     assert record.parent is not None
     parent = RECORDS[record.parent]
-    if not tables.exists(connection, parent.name):
+    present = tables.names(connection)
+    if parent.name not in present:
         return []
     assert parent.day is not None
     repeated = [column.from_parent for column in record.parent_columns if column.from_parent]
     names = list(dict.fromkeys((parent.key, parent.day, *repeated, *_STATE)))
+    last = ("updated_at", "read_at", "run_id", "loaded_at")
+    reads = (
+        f"(SELECT * FROM {identifier(PARENTS_READ.name)} WHERE record = ?)"
+        if PARENTS_READ.name in present
+        else f"(SELECT NULL AS parent_id, {comma(f'NULL AS {name}' for name in last)}"
+        " WHERE ? IS NULL)"
+    )
     rows = connection.execute(
-        f"SELECT {comma(map(identifier, names))} FROM {identifier(parent.name)}"
-        f" WHERE {condition(parent, scope)} ORDER BY {identifier(parent.day)},"
-        f" {identifier(parent.key)}"
+        f"SELECT {comma(f'parent.{identifier(name)}' for name in names)},"
+        f" {comma(f'reads.{name}' for name in last)}"
+        f" FROM (FROM {identifier(parent.name)} WHERE {condition(parent, scope)}) AS parent"
+        f" LEFT JOIN {reads} AS reads ON reads.parent_id = parent.{identifier(parent.key)}"
+        f" ORDER BY parent.{identifier(parent.day)}, parent.{identifier(parent.key)}",
+        [record.name],
     ).fetchall()
-    return [dict(zip(names, row, strict=True)) for row in rows]
+    keys = [*names, *(f"_{name}" for name in last)]
+    return [dict(zip(keys, row, strict=True)) for row in rows]
+
+
+def write_read(
+    connection: duckdb.DuckDBPyConnection, spool: Spool, run_id: str, loaded_at: datetime
+) -> None:
+    """Write down that the children of the spool's parents have been read."""
+    tables.prepare_tables(connection, PARENTS_READ)
+    parent = RECORDS[RECORDS[spool.scope.record].parent or ""]
+    name, key = identifier(PARENTS_READ.name), identifier(parent.key)
+    ids = list(spool.parents)
+    connection.execute(
+        f"DELETE FROM {name} WHERE record = ? AND list_contains(?, parent_id)",
+        [spool.scope.record, ids],
+    )
+    connection.execute(
+        f"INSERT INTO {name} SELECT ?, {key}, updated_at, ?, ?::TIMESTAMPTZ, ?::TIMESTAMPTZ"
+        f" FROM {identifier(parent.name)} WHERE list_contains(?, {key})",
+        [spool.scope.record, run_id, spool.read_at, loaded_at, ids],
+    )

@@ -4,15 +4,17 @@ Belongs here: how a window and filters are said of a record's table.
 Does not belong here: what is done with these rows (loading.py, dataset_tables.py).
 """
 
+from collections.abc import Collection
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 
 import duckdb
 
 from harvest_pipeline.catalogue.columns import FILTER_COLUMNS, Record
 from harvest_pipeline.catalogue.records import RECORDS, records_inside
-from harvest_pipeline.scope import Filters, Scope
+from harvest_pipeline.scope import Filters, Scope, Spool
 from harvest_pipeline.warehouse import tables
+from harvest_pipeline.warehouse.lines import Lines, text_of
 from harvest_pipeline.warehouse.sql import comma, identifier, literal
 
 
@@ -32,6 +34,9 @@ def condition(record: Record, scope: Scope) -> str:
         parts.append(f"updated_at >= TIMESTAMPTZ '{filters.updated_since.isoformat()}'")
     if filters.updated_before:
         parts.append(f"updated_at < TIMESTAMPTZ '{filters.updated_before.isoformat()}'")
+    if filters.parent_ids and record.parent:
+        ids = comma(map(str, filters.parent_ids))
+        parts.append(f"{_link(record, RECORDS[record.parent])} IN ({ids})")
     for parameter, values in (
         ("invoice_status", [literal(filters.invoice_status)] if filters.invoice_status else []),
         ("project_ids", list(map(str, filters.project_ids))),
@@ -50,6 +55,11 @@ def owned(record: Record, scope: Scope) -> str:
     """
     if scope.filters.changes_only:
         return "false"
+    if scope.filters.parent_ids:
+        # On whatever day their parent was when they were loaded.
+        return condition(
+            record, Scope(record.name, None, Filters(parent_ids=scope.filters.parent_ids))
+        )
     rows = condition(record, scope)
     if record.parent and scope.filters:
         parent = RECORDS[record.parent]
@@ -61,16 +71,65 @@ def owned(record: Record, scope: Scope) -> str:
     return rows
 
 
-def keys_in(
-    connection: duckdb.DuckDBPyConnection, record: Record, scope: Scope
+def rows_in(connection: duckdb.DuckDBPyConnection, record: Record, scope: Scope) -> int:
+    """The number of rows of a scope; 0 if there is no table."""
+    if not tables.exists(connection, record.name):
+        return 0
+    return connection.execute(
+        f"SELECT count(*) FROM {identifier(record.name)} WHERE {condition(record, scope)}"
+    ).fetchall()[0][0]
+
+
+def rows_by_day(connection: duckdb.DuckDBPyConnection, record: Record) -> dict[date, int]:
+    """The number of rows of every day that has any; empty for a record without a day."""
+    if record.day is None or not tables.exists(connection, record.name):
+        return {}
+    rows = connection.execute(
+        f"SELECT {identifier(record.day)}, count(*) FROM {identifier(record.name)} GROUP BY ALL"
+    ).fetchall()
+    return dict(rows)
+
+
+def days_loaded_at(
+    connection: duckdb.DuckDBPyConnection, record: Record, loaded_at: datetime
+) -> set[date]:
+    """The days of the rows that were loaded at that instant; none of a record without a day."""
+    if record.day is None:
+        return set()
+    rows = connection.execute(
+        f"SELECT DISTINCT {identifier(record.day)} FROM {identifier(record.name)}"
+        f" WHERE {identifier(tables.LOADED_AT.name)} = ?",
+        [loaded_at],
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
+def known_ids(
+    connection: duckdb.DuckDBPyConnection, record: Record, ids: Collection[int]
+) -> set[int]:
+    """Those of the ids that are keys of rows of the record, which has a table."""
+    key = identifier(record.key)
+    rows = connection.execute(
+        f"SELECT {key} FROM {identifier(record.name)} WHERE list_contains(?, {key})", [list(ids)]
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
+def vanished(
+    connection: duckdb.DuckDBPyConnection, record: Record, spool: Spool
 ) -> dict[int, datetime]:
-    """The keys of the rows of a scope, with when each was loaded; empty if there is no table."""
+    """The keys of the rows that a load of the spool would delete without having them anew, with
+    when each was loaded. `connection` can read the spool."""
     if not tables.exists(connection, record.name):
         return {}
+    column = record.column(record.key)
+    lines = Lines(record, spool.path).texts([column])
+    came = f"SELECT {text_of(column)}::BIGINT FROM {lines} AS texts"
     return dict(
         connection.execute(
             f"SELECT {identifier(record.key)}, {identifier(tables.LOADED_AT.name)}"
-            f" FROM {identifier(record.name)} WHERE {condition(record, scope)}"
+            f" FROM {identifier(record.name)} WHERE {owned(record, spool.scope)}"
+            f" AND {identifier(record.key)} NOT IN ({came})"
         ).fetchall()
     )
 

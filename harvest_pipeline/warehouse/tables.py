@@ -4,6 +4,7 @@ Belongs here: DDL and comments, and whether a table exists.
 Does not belong here: rows.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 import duckdb
@@ -16,6 +17,8 @@ from harvest_pipeline.warehouse.sql import comma, identifier, literal
 #: What the table of every record has beside the record's own columns.
 LOADED_AT = Column("_loaded_at", INSTANT, "When this row was loaded, in UTC.", ())
 EXTRA = Column("_extra", LIST, "What Harvest sent that no column holds, as a JSON object.", ())
+#: What the table of its deleted rows has besides.
+NOTICED_AT = Column("_noticed_at", INSTANT, "When it was noticed to be deleted, in UTC.", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,17 @@ def table_of(record: Record) -> Table:
     return Table(record.name, record.description, record.key, (*record.columns, LOADED_AT, EXTRA))
 
 
+def deleted_table(record: Record) -> Table:
+    """The table `<record>_deleted`: rows that Harvest does not have any more."""
+    table = table_of(record)
+    return Table(
+        f"{record.name}_deleted",
+        f"{record.title} that Harvest does not have any more, as they last were.",
+        record.key,
+        (*table.columns, NOTICED_AT),
+    )
+
+
 def exists(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
     """Whether the schema has a table or view of that name."""
     return kind(connection, name) is not None
@@ -50,31 +64,51 @@ def kind(connection: duckdb.DuckDBPyConnection, name: str) -> str | None:
     return found[0][0] if found else None
 
 
+def names(connection: duckdb.DuckDBPyConnection) -> dict[str, str | None]:
+    """The tables of the schema, without views, each with its comment."""
+    return dict(
+        connection.execute(
+            "SELECT table_name, comment FROM duckdb_tables()"
+            " WHERE database_name = current_database() AND schema_name = current_schema()"
+        ).fetchall()
+    )
+
+
 def prepare(connection: duckdb.DuckDBPyConnection, record: Record) -> None:
-    """Make or complete the table of `record`, of the lists inside it, and the views on them."""
-    for each in (record, *records_inside(record)):
-        prepare_table(connection, table_of(each))
+    """Make or complete the table of `record`, of the lists inside it, and the views on them; and
+    the tables of what is deleted of them."""
+    records = (record, *records_inside(record))
+    wanted = (table for each in records for table in (table_of(each), deleted_table(each)))
+    prepare_tables(connection, *wanted)
+    for each in records:
         _replace_views(connection, each)
 
 
-def prepare_table(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
-    """Make the table if it is missing, add the columns that it lacks, and set the comments."""
-    target = identifier(table.name)
-    declared = comma(
-        f"{identifier(column.name)} {column.type}{' NOT NULL' if column.name == table.key else ''}"
-        for column in table.columns
-    )
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {target} ({declared})")
-    connection.execute(f"COMMENT ON TABLE {target} IS {literal(table.description)}")
-    present = _comments(connection, table.name)
-    for column in table.columns:
-        name = identifier(column.name)
-        if column.name not in present:
-            connection.execute(f"ALTER TABLE {target} ADD COLUMN {name} {column.type}")
-        if present.get(column.name) != column.description:
-            connection.execute(
-                f"COMMENT ON COLUMN {target}.{name} IS {literal(column.description)}"
+def prepare_tables(connection: duckdb.DuckDBPyConnection, *wanted: Table) -> None:
+    """Make each table if it is missing, add the columns that it lacks, and set the comments."""
+    described = names(connection)
+    comments = _comments(connection)
+    for table in wanted:
+        target = identifier(table.name)
+        if table.name not in described:
+            declared = comma(
+                f"{identifier(column.name)} {column.type}"
+                f"{' NOT NULL' if column.name == table.key else ''}"
+                for column in table.columns
             )
+            # A view in its place is named in the error.
+            connection.execute(f"CREATE TABLE {target} ({declared})")
+        if described.get(table.name) != table.description:
+            connection.execute(f"COMMENT ON TABLE {target} IS {literal(table.description)}")
+        present = comments[table.name]
+        for column in table.columns:
+            name = identifier(column.name)
+            if table.name in described and column.name not in present:
+                connection.execute(f"ALTER TABLE {target} ADD COLUMN {name} {column.type}")
+            if present.get(column.name) != column.description:
+                connection.execute(
+                    f"COMMENT ON COLUMN {target}.{name} IS {literal(column.description)}"
+                )
 
 
 def column_types(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, str]:
@@ -83,16 +117,15 @@ def column_types(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, 
     return {row[0]: row[1] for row in rows}
 
 
-def _comments(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str | None]:
-    """The columns of a table, with their comments."""
-    return dict(
-        connection.execute(
-            "SELECT column_name, comment FROM duckdb_columns()"
-            " WHERE database_name = current_database() AND schema_name = current_schema()"
-            " AND table_name = ?",
-            [table],
-        ).fetchall()
-    )
+def _comments(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str | None]]:
+    """The columns of every table, with their comments."""
+    found = defaultdict[str, dict[str, str | None]](dict)
+    for table, column, comment in connection.execute(
+        "SELECT table_name, column_name, comment FROM duckdb_columns()"
+        " WHERE database_name = current_database() AND schema_name = current_schema()"
+    ).fetchall():
+        found[table][column] = comment
+    return found
 
 
 def _replace_views(connection: duckdb.DuckDBPyConnection, record: Record) -> None:

@@ -110,7 +110,7 @@ def test_children_of_all_invoices_are_read(
     client = client_of(settled, make_client)
     invoices = records_of(read(client, RECORDS["invoices"], ALWAYS, tmp_path))
     scope = Scope(record.name, ALWAYS)
-    spool = read_children(client, record, scope, list(invoices.values()), tmp_path)
+    spool, _ = read_children(client, record, scope, list(invoices.values()), tmp_path)
     true = {row["id"]: row for row in truth(settled.account.records, record.name)}
     found = records_of(spool)
     assert found.keys() == true.keys()

@@ -3,6 +3,7 @@
 import json
 import random
 import stat
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -520,7 +521,7 @@ def test_children_carry_what_they_need_of_their_parent(
     make_client: MakeClient, tmp_path: Path
 ) -> None:
     with FaultServer(payments_of) as server:
-        spool = read_children(make_client(server.url), PAYMENTS, SCOPE, PARENTS, tmp_path)
+        spool, _ = read_children(make_client(server.url), PAYMENTS, SCOPE, PARENTS, tmp_path)
         assert sorted(server.paths()) == [f"/v2/invoices/{n}/payments" for n in (5, 6, 7)]
     assert sorted(spool.path.read_bytes().splitlines()) == [
         b'{"invoice_id":6,"invoice_issue_date":"2026-10-03","invoice_currency":"CHF",'
@@ -538,29 +539,54 @@ def test_a_parent_that_is_given_twice_is_asked_once(
     make_client: MakeClient, tmp_path: Path
 ) -> None:
     with FaultServer(payments_of) as server:
-        spool = read_children(make_client(server.url), PAYMENTS, SCOPE, PARENTS * 2, tmp_path)
+        spool, _ = read_children(make_client(server.url), PAYMENTS, SCOPE, PARENTS * 2, tmp_path)
         assert len(server.requests) == 3
     assert spool.rows == 3
 
 
 def test_no_parents_cost_no_request(make_client: MakeClient, tmp_path: Path) -> None:
     with FaultServer(payments_of) as server:
-        spool = read_children(make_client(server.url), PAYMENTS, SCOPE, [], tmp_path)
+        spool, _ = read_children(make_client(server.url), PAYMENTS, SCOPE, [], tmp_path)
         assert server.requests == []
     assert (spool.rows, spool.requests, spool.total_entries) == (0, 0, 0)
 
 
-def test_children_of_a_parent_that_is_gone_are_an_error(
-    make_client: MakeClient, tmp_path: Path
-) -> None:
+def _without_payments_of_6(*, gone: bool) -> Callable[[Request], Action]:
     def respond(request: Request) -> Action:
         if request.path.endswith("/company"):
             return fault.answer({"invoice_feature": True})
-        gone = request.path.split("/")[3] == "6"
-        return fault.answer({}, 404) if gone else payments_of(request)
+        if request.path.endswith("/invoices/6"):
+            return fault.answer({}, 404) if gone else fault.answer({"id": 6})
+        missing = request.path.split("/")[3] == "6"
+        return fault.answer({}, 404) if missing else payments_of(request)
 
-    with FaultServer(respond) as server, pytest.raises(RecordNotFound, match="/v2/invoices/6"):
-        read_children(make_client(server.url), PAYMENTS, SCOPE, PARENTS, tmp_path)
+    return respond
+
+
+def test_a_parent_that_is_gone_has_no_children(make_client: MakeClient, tmp_path: Path) -> None:
+    with FaultServer(_without_payments_of_6(gone=True)) as server:
+        spool, stopped = read_children(make_client(server.url), PAYMENTS, SCOPE, PARENTS, tmp_path)
+    assert (stopped, spool.scope, spool.rows, spool.parents) == (None, SCOPE, 2, (5, 6, 7))
+
+
+def test_when_the_children_of_one_parent_cannot_be_read_those_of_the_others_are_kept(
+    make_client: MakeClient, tmp_path: Path
+) -> None:
+    with FaultServer(_without_payments_of_6(gone=False)) as server:
+        spool, stopped = read_children(make_client(server.url), PAYMENTS, SCOPE, PARENTS, tmp_path)
+    assert isinstance(stopped, RecordNotFound)
+    assert spool.parents in ((5,), (7,), (5, 7))
+    assert spool.scope.filters.parent_ids == spool.parents
+
+
+def test_where_the_children_of_no_parent_can_be_read_nothing_is_kept(
+    make_client: MakeClient, tmp_path: Path
+) -> None:
+    with (
+        FaultServer(_without_payments_of_6(gone=False)) as server,
+        pytest.raises(RecordNotFound, match="/v2/invoices/6"),
+    ):
+        read_children(make_client(server.url), PAYMENTS, SCOPE, PARENTS[1:2], tmp_path)
     assert files_in(tmp_path) == []
 
 
@@ -571,7 +597,7 @@ def test_children_of_a_module_that_is_off_are_no_data(
         company=fault.answer({"invoice_feature": False}), payments=fault.answer({}, 403)
     )
     with FaultServer(actions) as server:
-        spool = read_children(make_client(server.url), PAYMENTS, SCOPE, PARENTS, tmp_path)
+        spool, _ = read_children(make_client(server.url), PAYMENTS, SCOPE, PARENTS, tmp_path)
     assert (spool.rows, spool.proof) == (0, Proof.MODULE_OFF)
 
 

@@ -180,7 +180,7 @@ def test_a_table_is_made_under_its_literal_name(
     columns = (Column("key", TEXT, text, ()), Column(column, TEXT, text, ()))
     with undone(connection):
         try:
-            tables.prepare_table(connection, tables.Table(name, text, "key", columns))
+            tables.prepare_tables(connection, tables.Table(name, text, "key", columns))
         except REFUSED:
             connection.rollback()
             connection.begin()

@@ -195,6 +195,7 @@ def test_tables_and_columns_are_described(warehouse: Warehouse, spools: SpoolFol
     assert comments == [
         ("_loads", ledger.LEDGER.description),
         ("clients", RECORDS["clients"].description),
+        ("clients_deleted", tables.deleted_table(RECORDS["clients"]).description),
     ]
 
 
@@ -205,7 +206,7 @@ def test_only_the_key_is_required(warehouse: Warehouse, spools: SpoolFolder) -> 
         "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT is_nullable"
         " AND schema_name = 'harvest' ORDER BY ALL",
     )
-    assert required == [("_loads", "load_id"), ("clients", "id")]
+    assert required == [("_loads", "load_id"), ("clients", "id"), ("clients_deleted", "id")]
     assert select(warehouse, "SELECT count(*) FROM duckdb_indexes()") == [(0,)]
 
 

@@ -1,0 +1,74 @@
+"""What Harvest has deleted: the tables `<record>_deleted`.
+
+Harvest deletes without a trace (REFERENCE 8). A row that was not in a complete read of its scope
+any more leaves its table, and is kept here with when that was noticed; should it come again, it
+leaves here.
+
+Belongs here: moving rows into them and out of them.
+Does not belong here: which rows have vanished (loading.py), the tables themselves (tables.py).
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+import duckdb
+
+from harvest_pipeline.catalogue.columns import Record
+from harvest_pipeline.catalogue.records import RECORDS
+from harvest_pipeline.warehouse import tables
+from harvest_pipeline.warehouse.sql import comma, identifier
+
+
+def bury(
+    connection: duckdb.DuckDBPyConnection, record: Record, rows: str, noticed_at: datetime
+) -> None:
+    """Move the rows of a condition from the table of `record` to its `_deleted` table, and with
+    them the rows that belong to them: payments of an invoice, its lines.
+
+    `rows` is SQL over the record's columns, without parameters.
+    """
+    name, key = identifier(record.name), identifier(record.key)
+    present = tables.names(connection)
+    for child in RECORDS.values():
+        link = next((c for c in child.parent_columns if c.from_parent == record.key), None)
+        if child.parent == record.name and link and child.name in present:
+            theirs = f"{identifier(link.name)} IN (SELECT {key} FROM {name} WHERE {rows})"
+            bury(connection, child, theirs, noticed_at)
+    grave = tables.deleted_table(record)
+    columns = comma(identifier(column.name) for column in tables.table_of(record).columns)
+    connection.execute(
+        f"INSERT INTO {identifier(grave.name)} BY NAME SELECT {columns},"
+        f" ?::TIMESTAMPTZ AS {identifier(tables.NOTICED_AT.name)} FROM {name} WHERE {rows}",
+        [noticed_at],
+    )
+    connection.execute(f"DELETE FROM {name} WHERE {rows}")
+
+
+def unbury(
+    connection: duckdb.DuckDBPyConnection, records: Sequence[Record], loaded_at: datetime
+) -> None:
+    """Take from the `_deleted` tables what a load at that instant has brought again."""
+    present = tables.names(connection)
+    for record in records:
+        grave = tables.deleted_table(record).name
+        if grave in present:
+            key = identifier(record.key)
+            connection.execute(
+                f"DELETE FROM {identifier(grave)} WHERE {key} IN (SELECT {key} FROM"
+                f" {identifier(record.name)} WHERE {identifier(tables.LOADED_AT.name)} = ?)",
+                [loaded_at],
+            )
+
+
+def noticed(
+    connection: duckdb.DuckDBPyConnection, record: Record, noticed_at: Collection[datetime]
+) -> int:
+    """How many rows of a record were noticed to be deleted by the loads at these instants."""
+    grave = tables.deleted_table(record).name
+    if not tables.exists(connection, grave):
+        return 0
+    return connection.execute(
+        f"SELECT count(*) FROM {identifier(grave)}"
+        f" WHERE list_contains(?, {identifier(tables.NOTICED_AT.name)})",
+        [list(noticed_at)],
+    ).fetchall()[0][0]
