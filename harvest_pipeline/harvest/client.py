@@ -5,8 +5,10 @@ once and kept, and work on several requests at a time.
 Does not belong here: how a request is made (calls.py), how a list is read to its end (reading.py).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed, wait
+from contextlib import contextmanager
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -18,14 +20,16 @@ from harvest_pipeline.harvest.account import AccountFinder, Identity
 from harvest_pipeline.harvest.auth import Credentials
 from harvest_pipeline.harvest.calls import Caller, Decoder
 from harvest_pipeline.harvest.errors import (
+    TRY_LATER,
     AccountNotFound,
+    HarvestUnavailable,
     PermissionMissing,
     RecordNotFound,
 )
 from harvest_pipeline.harvest.limits import Left, Limiter, Limits
 from harvest_pipeline.harvest.patience import Patience
 from harvest_pipeline.harvest.progress import observer
-from harvest_pipeline.harvest.transport import LARGEST_ANSWER, Answer, Transport
+from harvest_pipeline.harvest.transport import LARGEST_ANSWER, Answer, Interrupted, Transport
 from harvest_pipeline.text import shown
 
 T = TypeVar("T")
@@ -146,6 +150,23 @@ class HarvestClient:
             wait(futures)
             self._transport.resume()
             raise
+
+    @contextmanager
+    def within(self, seconds: float) -> Generator[None]:
+        """End whatever the block asks or waits for after so many seconds, but for a token that is
+        being renewed. Raises HarvestUnavailable then."""
+        timer = threading.Timer(seconds, self._transport.interrupt)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except Interrupted:
+            raise HarvestUnavailable(
+                f"Harvest was not read within {seconds:g} seconds. {TRY_LATER}"
+            ) from None
+        finally:
+            timer.cancel()
+            self._transport.resume()
 
     def pause(self, seconds: float) -> None:
         """Sleep, unless another task of the same `in_flight` fails meanwhile."""

@@ -37,6 +37,15 @@ _MOST_PAGES = 10_000
 Line = tuple[int, bytes]
 
 
+class TooMany(Exception):
+    """A list is longer than its reader wants: how long, and Harvest's clock before it was asked."""
+
+    def __init__(self, records: int, asked_at: datetime) -> None:
+        super().__init__(f"{records} records")
+        self.records = records
+        self.asked_at = asked_at
+
+
 class _Progress(threading.local):
     """How many records of its page this thread has come to."""
 
@@ -179,15 +188,17 @@ class Pass:
 class Lists:
     """Reads lists of one record; `keep` gets the lines of each page, from any thread."""
 
-    def __init__(self, client: HarvestClient, record: Record) -> None:
+    def __init__(self, client: HarvestClient, record: Record, most: int | None = None) -> None:
         self._client = client
         self._record = record
+        self._most = most
         self._decoder = PageDecoder(record)
 
     def read(
         self, url: str, filters: Mapping[str, str], keep: Callable[[Sequence[Line]], None]
     ) -> Pass:
-        """Go once over the list at `url`. Raises what `HarvestClient.get` raises."""
+        """Go once over the list at `url`. Raises what `HarvestClient.get` raises, and TooMany where
+        the first page tells of more records than `most`."""
         params = {**filters, "per_page": PER_PAGE}
         if self._record.paging is Paging.PAGE:
             return self._by_number(url, params, keep)
@@ -200,6 +211,7 @@ class Lists:
         if first.total_entries is None or first.total_pages is None:
             raise AnswerInvalid(f"{urlsplit(url).path} came without the number of its records.")
         seen = Pass(answer.asked_at, first.total_entries)
+        self._check_length(seen)
         keep(first.lines)
 
         def read_page(number: int) -> None:
@@ -216,6 +228,7 @@ class Lists:
     ) -> Pass:
         page, answer = self._get(url, params)
         seen = Pass(answer.asked_at, page.total_entries)
+        self._check_length(seen)
         followed: set[str] = set()
         while True:
             seen.check_total(page)
@@ -229,6 +242,10 @@ class Lists:
         raise AnswerInvalid(
             f"The pages of {urlsplit(url).path} lead in a circle or to no end. {TRY_LATER}"
         )
+
+    def _check_length(self, seen: Pass) -> None:
+        if self._most is not None and (seen.total or 0) > self._most:
+            raise TooMany(seen.total or 0, seen.began)
 
     def _get(self, url: str, params: Mapping[str, str] | None) -> tuple[Page, Answer]:
         page, answer = self._client.get(
