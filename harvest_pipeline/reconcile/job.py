@@ -10,11 +10,11 @@ from pathlib import Path
 import dagster as dg
 
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.failures import Retries, each_explained, explained
+from harvest_pipeline.failures import Retries, explained
 from harvest_pipeline.jobs import asset_keys, reports
 from harvest_pipeline.loads import Loads, spool_folder
 from harvest_pipeline.partitions import existing_days, run_chain
-from harvest_pipeline.reconcile.reconciliation import RECONCILE, Reconciled, reconcile
+from harvest_pipeline.reconcile.reconciliation import RECONCILE, Reconciled, Reconciliation
 from harvest_pipeline.reconcile.sweep import Sweep
 from harvest_pipeline.recorded import LOAD
 from harvest_pipeline.resources import HarvestResource
@@ -66,10 +66,13 @@ def _job(settings: Settings) -> dg.JobDefinition:
     def reconcile_account(context: dg.OpExecutionContext) -> None:
         retries = Retries.of(None)
         with explained(retries), spool_folder(settings.state_folder) as folder:
-            for found in each_explained(_reconciled(context, settings, folder), retries):
+            reconciliation = _reconciliation(context, settings, folder)
+            for found in reconciliation.run():
                 context.log.info(_sentence(found))
                 for event in _events(settings, found):
                     context.log_event(event)
+            if reconciliation.refused:
+                raise reconciliation.refused
 
     # Its parameters have types that Dagster leaves unknown.
     @dg.job(  # pyright: ignore[reportUnknownMemberType]
@@ -82,9 +85,9 @@ def _job(settings: Settings) -> dg.JobDefinition:
     return job
 
 
-def _reconciled(
+def _reconciliation(
     context: dg.OpExecutionContext, settings: Settings, folder: Path
-) -> Iterator[Reconciled]:
+) -> Reconciliation:
     harvest: HarvestResource = getattr(context.resources, settings.schema)
     warehouse = Warehouse(settings.duckdb, settings.schema, log=context.log.info)
     client = harvest.client(settings)
@@ -95,7 +98,7 @@ def _reconciled(
     loads = Loads(
         client, warehouse, run_chain(context.run), folder, context.log.info, only_changed=True
     )
-    yield from reconcile(
+    return Reconciliation(
         loads,
         LoadContext(context.run_id, RECONCILE, account_id, identity.role),
         [RECORDS[name] for name in dict.fromkeys(each.record.name for each in reports(settings))],

@@ -10,7 +10,10 @@ Belongs here: that search, for one record. Does not belong here: loading what it
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import duckdb
 
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.harvest.counting import count
@@ -25,41 +28,50 @@ from harvest_pipeline.warehouse.scopes import known_ids, rows_in
 _PAGE = int(PER_PAGE)
 
 
-def differing(loads: Loads, record: Record, window: Window) -> Iterator[Spool]:
-    """Everything of `record` that the warehouse does not have as Harvest has it, as spools.
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the warehouse has of a scope: its rows, and until when it knows all of their changes;
+    None if the record was never loaded."""
 
-    `window` are the days that are kept. Each spool must be loaded before the next is asked for. A
-    record that was never loaded is read whole. Nothing comes of a module that is switched off.
-    Raises HarvestError.
-    """
-    scope = Scope(record.name, window if record.day else None)
-    with loads.warehouse.reader() as connection:
+    scope: Scope
+    rows: int
+    known_until: datetime | None
+
+    @classmethod
+    def of(cls, connection: duckdb.DuckDBPyConnection, record: Record, window: Window) -> "Held":
+        """What it has now of the days that are kept."""
+        scope = Scope(record.name, window if record.day else None)
         known = changes_known_until(connection, record.name)
-        rows = rows_in(connection, record, scope)
-    if known is None or (record.day is None and rows <= _PAGE):
-        # To read it all costs no more than to ask what changed.
-        yield from loads.spools(record, scope)
-        return
-    changes = Filters(updated_since=known - OVERLAP)
-    spool = read(loads.client, record, None, loads.folder, filters=changes)
+        return cls(scope, rows_in(connection, record, scope), known)
+
+
+def changes(loads: Loads, record: Record, held: Held) -> Spool | None:
+    """What changed since the warehouse last knew; the whole record where that costs no more, and
+    None where it has to be read whole. Raises HarvestError."""
+    if held.known_until is None:
+        return None
+    if record.day is None and held.rows <= _PAGE:
+        return read(loads.client, record, None, loads.folder)
+    since = Filters(updated_since=held.known_until - OVERLAP)
+    spool = read(loads.client, record, None, loads.folder, filters=since)
     if spool.proof is Proof.MODULE_OFF:
-        spool.path.unlink()
-        return
-    yield _kept(loads, record, spool, window)
-    yield from _stretches(loads, record, scope, count(loads.client, record, scope))
-
-
-def _kept(loads: Loads, record: Record, spool: Spool, window: Window) -> Spool:
-    """The changes without those on days that nobody wants, such as before HARVEST_START_DATE."""
-    if record.day is None:
+        return spool
+    if record.day is None or held.scope.window is None:
         return replace(spool, proof=Proof.CHANGES)
-    with loads.warehouse.reader() as connection:
-        known = known_ids(connection, record, ids_in(spool))
-    return only_kept_days(spool, record.day, window, known)
+    # Not those on days that nobody wants, such as before HARVEST_START_DATE.
+    ids = ids_in(spool)
+    known = set[int]()
+    if ids:
+        with loads.warehouse.reader() as connection:
+            known = known_ids(connection, record, ids)
+    return only_kept_days(spool, record.day, held.scope.window, known)
 
 
-def _stretches(loads: Loads, record: Record, scope: Scope, there: int | None) -> Iterator[Spool]:
-    """Read what differs of a scope of which Harvest has `there` records."""
+def differing(loads: Loads, record: Record, scope: Scope, there: int | None) -> Iterator[Spool]:
+    """Read what differs of a scope of which Harvest has `there` records (None: it does not say).
+
+    Each spool must be loaded before the next is asked for. Raises HarvestError.
+    """
     with loads.warehouse.reader() as connection:
         here = rows_in(connection, record, scope)
     if there == here:
@@ -74,5 +86,5 @@ def _stretches(loads: Loads, record: Record, scope: Scope, there: int | None) ->
         return
     first, last = (replace(scope, window=half) for half in window.halves())
     of_first = count(loads.client, record, first)
-    yield from _stretches(loads, record, first, of_first)
-    yield from _stretches(loads, record, last, None if of_first is None else there - of_first)
+    yield from differing(loads, record, first, of_first)
+    yield from differing(loads, record, last, None if of_first is None else there - of_first)

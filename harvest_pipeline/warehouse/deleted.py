@@ -8,7 +8,7 @@ Belongs here: moving rows into them and out of them.
 Does not belong here: which rows have vanished (loading.py), the tables themselves (tables.py).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import duckdb
@@ -58,17 +58,3 @@ def unbury(
                 f" {identifier(record.name)} WHERE {identifier(tables.LOADED_AT.name)} = ?)",
                 [loaded_at],
             )
-
-
-def noticed(
-    connection: duckdb.DuckDBPyConnection, record: Record, noticed_at: Collection[datetime]
-) -> int:
-    """How many rows of a record were noticed to be deleted by the loads at these instants."""
-    grave = tables.deleted_table(record).name
-    if not tables.exists(connection, grave):
-        return 0
-    return connection.execute(
-        f"SELECT count(*) FROM {identifier(grave)}"
-        f" WHERE list_contains(?, {identifier(tables.NOTICED_AT.name)})",
-        [list(noticed_at)],
-    ).fetchall()[0][0]

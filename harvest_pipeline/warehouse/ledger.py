@@ -48,6 +48,7 @@ LEDGER = tables.Table(
         ),
         _column("requests", INTEGER, "HTTP requests that the read cost."),
         _column("rows", INTEGER, "Records that came."),
+        _column("deleted", INTEGER, "Rows that Harvest did not have any more."),
         _column("total_entries", INTEGER, "Harvest's own count; empty where it gave none."),
         _column("seconds", "DOUBLE", "How long the read took, in seconds."),
         _column("read_at", INSTANT, "Harvest's clock before the read began, in UTC."),
@@ -71,7 +72,8 @@ class LoadContext:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One row of the ledger. `seconds` is the duration of the read. The fields are dotted names
+    """One row of the ledger. `seconds` is the duration of the read; `deleted` rows did not come
+    again and were kept elsewhere. The fields are dotted names
     (`client.name`, `line_items.kind`) with the number of records concerned."""
 
     scope: Scope
@@ -84,6 +86,7 @@ class Load:
     read_at: datetime
     unknown_fields: Mapping[str, int]
     missing_fields: Mapping[str, int]
+    deleted: int = 0
     loaded_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     load_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
@@ -143,6 +146,7 @@ def write(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
         "proof": str(load.proof),
         "requests": load.requests,
         "rows": load.rows,
+        "deleted": load.deleted,
         "total_entries": load.total_entries,
         "seconds": load.seconds,
         "read_at": load.read_at,

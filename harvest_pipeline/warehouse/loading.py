@@ -7,6 +7,8 @@ Does not belong here: what is checked of the fields (contract.py, values.py), DD
 import re
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import duckdb
 
@@ -45,6 +47,25 @@ def load_each(
         yield done
 
 
+def load_together(
+    warehouse: Warehouse, spools: Sequence[Spool], folder: Path, context: LoadContext
+) -> list[Load]:
+    """Load spools that lie in `folder`, each in a transaction of its own, and remove their files.
+
+    The database is opened once: that takes as long as loading a small record. Raises as `load`
+    does; what was loaded before stays.
+    """
+    if not spools:
+        return []
+    with scratch(folder) as memory:
+        examined = [_examined(memory, spool, context) for spool in spools]
+        with warehouse.connect(folder) as connection:
+            done = [_commit(connection, memory, *each) for each in examined]
+    for spool in spools:
+        spool.path.unlink()
+    return done
+
+
 def load(warehouse: Warehouse, spool: Spool, context: LoadContext) -> Load:
     """Replace what the spool's scope owns by the spool's records, and write it into the ledger.
 
@@ -55,11 +76,22 @@ def load(warehouse: Warehouse, spool: Spool, context: LoadContext) -> Load:
     switched off deletes nothing. Whatever is raised, the tables are as they were: FieldRetyped,
     RecordsUnreadable, AnotherAccount, LoadNotCommitted, or WarehouseError of the database itself.
     """
+    with scratch(spool.path) as memory:
+        # The longest part of the work; the database need not be held for it.
+        examined = _examined(memory, spool, context)
+        with warehouse.connect(spool.path) as connection:
+            return _commit(connection, memory, *examined)
+
+
+_Examined = tuple[Spool, list[tuple[Lines, Drift]], Load]
+
+
+def _examined(memory: duckdb.DuckDBPyConnection, spool: Spool, context: LoadContext) -> _Examined:
+    """What the load of a spool will insert, and its row of the ledger."""
     record = RECORDS[spool.scope.record]
     read = spool.proof is not Proof.MODULE_OFF
     lines = [Lines(each, spool.path) for each in (record, *records_inside(record))] if read else []
-    # The longest part of the work; the database need not be held for it.
-    with _examining(spool) as memory:
+    with _explained(spool):
         drifts = [contract.examine(memory, each) for each in lines]
     done = Load.of(
         spool,
@@ -67,42 +99,51 @@ def load(warehouse: Warehouse, spool: Spool, context: LoadContext) -> Load:
         _by_name(record, lines, [drift.unknown for drift in drifts]),
         _by_name(record, lines, [drift.missing for drift in drifts]),
     )
+    return spool, list(zip(lines, drifts, strict=True)), done
+
+
+def _commit(
+    connection: duckdb.DuckDBPyConnection,
+    memory: duckdb.DuckDBPyConnection,
+    spool: Spool,
+    lines: Sequence[tuple[Lines, Drift]],
+    load: Load,
+) -> Load:
+    record = RECORDS[spool.scope.record]
     try:
-        with warehouse.connect(spool.path) as connection:
-            with transaction(connection):
-                tables.prepare(connection, record)
-                for each, drift in zip(lines, drifts, strict=True):
-                    rows = _insert(connection, each, drift, done)
-                    if each.record is record and rows != spool.rows:
-                        raise WarehouseError(
-                            f"The spool of {spool.scope} has {rows} records instead of {spool.rows}"
-                            "; nothing was loaded."
-                        )
-                if lines:
-                    _delete_replaced(connection, record, spool.scope, done)
-                    deleted.unbury(connection, [each.record for each in lines], done.loaded_at)
-                    copies.follow(connection, record, done.loaded_at)
-                if spool.parents:
-                    parents.write_read(connection, spool, context.run_id, done.loaded_at)
-                ledger.write(connection, done)
-            ledger.confirm(connection, done)
+        with transaction(connection):
+            tables.prepare(connection, record)
+            for each, drift in lines:
+                rows = _insert(connection, each, drift, load)
+                if each.record is record and rows != spool.rows:
+                    raise WarehouseError(
+                        f"The spool of {spool.scope} has {rows} records instead of {spool.rows}"
+                        "; nothing was loaded."
+                    )
+            if lines:
+                buried = _delete_replaced(connection, record, spool.scope, load)
+                load = replace(load, deleted=buried)
+                deleted.unbury(connection, [each.record for each, _ in lines], load.loaded_at)
+                copies.follow(connection, record, load.loaded_at)
+            if spool.parents:
+                parents.write_read(connection, spool, load.context.run_id, load.loaded_at)
+            ledger.write(connection, load)
+        ledger.confirm(connection, load)
     except duckdb.Error:
-        with _examining(spool) as memory:
-            for each in lines:
+        with _explained(spool):
+            for each, _ in lines:
                 contract.refuse_inexact(memory, each)
         raise
-    return done
+    return load
 
 
 @contextmanager
-def _examining(spool: Spool) -> Generator[duckdb.DuckDBPyConnection]:
-    """A connection that knows nothing but the spool, so that every error is the spool's.
-
-    Raises RecordsUnreadable for it.
+def _explained(spool: Spool) -> Generator[None]:
+    """Around work on a connection that knows nothing but the spool, so that every error is the
+    spool's. Raises RecordsUnreadable for it.
     """
     try:
-        with scratch(spool.path) as memory:
-            yield memory
+        yield
     except (duckdb.Error, RecursionError) as error:
         # The text of the error would show what stands in the records.
         reason = _UNREADABLE.search(str(error))
@@ -115,10 +156,10 @@ def _examining(spool: Spool) -> Generator[duckdb.DuckDBPyConnection]:
 
 def _delete_replaced(
     connection: duckdb.DuckDBPyConnection, record: Record, scope: Scope, load: Load
-) -> None:
+) -> int:
     """Delete the older rows that the load's rows stand for now, and those of lists inside them.
 
-    Those that did not come again are buried.
+    Those that did not come again are buried; returns how many of `record` did not.
     """
     # Literals, since the conditions are nested in each other's queries.
     loaded_at = f"TIMESTAMPTZ {literal(load.loaded_at.isoformat())}"
@@ -130,7 +171,7 @@ def _delete_replaced(
         f" WHERE {identifier(tables.LOADED_AT.name)} = {loaded_at})"
     )
     vanished = f"{older} AND {scopes.owned(record, scope)} AND NOT {came}"
-    _bury(connection, record, vanished, load)
+    buried = _bury(connection, record, vanished, load)
     inside = records_inside(record)
     replaced = connection.execute(
         f"DELETE FROM {identifier(record.name)} WHERE {older} AND {came}"
@@ -147,13 +188,16 @@ def _delete_replaced(
         )
         _bury(connection, inner, f"{theirs} AND NOT {again}", load)
         connection.execute(f"DELETE FROM {name} WHERE {theirs}")
+    return buried
 
 
-def _bury(connection: duckdb.DuckDBPyConnection, record: Record, vanished: str, load: Load) -> None:
-    """Bury the rows of a condition, if there are any: mostly there are none."""
-    query = f"SELECT 1 FROM {identifier(record.name)} WHERE {vanished} LIMIT 1"
-    if connection.execute(query).fetchall():
+def _bury(connection: duckdb.DuckDBPyConnection, record: Record, vanished: str, load: Load) -> int:
+    """Bury the rows of a condition and return their number: mostly there are none."""
+    query = f"SELECT count(*) FROM {identifier(record.name)} WHERE {vanished}"
+    buried: int = connection.execute(query).fetchall()[0][0]
+    if buried:
         deleted.bury(connection, record, vanished, load.loaded_at)
+    return buried
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, lines: Lines, drift: Drift, load: Load) -> int:

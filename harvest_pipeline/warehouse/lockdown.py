@@ -52,15 +52,19 @@ def options(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def lock_down(connection: duckdb.DuckDBPyConnection, reading: Path | None) -> None:
-    """Let SQL reach nothing but the database and the file `reading`, and change no option.
+    """Let SQL reach nothing but the database and `reading`, a file or a folder, and change no
+    option.
 
     It holds for every connection to the same database in this process.
     """
-    # The path as it stands, and as it is written where DuckDB takes a pattern.
-    allowed = (str(reading.absolute()), file_pattern(reading)) if reading else ()
+    if reading is not None and reading.is_dir():
+        allowed = f"allowed_directories = [{literal(str(reading.absolute()))}]"
+    else:
+        # The path as it stands, and as it is written where DuckDB takes a pattern.
+        paths = (str(reading.absolute()), file_pattern(reading)) if reading else ()
+        allowed = f"allowed_paths = [{comma(map(literal, paths))}]"
     connection.execute(
-        f"SET allowed_paths = [{comma(map(literal, allowed))}];"
-        " SET enable_external_access = false; SET lock_configuration = true"
+        f"SET {allowed}; SET enable_external_access = false; SET lock_configuration = true"
     )
 
 

@@ -81,8 +81,9 @@ def rows_in(connection: duckdb.DuckDBPyConnection, record: Record, scope: Scope)
 
 
 def rows_by_day(connection: duckdb.DuckDBPyConnection, record: Record) -> dict[date, int]:
-    """The number of rows of every day that has any; empty for a record without a day."""
-    if record.day is None or not tables.exists(connection, record.name):
+    """The number of rows of every day that has any; empty if there is no table."""
+    assert record.day is not None
+    if not tables.exists(connection, record.name):
         return {}
     rows = connection.execute(
         f"SELECT {identifier(record.day)}, count(*) FROM {identifier(record.name)} GROUP BY ALL"

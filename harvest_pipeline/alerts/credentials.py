@@ -1,0 +1,130 @@
+"""What is told of credentials: that one is refused, or will end and cannot be renewed.
+
+What can be known (REFERENCE 2): a personal access token has no end; it works until somebody
+revokes it. An OAuth 2 access token ends after 14 days and is renewed by itself; the refresh token
+has no end that Harvest tells. So each credential is tried once a day, as a run would use it; and an
+access token that ends within two days is renewed then, so that a refresh token which no longer
+works is found while runs still succeed.
+
+Belongs here: when which is tried, and the messages.
+Does not belong here: how a credential is used (harvest/auth.py) and reached (access.py).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+from harvest_pipeline.access import client_of, variables, winning_variables
+from harvest_pipeline.accounts.credentials import stored_credentials
+from harvest_pipeline.accounts.store import AccountStore
+from harvest_pipeline.accounts.stored import is_name
+from harvest_pipeline.alerts.messages import Alert, alert
+from harvest_pipeline.alerts.state import CredentialState
+from harvest_pipeline.harvest.client import user_agent
+from harvest_pipeline.harvest.errors import HarvestError
+from harvest_pipeline.harvest.patience import Patience
+from harvest_pipeline.harvest.transport import Transport
+from harvest_pipeline.settings import Settings
+
+#: The daemon gives a whole tick 60 seconds.
+_PATIENCE = Patience(read=8.0, deadline=10.0, attempts=1, throttle_cap=5.0)
+_EVERY = timedelta(days=1)
+#: After an outage it is tried again this much later.
+_AGAIN = timedelta(hours=1)
+#: An access token that ends sooner than this is renewed: twice `_EVERY`, so that there is a whole
+#: day left to connect anew.
+_AHEAD = timedelta(days=2)
+
+
+class Credentials:
+    """The credentials of the accounts, at the instant `now` (UTC)."""
+
+    def __init__(
+        self, accounts: Sequence[Settings], environment: Mapping[str, str], now: datetime
+    ) -> None:
+        self._accounts = accounts
+        self._environment = environment
+        self._now = now
+
+    def alerts(self, state: CredentialState) -> Iterator[tuple[Alert | None, CredentialState]]:
+        """What is to be told, with the state after it. One account at a time is tried, the one that
+        was not for longest."""
+        now = self._now.timestamp()
+        due = [s for s in self._accounts if now >= state.tried.get(s.schema, 0.0)]
+        if not due:
+            return
+        settings = min(due, key=lambda each: state.tried.get(each.schema, 0.0))
+        name = settings.schema
+        again, told, message = _EVERY, dict(state.told), None
+        try:
+            problem = self._problem(settings)
+        except HarvestError:  # an outage: it says nothing of the credential
+            again = _AGAIN
+        else:
+            if problem is None:
+                told.pop(name, None)
+            elif told.get(name) != problem[0]:
+                cause, remedy = problem
+                told[name] = cause
+                message = alert("a credential needs you", [name], cause=cause, remedy=remedy)
+        tried = {**state.tried, name: now + again.total_seconds()}
+        yield message, CredentialState(tried, told)
+
+    def _problem(self, settings: Settings) -> tuple[str, str] | None:
+        """What is wrong with the credential and what to do; None if it works.
+
+        Raises HarvestError for what may mend itself.
+        """
+        remedy = "what the sentence says; until then no run of this account succeeds."
+        try:
+            end = self._end(settings)
+            if end and end - self._now < _AHEAD:
+                ending = "ended" if end <= self._now else "will end"
+                when = f"on {end:%Y-%m-%d %H:%M} UTC"
+                try:
+                    self._renew(settings)
+                except HarvestError as error:
+                    if error.retryable:
+                        raise
+                    cause = f"the access {ending} {when} and could not be renewed. {error}"
+                    return cause, f"what the sentence says; runs fail from {when[3:]} on."
+            self._use(settings)
+        except HarvestError as error:
+            if error.retryable:
+                raise
+            return str(error), remedy
+        return None
+
+    def _end(self, settings: Settings) -> datetime | None:
+        """When the stored access token ends, in UTC; None where there is none, or no end."""
+        if winning_variables(settings, self._environment) or not is_name(settings.schema):
+            return None
+        store = AccountStore.from_environment(self._environment)
+        stored = store.find(settings.schema)
+        if stored is None or stored.kind != "oauth2":
+            return None
+        ends_at = store.secrets(stored).expires_at
+        return None if ends_at is None else datetime.fromtimestamp(ends_at, UTC)
+
+    def _renew(self, settings: Settings) -> None:
+        """Renew the stored access token, as runs do a little before it ends."""
+        store = AccountStore.from_environment(self._environment)
+        stored = store.find(settings.schema)
+        if stored is None:  # removed meanwhile; `_use` tells
+            return
+        rejected = store.secrets(stored).access_token or ""
+        credentials = stored_credentials(store, stored, settings.api_url, settings.id_url)
+        with closing(Transport(user_agent(settings.contact), _PATIENCE)) as transport:
+            credentials.renew(transport, rejected)
+
+    def _use(self, settings: Settings) -> None:
+        """Ask Harvest who the account is read as."""
+        names = variables(settings, self._environment)
+        given = {field: self._environment[name] for field, name in names.items()}
+        if settings.account_id:
+            given["account_id"] = settings.account_id
+        if settings.instance:
+            given["instance"] = settings.instance
+        client = client_of(settings, given, self._environment, lambda line: None, _PATIENCE)
+        with closing(client):
+            _ = client.identity

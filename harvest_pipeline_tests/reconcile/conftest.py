@@ -1,0 +1,99 @@
+"""A project that is loaded, and people who change things at Harvest behind its back."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+
+from harvest_pipeline import access
+from harvest_pipeline.building import build_definitions
+from harvest_pipeline.harvest.client import HarvestClient
+from harvest_pipeline.sandbox.account import Account
+from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline_tests.conftest import HASTE, TODAY, Project
+from harvest_pipeline_tests.equal import differences
+
+#: More than the overlap of two reads: what changes after it is asked for once.
+_A_WHILE = 600.0
+
+
+class Night:
+    """One run of `harvest_reconcile`, and the paths that it asked for."""
+
+    def __init__(self, result: dg.ExecuteInProcessResult, paths: list[str]) -> None:
+        self.result = result
+        self.paths = paths
+
+    @property
+    def days(self) -> set[tuple[str, str | None]]:
+        """The reports and days that Dagster was told of."""
+        return {
+            (event.asset_key.path[-1], event.partition)
+            for event in self.result.all_events
+            if event.event_type_value == "ASSET_MATERIALIZATION" and event.asset_key
+        }
+
+    def children(self) -> list[str]:
+        """The lists of messages and payments that it asked for."""
+        return [path for path in self.paths if path.count("/") == 4]
+
+
+class Loaded(Project):
+    """A project that has all that the account had."""
+
+    first_night: Night
+
+    @property
+    def account(self) -> Account:
+        """Where people work."""
+        return self.sandbox.account
+
+    def reconcile(self, **options: Any) -> Night:
+        """Run the job, some time later by Harvest's clock."""
+        self.sandbox.world.clock.advance(_A_WHILE)
+        self.account.request_log.clear()
+        job = build_definitions().get_job_def("harvest_reconcile")
+        result = job.execute_in_process(instance=self.instance, raise_on_error=False, **options)
+        self.sandbox.world.clock.advance(_A_WHILE)
+        return Night(result, self.paths())
+
+    def pretend_a_week_has_passed(self) -> list[int]:
+        """Make the reads of messages and payments a week older, but of invoices that changed in
+        that week; returns the ids of the other invoices."""
+        long_ago = f"TIMESTAMPTZ '{TODAY - timedelta(days=8)}'"
+        with duckdb.connect(self.database) as connection:
+            rows = connection.execute(
+                f"UPDATE harvest._parents_read SET read_at = {long_ago}"
+                f" WHERE updated_at < {long_ago} - INTERVAL 1 DAY RETURNING parent_id"
+            ).fetchall()
+        return sorted({row[0] for row in rows})
+
+    def differences(self) -> list[str]:
+        """What the warehouse does not have as Harvest has it."""
+        return differences(self.database, self.account)
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+    """Six weeks of an account, loaded by the first night. Every test leaves it equal."""
+    with (
+        SandboxServer(today=TODAY, years=0.12, rate_limit=None, refuse_get_bodies=True) as server,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(
+            access, "HarvestClient", lambda **given: HarvestClient(**{**given, "patience": HASTE})
+        )
+        loaded = Loaded(server, tmp_path_factory.mktemp("loaded"), patch)
+        loaded.first_night = loaded.reconcile()
+        yield loaded
+        loaded.instance.dispose()
+
+
+@pytest.fixture(autouse=True)
+def equal_in_the_end(loaded: Loaded) -> Iterator[None]:
+    """Whatever a test is about: afterwards nothing differs."""
+    yield
+    assert loaded.differences() == []
