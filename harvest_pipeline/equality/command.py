@@ -1,0 +1,123 @@
+"""The command `harvest-pipeline verify`: compares now, and prints a statement.
+
+Belongs here: its arguments and exit codes. Does not belong here: the comparison (comparison.py),
+the statement (statement.py).
+
+It starts no Dagster run, and only reads the database.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import date
+
+import click
+
+from harvest_pipeline.access import client_of, variables
+from harvest_pipeline.config import account_settings
+from harvest_pipeline.equality.comparison import compare
+from harvest_pipeline.equality.questions import themes
+from harvest_pipeline.equality.statement import Statement
+from harvest_pipeline.equality.verdict import Verdict
+from harvest_pipeline.harvest.errors import HarvestError
+from harvest_pipeline.scope import Window
+from harvest_pipeline.settings import Settings, SettingsError, load_environment
+from harvest_pipeline.sync.choice import chosen_accounts
+from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.errors import WarehouseError
+
+#: Months before the current one.
+_MONTHS = 5
+#: What cannot be compared at all is no difference.
+_UNUSABLE = 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command to a parser."""
+    parser.add_argument(
+        "--from",
+        dest="first",
+        type=_day,
+        metavar="DAY",
+        help="first day, such as 2026-01-01; without it, five months before that of the last day",
+    )
+    parser.add_argument("--to", dest="last", type=_day, metavar="DAY", help="last day; today")
+    parser.add_argument("--account", metavar="NAME", help="one account of harvest.yaml")
+    parser.add_argument("--json", action="store_true", help="the same for programs")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the statement of each account; 0 if all are equal, 1 if not, or if that is not proven,
+    2 if nothing can be said."""
+    try:
+        environment = load_environment()
+        accounts = chosen_accounts(account_settings(environment), arguments.account)
+        statements = [
+            _statement(settings, _days(settings, arguments.first, arguments.last), environment)
+            for settings in accounts
+        ]
+    except click.ClickException as error:
+        error.show()
+        return _UNUSABLE
+    except (HarvestError, WarehouseError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return _UNUSABLE
+    if arguments.json:
+        print(json.dumps([statement.data() for statement in statements], indent=2))
+    else:
+        print("\n\n".join(statement.text() for statement in statements))
+    return 0 if all(each.verdict is Verdict.EQUAL for each in statements) else 1
+
+
+def _statement(settings: Settings, days: Window, environment: Mapping[str, str]) -> Statement:
+    """Compare the account. Raises HarvestError and WarehouseError."""
+    warehouse = Warehouse(settings.duckdb, settings.schema, log=_say)
+    given = {field: environment[name] for field, name in variables(settings, environment).items()}
+    if settings.account_id:
+        given["account_id"] = settings.account_id
+    if settings.instance:
+        given["instance"] = settings.instance
+    with closing(client_of(settings, given, environment, _say)) as client:
+        today = settings.today()
+        outcomes = [
+            compare(client, warehouse, theme, days, today, by_month=True)
+            for theme in themes(settings)
+        ]
+    return Statement(settings, days, outcomes)
+
+
+def _days(settings: Settings, first: date | None, last: date | None) -> Window:
+    """The days that are asked for. Raises SettingsError for those that cannot be there."""
+    today = settings.today()
+    end = last or today
+    start = first or max(_months_before(end, _MONTHS), settings.start_date)
+    if end > today:
+        raise SettingsError(f"--to is {end}, which is in the future (today is {today}).")
+    if start < settings.start_date:
+        raise SettingsError(
+            f"--from is {start}, and nothing before HARVEST_START_DATE ({settings.start_date}) is "
+            "loaded; name a later day, or set that variable to an earlier one and load."
+        )
+    if start > end:
+        raise SettingsError(f"The days {start} to {end} end before they begin; swap them.")
+    return Window(start, end)
+
+
+def _months_before(day: date, months: int) -> date:
+    """The first day of the month so many months before that of `day`."""
+    count = day.year * 12 + day.month - 1 - months
+    return date(count // 12, count % 12 + 1, 1)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("a day is written as 2026-01-31") from None
+
+
+def _say(line: str) -> None:
+    """Tell of waiting: for Harvest's limit, or for the database."""
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,213 @@
+"""The comparison: Harvest is asked, then the warehouse, and where they differ the months are found.
+
+Belongs here: the order of the questions, and what comes of them.
+Does not belong here: how bad a difference is (checks.py), how it is printed (statement.py).
+
+All questions of a round are asked before the database is opened, so that it is held for a moment
+only, however long Harvest lets us wait.
+"""
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+from harvest_pipeline.equality import spans
+from harvest_pipeline.equality.fees import compare_fees, has_fees
+from harvest_pipeline.equality.figures import rows_of
+from harvest_pipeline.equality.pairs import Pair, hides_money, pairs
+from harvest_pipeline.equality.questions import FIXED_FEES, QUESTIONS, RECORDS, Question, Theme
+from harvest_pipeline.equality.since import Changed, changed_since
+from harvest_pipeline.harvest.account import Identity
+from harvest_pipeline.harvest.client import HarvestClient
+from harvest_pipeline.harvest.errors import PermissionMissing, RecordNotFound
+from harvest_pipeline.harvest.reports import ReportRow, read_report
+from harvest_pipeline.scope import Window
+from harvest_pipeline.warehouse import tables
+from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.ledger import last_loaded_at, refuse_another_account
+
+#: Requests that go into finding the months of differences; beyond them, longer spans are named.
+_MOST_TO_NARROW = 40
+
+_Asked = tuple[Question, Window]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A figure that is not the same. `explained`: a record that changed at Harvest since it was
+    loaded touches it."""
+
+    pair: Pair
+    explained: bool
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of the comparison of a theme. `pairs` are all figures, equal or not, by the span
+    that they were compared for in the end; `requests` all that it cost.
+
+    `compared` and `not_loaded` are days, the latter up to `today`; `not_comparable` are sentences
+    that say what Harvest did not show, `notes` what is left out for a reason that is no fault.
+    `changed` counts the records that changed at Harvest since they were loaded, where that was
+    asked; `loaded_meanwhile`: the warehouse changed while it was being compared.
+    """
+
+    theme: Theme
+    identity: Identity
+    at: datetime
+    today: date
+    compared: list[Window] = field(default_factory=list[Window])
+    not_loaded: list[Window] = field(default_factory=list[Window])
+    not_comparable: list[str] = field(default_factory=list[str])
+    notes: list[str] = field(default_factory=list[str])
+    money_hidden: bool = False
+    loaded_meanwhile: bool = False
+    pairs: list[Pair] = field(default_factory=list[Pair])
+    differences: list[Difference] = field(default_factory=list[Difference])
+    changed: dict[str, int] = field(default_factory=dict[str, int])
+    requests: int = 0
+
+    @property
+    def unexplained(self) -> list[Difference]:
+        """The differences that nothing explains."""
+        return [] if self.loaded_meanwhile else [d for d in self.differences if not d.explained]
+
+
+def compare(
+    client: HarvestClient,
+    warehouse: Warehouse,
+    theme: Theme,
+    days: Window,
+    today: date,
+    *,
+    by_month: bool = False,
+) -> Outcome:
+    """Compare the loaded days of `days` with Harvest's reports of the theme.
+
+    Closed years are asked as a whole and halved where they differ. What stands in a wrong month of
+    its year would not be seen so: the figures of projects are asked month by month for the last
+    twelve months, and with `by_month` for all. Raises HarvestError and WarehouseError.
+    """
+    before = client.requests
+    outcome = Outcome(theme, client.identity, datetime.now(UTC), today)
+    with warehouse.reader() as connection:
+        refuse_another_account(connection, int(outcome.identity.account_id))
+        loads = last_loaded_at(connection)
+        missing = [name for name in RECORDS[theme] if not tables.exists(connection, name)]
+        fees = theme == "uninvoiced" and not missing and has_fees(connection)
+        by_record = [spans.loaded_days(connection, name, days).keys() for name in RECORDS[theme]]
+    if missing:
+        outcome.not_comparable.append(f"{', '.join(missing)}: never loaded.")
+        outcome.not_loaded = [days]
+        outcome.requests = client.requests - before
+        return outcome
+    outcome.compared = spans.stretches(set[date].intersection(*map(set[date], by_record)))
+    outcome.not_loaded = spans.without(days, outcome.compared)
+    comparison = _Comparison(client, warehouse, outcome)
+    comparison.run(_questions(theme, outcome.compared, today, by_month=by_month))
+    if fees and outcome.compared and not outcome.not_comparable:
+        found, reason = compare_fees(client, warehouse, Window(today, today))
+        outcome.pairs += found
+        outcome.notes += [reason] if reason else []
+    comparison.explain()
+    if outcome.differences:
+        with warehouse.reader() as connection:
+            outcome.loaded_meanwhile = last_loaded_at(connection) != loads
+    outcome.requests = client.requests - before
+    return outcome
+
+
+def _questions(
+    theme: Theme, compared: Sequence[Window], today: date, *, by_month: bool
+) -> list[_Asked]:
+    """What is asked in the first round: the figures of projects in finer spans than the others."""
+    first, *others = QUESTIONS[theme]
+    whole = spans.years(compared, today)
+    if by_month:
+        fine = [month for window in compared for month in spans.months(window)]
+    else:
+        fine = whole if theme == "uninvoiced" else spans.recent_months(compared, today)
+    asked = [(first, span) for span in fine]
+    return asked + [(question, span) for question in others for span in whole]
+
+
+class _Comparison:
+    """The rounds of questions of one theme."""
+
+    def __init__(self, client: HarvestClient, warehouse: Warehouse, outcome: Outcome) -> None:
+        self.client = client
+        self.warehouse = warehouse
+        self.outcome = outcome
+        self._left = _MOST_TO_NARROW
+
+    def run(self, asked: Sequence[_Asked]) -> None:
+        """Ask, compare, and go on with the halves of what differs."""
+        while asked:
+            answers = self._ask(asked)
+            further: list[_Asked] = []
+            with self.warehouse.reader() as connection:
+                for question, span in asked:
+                    if (theirs := answers.get((question, span))) is None:
+                        continue
+                    self.outcome.money_hidden |= hides_money(theirs)
+                    found = pairs(question, span, theirs, rows_of(connection, question, span))
+                    halves = self._halves(span, found)
+                    further += [(question, half) for half in halves]
+                    if not halves:
+                        self.outcome.pairs += found
+            asked = further
+
+    def explain(self) -> None:
+        """Find out which differences come from changes that are not loaded yet."""
+        wrong = [pair for pair in self.outcome.pairs if not pair.is_equal]
+        changed = Changed()
+        if wrong:
+            first = min(pair.window.first for pair in wrong)
+            last = max(pair.window.last for pair in wrong)
+            records: Iterable[str] = RECORDS[self.outcome.theme]
+            if any(pair.question == FIXED_FEES for pair in wrong):
+                records = (*records, "invoices")
+            changed = changed_since(self.client, self.warehouse, records, Window(first, last))
+        self.outcome.changed = changed.counts
+        self.outcome.differences = [Difference(pair, changed.explains(pair)) for pair in wrong]
+
+    def _halves(self, span: Window, found: Iterable[Pair]) -> list[Window]:
+        """The halves of a span that differs, as long as there are requests for them."""
+        if all(pair.is_equal for pair in found):
+            return []
+        halves = spans.halves(span)
+        if len(halves) > self._left:
+            return []
+        self._left -= len(halves)
+        return halves
+
+    def _ask(self, asked: Sequence[_Asked]) -> dict[_Asked, list[ReportRow]]:
+        """The answers, without those that Harvest does not show; a few requests at a time."""
+        answers: dict[_Asked, list[ReportRow]] = {}
+        refusals: list[PermissionMissing | RecordNotFound] = []
+        lock = threading.Lock()
+
+        def ask(one: _Asked) -> None:
+            question, span = one
+            try:
+                rows = read_report(
+                    self.client, question.path, span, question.permission, question.params
+                )
+            except (PermissionMissing, RecordNotFound) as error:
+                with lock:
+                    refusals.append(error)
+            else:
+                with lock:
+                    answers[one] = rows
+
+        self.client.in_flight(ask, asked)
+        if refusals:
+            self._refused(refusals[0])
+        return answers
+
+    def _refused(self, error: PermissionMissing | RecordNotFound) -> None:
+        if self.outcome.theme == "expenses" and self.client.is_off("expense_feature"):
+            self.outcome.notes.append("The account's module for expenses is switched off.")
+        else:
+            self.outcome.not_comparable.append(str(error))

@@ -1,0 +1,219 @@
+"""The statement that `verify` prints: figures by month, then the differences, then the verdict.
+
+Belongs here: sums for each month, columns and words, for people and for programs.
+Does not belong here: comparing (comparison.py).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from tabulate import tabulate
+
+from harvest_pipeline.equality.comparison import Difference, Outcome
+from harvest_pipeline.equality.pairs import Pair
+from harvest_pipeline.equality.questions import FIXED_FEES, HOURS, QUESTIONS
+from harvest_pipeline.equality.spans import month_of
+from harvest_pipeline.equality.verdict import Verdict, reasons, verdict
+from harvest_pipeline.scope import Window
+from harvest_pipeline.settings import Settings
+from harvest_pipeline.text import one_line
+
+#: Differences on paper; programs get all of them.
+_MOST_SHOWN = 100
+_LONGEST_NAME = 22
+#: The figures of a month, in the order of the questions.
+_ORDER = [
+    questions[0].title(measure)
+    for questions in QUESTIONS.values()
+    for measure in questions[0].measures
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What is known of an account after the comparison of `days`."""
+
+    settings: Settings
+    days: Window
+    outcomes: Sequence[Outcome]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of all outcomes; nothing compared is nothing proven."""
+        found = [verdict(outcome) for outcome in self.outcomes]
+        return next((each for each in Verdict if each in found), Verdict.NOT_PROVEN)
+
+    @property
+    def differences(self) -> list[Difference]:
+        """Those of all outcomes."""
+        return [each for outcome in self.outcomes for each in outcome.differences]
+
+    def text(self) -> str:
+        """The statement for a person, of at most 100 columns but for the sentences."""
+        parts = [self._head(), _table(self._figures())]
+        if self.differences:
+            parts.append(_differences(self.differences))
+        if said := self._said():
+            parts.append("\n".join(f"- {sentence}" for sentence in said))
+        return "\n\n".join([*parts, self._last_line()])
+
+    def data(self) -> dict[str, Any]:
+        """The same for a program; numbers are text, so that no digit is lost."""
+        first = self.outcomes[0] if self.outcomes else None
+        return {
+            "account": self.settings.schema,
+            "account_id": first and first.identity.account_id,
+            "person": first and first.identity.user_name,
+            "role": first and first.identity.role,
+            "compared_at": first and first.at.isoformat(),
+            "from": self.days.first.isoformat(),
+            "to": self.days.last.isoformat(),
+            "verdict": str(self.verdict),
+            "requests": sum(outcome.requests for outcome in self.outcomes),
+            "remarks": self._said(),
+            "figures": [
+                {
+                    "month": month,
+                    "figure": title,
+                    "currency": currency or None,
+                    "harvest": _plain(harvest),
+                    "warehouse": _plain(warehouse),
+                    "difference": _plain(warehouse - harvest),
+                }
+                for month, title, currency, harvest, warehouse in self._figures()
+            ],
+            "differences": [
+                {
+                    "month": month_of(each.pair.window),
+                    "report": each.pair.question.path,
+                    "of": each.pair.question.about,
+                    "id": each.pair.subject_id,
+                    "name": each.pair.name,
+                    "figure": each.pair.title,
+                    "currency": each.pair.currency or None,
+                    "harvest": _plain(each.pair.harvest),
+                    "warehouse": _plain(each.pair.warehouse),
+                    "explained": each.explained,
+                }
+                for each in self.differences
+            ],
+        }
+
+    def _head(self) -> str:
+        rows = [("account", self.settings.schema), ("days", str(self.days))]
+        for outcome in self.outcomes[:1]:
+            who = outcome.identity
+            name = f" {one_line(who.account_name)}" if who.account_name else ""
+            rows[0] = ("account", f"{self.settings.schema} (Harvest's {who.account_id}{name})")
+            rows += [
+                ("asked as", f"{who.user_name}, {who.role}"),
+                ("asked at", f"{outcome.at:%Y-%m-%d %H:%M:%S} UTC"),
+            ]
+        rows += [
+            ("warehouse", f"{self.settings.duckdb}, schema {self.settings.schema}"),
+            ("requests", str(sum(outcome.requests for outcome in self.outcomes))),
+        ]
+        lines = [f"{title:<10} {value}" for title, value in rows]
+        return "\n".join(["The warehouse beside Harvest's own reports", "", *lines])
+
+    def _figures(self) -> list[tuple[str, str, str, Decimal, Decimal]]:
+        """Month, figure, currency and both sums; amounts of different currencies stay apart."""
+        sums: dict[tuple[str, str, str], list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 2)
+        for pair in _shown(self.outcomes):
+            currency = "" if pair.measure in HOURS else pair.currency
+            month = "fixed fees" if pair.question == FIXED_FEES else month_of(pair.window)
+            both = sums[month, pair.title, currency]
+            both[0] += pair.harvest
+            both[1] += pair.warehouse
+        return [
+            (month, title, currency, harvest, warehouse)
+            for (month, title, currency), (harvest, warehouse) in sorted(
+                sums.items(), key=lambda each: (each[0][0], _ORDER.index(each[0][1]), each[0][2])
+            )
+            if harvest or warehouse or not currency
+        ]
+
+    def _said(self) -> list[str]:
+        return list(
+            dict.fromkeys(sentence for outcome in self.outcomes for sentence in reasons(outcome))
+        )
+
+    def _last_line(self) -> str:
+        unexplained = sum(len(outcome.unexplained) for outcome in self.outcomes)
+        every = len(self.differences)
+        if self.verdict is Verdict.EQUAL:
+            return "Equal"
+        if not every:
+            return "Not proven: not everything could be compared, see above."
+        differ = f"{every} difference{'' if every == 1 else 's'}"
+        return differ if unexplained == every else f"{differ}, {every - unexplained} explained"
+
+
+def _shown(outcomes: Sequence[Outcome]) -> Iterator[Pair]:
+    """The pairs that months are made of: those of projects."""
+    for outcome in outcomes:
+        for pair in outcome.pairs:
+            if pair.question in (QUESTIONS[outcome.theme][0], FIXED_FEES):
+                yield pair
+
+
+def _table(figures: Sequence[tuple[str, str, str, Decimal, Decimal]]) -> str:
+    if not figures:
+        return "Nothing was compared."
+    rows: list[tuple[str, ...]] = []
+    before = ""
+    for month, title, currency, harvest, warehouse in figures:
+        if before and month != before:
+            rows.append(("",) * 6)
+        numbers = (_written(harvest), _written(warehouse), _written(warehouse - harvest))
+        rows.append((month if month != before else "", title, currency, *numbers))
+        before = month
+    return tabulate(
+        rows,
+        headers=["month", "figure", "currency", "Harvest", "warehouse", "difference"],
+        colalign=("left", "left", "left", "right", "right", "right"),
+        disable_numparse=True,
+    )
+
+
+def _differences(differences: Sequence[Difference]) -> str:
+    shown = sorted(differences, key=lambda each: each.explained)[:_MOST_SHOWN]
+    rows = [
+        (
+            month_of(each.pair.window),
+            f"{each.pair.question.about} {one_line(each.pair.name, _LONGEST_NAME)} "
+            f"({each.pair.subject_id})",
+            f"{each.pair.title} {each.pair.currency}".strip(),
+            _written(each.pair.harvest),
+            _written(each.pair.warehouse),
+            "*" if each.explained else "",
+        )
+        for each in shown
+    ]
+    text = tabulate(
+        rows,
+        headers=["month", "differs", "figure", "Harvest", "warehouse", ""],
+        colalign=("left", "left", "left", "right", "right", "left"),
+        disable_numparse=True,
+    )
+    if any(each.explained for each in shown):
+        text += "\n* touched by records that changed at Harvest since they were loaded"
+    if len(differences) > len(shown):
+        text += f"\n{len(differences) - len(shown):,} more; --json has all of them"
+    return text
+
+
+def _plain(number: Decimal) -> str:
+    """All digits, and at least two after the point."""
+    exact = number.normalize() if number else Decimal(0)
+    exponent = exact.as_tuple().exponent
+    digits = max(2, -exponent if isinstance(exponent, int) else 2)
+    return f"{exact:.{digits}f}"
+
+
+def _written(number: Decimal) -> str:
+    whole, point, digits = _plain(number).partition(".")
+    return f"{int(whole):,}{point}{digits}" if whole != "-0" else f"{whole}{point}{digits}"
