@@ -19,10 +19,13 @@ from harvest_pipeline.loads import Loads, spool_folder
 from harvest_pipeline.metadata import definition_metadata, materialization_metadata
 from harvest_pipeline.partitions import (
     EXACT_WINDOW,
+    ONLY_CHANGED,
     daily_partitions,
     existing_days,
+    run_chain,
     window_of,
 )
+from harvest_pipeline.recorded import Recorded
 from harvest_pipeline.resources import HarvestResource
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Settings
@@ -78,7 +81,15 @@ def dataset_asset(
             identity = client.identity
             with warehouse.reader() as connection:
                 refuse_another_account(connection, int(identity.account_id))
-            loads = Loads(client, warehouse, _runs(context), folder, context.log.info)
+                recorded = Recorded.until_now(context.instance, key, connection)
+            loads = Loads(
+                client,
+                warehouse,
+                run_chain(context.run),
+                folder,
+                context.log.info,
+                only_changed=ONLY_CHANGED.items() <= context.run.tags.items(),
+            )
             yield dg.Output(
                 Reading(
                     dataset,
@@ -87,13 +98,13 @@ def dataset_asset(
                     LoadContext(
                         context.run.run_id, dataset.name, int(identity.account_id), identity.role
                     ),
-                    lambda landed: materialization_metadata(landed, identity, ask),
+                    lambda landed: materialization_metadata(landed, identity, ask, recorded.newest),
                     anew=ask.anew,
                 )
             )
             # Dagster comes back here when the IO manager has loaded all of it.
             with warehouse.reader() as connection:
-                results = list(check_results(connection, dataset, ask.scope, identity, key))
+                results = list(check_results(connection, dataset, ask.scope, identity, recorded))
             yield from results
 
     return read_dataset
@@ -133,10 +144,3 @@ def _upstream(dataset: Dataset, settings: Settings) -> list[dg.AssetKey]:
         for each in settings.datasets
         if each.is_report and each.name == dataset.record.parent
     ]
-
-
-def _runs(context: dg.AssetExecutionContext) -> list[str]:
-    """This run, and those that it retries."""
-    tags = context.run.tags
-    retried = (tags.get("dagster/parent_run_id"), tags.get("dagster/root_run_id"))
-    return [context.run.run_id, *(run for run in retried if run)]

@@ -13,6 +13,8 @@ import duckdb
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.datasets import Dataset, Update
 from harvest_pipeline.harvest.account import Identity
+from harvest_pipeline.recorded import CHECK as _LOADS
+from harvest_pipeline.recorded import Loss, Recorded
 from harvest_pipeline.scope import Scope
 from harvest_pipeline.warehouse import integrity
 
@@ -33,6 +35,7 @@ def check_specs(dataset: Dataset, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]
         "far as those have been loaded.",
         _FIELDS: "Harvest sent every field that the columns are made for, and no other.",
         _ROLE: "The person behind the token is an administrator, whom Harvest shows everything.",
+        _LOADS: "The loads that Dagster has recorded for this asset are still in the database.",
     }
     without = _not_asked(dataset)
     return [
@@ -60,10 +63,10 @@ def check_results(
     dataset: Dataset,
     scope: Scope,
     identity: Identity,
-    asset: dg.AssetKey,
+    recorded: Recorded,
 ) -> Iterator[dg.AssetCheckResult]:
-    """The answers for what the warehouse holds now."""
-    record, without = dataset.record, _not_asked(dataset)
+    """The answers for what the warehouse holds now; `recorded` is from before the load."""
+    record, without, asset = dataset.record, _not_asked(dataset), recorded.asset
 
     def result(
         name: str, wrong: Mapping[str, Any], severity: dg.AssetCheckSeverity
@@ -93,6 +96,7 @@ def check_results(
     fields |= {f"missing: {name}": count for name, count in sorted(drift.missing.items())}
     yield result(_FIELDS, fields, dg.AssetCheckSeverity.WARN)
     yield result(_ROLE, _hidden(record, identity), dg.AssetCheckSeverity.ERROR)
+    yield result(_LOADS, _lost(recorded.loss(connection)), dg.AssetCheckSeverity.ERROR)
 
 
 def _finding(name: str, finding: integrity.Finding) -> dict[str, Any]:
@@ -110,6 +114,20 @@ def _hidden(record: Record, identity: Identity) -> dict[str, str]:
         "person": identity.user_name,
         "what may be missing": f"Harvest leaves out, without an error, what this person may not "
         f"see of {record.title.lower()}: {record.permission}. Use an administrator's token.",
+    }
+
+
+def _lost(loss: Loss | None) -> dict[str, Any]:
+    """What a person has to know of loads that the database has lost."""
+    if loss is None:
+        return {}
+    days = loss.stretches
+    return {
+        **({"lost days": len(loss.partitions), "lost": days} if days else {}),
+        "what happened": "The database does not hold every load that Dagster has recorded: an older"
+        " copy was put back, another file is used, or it was damaged.",
+        "what to do": ("Materialize these days again. " if days else "")
+        + "`harvest-pipeline doctor` names what other reports have lost.",
     }
 
 

@@ -11,9 +11,12 @@ from collections.abc import Sequence
 import click
 
 from harvest_pipeline import demo
+from harvest_pipeline.alerts import command as alerts
+from harvest_pipeline.backup import command as backup
 from harvest_pipeline.connect import accounts
 from harvest_pipeline.connect import command as connect
 from harvest_pipeline.doctor import command as doctor
+from harvest_pipeline.equality import command as verify
 from harvest_pipeline.harvest.errors import HarvestError
 from harvest_pipeline.local import serve_ui
 from harvest_pipeline.sandbox import command as sandbox
@@ -56,6 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reports.add_arguments(add_reports)
     add_reports.set_defaults(run=reports.run)
 
+    add_verify = commands.add_parser(
+        "verify", help="compare the warehouse with Harvest's own reports, month by month"
+    )
+    verify.add_arguments(add_verify)
+    add_verify.set_defaults(run=verify.run)
+
     add_sandbox = commands.add_parser("sandbox", help="serve the sandbox account")
     sandbox.add_arguments(add_sandbox)
     add_sandbox.set_defaults(run=sandbox.run)
@@ -67,11 +76,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_accounts = commands.add_parser("accounts", help="list, test or remove connected accounts")
     accounts.add_arguments(add_accounts)
 
+    add_alerts = commands.add_parser("alerts", help="try the alerts of harvest.yaml")
+    alerts.add_arguments(add_alerts)
+
     add_doctor = commands.add_parser(
         "doctor", help="check settings, accounts, database and Dagster, and say what to do"
     )
     doctor.add_arguments(add_doctor)
     add_doctor.set_defaults(run=doctor.run)
+
+    add_backup = commands.add_parser("backup", help="copy the whole database into one file")
+    backup.add_backup_arguments(add_backup)
+    add_restore = commands.add_parser("restore", help="put a backup in the place of the database")
+    backup.add_restore_arguments(add_restore)
 
     chosen = parser.parse_args(arguments)
     # What these commands and their child processes write tells who worked on what.

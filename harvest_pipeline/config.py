@@ -37,6 +37,7 @@ def account_settings(environment: Mapping[str, str]) -> tuple[Settings, ...]:
 
 def settings_of(file: ProjectFile, settings: Settings) -> tuple[Settings, ...]:
     """The settings of every account of `file`; `settings` are what all of them share."""
+    settings = replace(settings, alerts=file.alerts)
     if not file.accounts:
         return (replace(settings, datasets=file.datasets_of(None, settings.timezone)),)
     return tuple(

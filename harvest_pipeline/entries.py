@@ -36,8 +36,11 @@ _RESERVED = ("io_manager", "all_accounts", "main", "temp", "system", "pg_catalog
 _TAKEN = (
     *sorted({*REPORTS, *RECORDS}),
     *sorted({report.group for report in REPORTS.values()} - {*REPORTS, *RECORDS}),
+    *sorted(f"{record}_deleted" for record in RECORDS),
     "all_reports",
+    "equality",
     "recent_days",
+    "reconcile",
     "small_reports",
 )
 _NAME = r"^[a-z][a-z0-9_]{0,39}$"

@@ -15,6 +15,7 @@ from harvest_pipeline.asking import Asked
 from harvest_pipeline.catalogue.columns import Column
 from harvest_pipeline.datasets import Dataset
 from harvest_pipeline.harvest.account import Identity
+from harvest_pipeline.recorded import LOAD
 from harvest_pipeline.text import one_line
 from harvest_pipeline.warehouse.io_manager import Landed
 
@@ -35,32 +36,38 @@ def definition_metadata(dataset: Dataset, schema: str) -> dict[str, Any]:
     return metadata
 
 
-def materialization_metadata(landed: Landed, identity: Identity, ask: Asked) -> dict[str, Any]:
+def materialization_metadata(
+    landed: Landed, identity: Identity, ask: Asked, newest: str | None
+) -> dict[str, Any]:
     """The figures of one day, or of a table without days, and which part of it was read.
 
-    `requests` and `seconds` are those of the loads that brought it, so in a range of days they are
-    the same for all days of a load; 0 if another report of the run had read it already.
+    `newest` is the newest load of the ledger before this reading: what a day rests on that it did
+    not have to load. `requests` and `seconds` are those of the loads that brought it, so in a range
+    of days they are the same for all days of a load; 0 if another report of the run had read it
+    already.
     """
     rows_key = "dagster/row_count" if landed.day is None else "dagster/partition_row_count"
     totals = {
         "hours" if unit == "hours" else f"amount_{unit}": float(total)
         for unit, total in sorted(landed.statistics.totals.items())
     }
+    latest = landed.loads[-1].load_id if landed.loads else newest
     return {
         rows_key: landed.statistics.rows,
         "rows": landed.statistics.rows,
         **totals,
         "requests": sum(load.requests for load in landed.loads),
         "seconds": round(sum(load.seconds for load in landed.loads), 3),
-        "preview": dg.MetadataValue.md(_markdown(landed.statistics.preview)),
+        "preview": dg.MetadataValue.md(markdown(landed.statistics.preview)),
         "account": identity.account_id,
         "role": identity.role,
+        **({LOAD: latest} if latest else {}),
         **({"only": str(ask.scope.filters)} if ask.scope.filters else {}),
         **({"ignored_parameters": ", ".join(ask.ignored)} if ask.ignored else {}),
     }
 
 
-def _markdown(rows: Sequence[dict[str, Any]]) -> str:
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """Rows as a Markdown table; what stands in them cannot break out of its cell."""
     if not rows:
         return "no rows"

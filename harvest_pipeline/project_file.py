@@ -1,4 +1,4 @@
-"""`harvest.yaml` as a whole: accounts, datasets, reports that are switched off.
+"""`harvest.yaml` as a whole: accounts, datasets, reports that are switched off, alerts.
 
 Belongs here: the model of the file, how its entries go together, and its JSON schema, by which
 editors complete it.
@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from harvest_pipeline.alerts.entry import AlertsEntry
 from harvest_pipeline.datasets import Dataset, report_datasets
 from harvest_pipeline.entries import AccountEntry, DatasetEntry, Entry, ReportName, misplaced
 from harvest_pipeline.text import shown
@@ -34,6 +35,11 @@ class ProjectFile(Entry):
         default=(),
         description="Reports with parameters of your own, beside the 18.",
         examples=[[{"name": "support_time", "report": "daily"}]],
+    )
+    alerts: AlertsEntry | None = Field(
+        default=None,
+        description="Who is told what goes wrong; nobody without it.",
+        examples=[{"webhook": {}}],
     )
 
     @field_validator("accounts", "disabled_reports", "datasets", mode="before")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from ipaddress import ip_address
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -23,6 +24,9 @@ from harvest_pipeline.datasets import Dataset, report_datasets
 from harvest_pipeline.scope import Window
 from harvest_pipeline.text import shown
 from harvest_pipeline.variables import VARIABLES
+
+if TYPE_CHECKING:
+    from harvest_pipeline.alerts.entry import AlertsEntry
 
 #: Harvest's domains: nothing else on the internet is ever sent a token.
 _HARVEST = ("harvestapp.com", "getharvest.com")
@@ -59,7 +63,8 @@ class Settings:
     `schema` is the account's name: DuckDB schema, prefix of the asset keys, resource and pool.
     `account_id` and `instance` are those of harvest.yaml, else empty. `prefixes` are how the names
     of the variables with its credentials begin, the ones that win first. `datasets` are all that
-    is to be had of the account: the reports that are not switched off, and the user's own.
+    is to be had of the account: the reports that are not switched off, and the user's own. `alerts`
+    is the same for all accounts; None: nobody is told anything.
     """
 
     api_url: str
@@ -70,10 +75,12 @@ class Settings:
     timezone: str
     contact: str
     days_back: int
+    sweep_requests: int | None = None
     account_id: str = ""
     instance: str = ""
     prefixes: tuple[str, ...] = ("HARVEST_",)
     datasets: tuple[Dataset, ...] = field(default_factory=report_datasets)
+    alerts: "AlertsEntry | None" = None
 
     def __post_init__(self) -> None:
         if self.duckdb.stem.lower() == self.schema.lower():
@@ -108,6 +115,7 @@ class Settings:
             timezone=timezone,
             contact=_contact(value("HARVEST_CONTACT") or "HARVEST_CONTACT is not set"),
             days_back=_days_back(value("HARVEST_DAYS_BACK")),
+            sweep_requests=_sweep_requests(value("HARVEST_SWEEP_REQUESTS")),
         )
 
     @property
@@ -232,3 +240,11 @@ def _days_back(text: str) -> int:
             f"HARVEST_DAYS_BACK is {shown(text)}; it must be a number of days from 0 to 3660."
         )
     return int(text)
+
+
+def _sweep_requests(text: str) -> int | None:
+    if text and not (text.isascii() and text.isdigit() and len(text) < 7):
+        raise SettingsError(
+            f"HARVEST_SWEEP_REQUESTS is {shown(text)}; it must be a number of requests, or empty."
+        )
+    return int(text) if text else None

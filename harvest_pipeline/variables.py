@@ -62,6 +62,13 @@ VARIABLES: dict[str, Variable] = {
             "Days before today that the nightly schedule reads again: 0 to 3660.",
         ),
         Variable(
+            "HARVEST_SWEEP_REQUESTS",
+            "",
+            "Requests a night that the reconcile job may spend on messages, and as many on "
+            "payments, of invoices that did not change. Without it, as many as read those of every "
+            "invoice of the last 400 days once a week; 0: none.",
+        ),
+        Variable(
             "HARVEST_DUCKDB",
             "data/warehouse.duckdb",
             "Path of the database file; its name may not equal that of an account.",
@@ -82,6 +89,17 @@ VARIABLES: dict[str, Variable] = {
             "",
             "Where `harvest-pipeline connect` keeps secrets: `keyring`, or the path of a folder. "
             "Without it, the system keyring if it answers, else your configuration folder.",
+        ),
+        Variable(
+            "HARVEST_SMTP_PASSWORD",
+            "",
+            "Password of the `user` of `alerts:` in harvest.yaml, for its mail server. Secret.",
+        ),
+        Variable(
+            "HARVEST_ALERT_WEBHOOK",
+            "",
+            "Address of the webhook of `alerts:`, unless harvest.yaml names another variable. "
+            "Secret.",
         ),
         Variable(
             "HARVEST_API_URL",

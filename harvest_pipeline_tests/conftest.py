@@ -78,11 +78,13 @@ class Project:
     ) -> dg.ExecuteInProcessResult:
         """One run over these reports (all if none is named) and the days of the window."""
         schema = Settings.from_environment().schema
+        definitions = build_definitions()
         keys = [dg.AssetKey([schema, report]) for report in reports]
-        job = build_definitions().resolve_implicit_global_asset_job_def()
-        return job.execute_in_process(
+        every = definitions.resolve_asset_graph().materializable_asset_keys
+        return definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=self.instance,
-            asset_selection=keys or None,
+            # Without the checks that stand by themselves: a run of reports does not run them.
+            asset_selection=keys or list(every),
             tags={**range_tags(window), **options.pop("tags", {})} if window else {},
             raise_on_error=False,
             **options,

@@ -113,7 +113,7 @@ def test_accounts_are_declared_beside_what_the_project_has(
     defs = scaffolded.definitions(monkeypatch)
     dg.Definitions.validate_loadable(defs)
     graph = defs.resolve_asset_graph()
-    names = {key.to_user_string() for key in graph.get_all_asset_keys()}
+    names = {key.to_user_string() for key in graph.materializable_asset_keys}
     assert {"ours", "acme/clients", "acme/open_invoices", "globex/daily"} <= names
     assert {"acme/daily", "acme/invoice_messages", "globex/open_invoices"}.isdisjoint(names)
     assert len(names) == 1 + 17 + 18

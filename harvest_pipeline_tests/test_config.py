@@ -98,7 +98,7 @@ NAME = (
         (
             "acounts:\n  - name: acme\n",
             f"line 1: acounts: {NO_SUCH} (did you mean accounts?); there are: accounts, "
-            f"disabled_reports, datasets. {CREDENTIALS}",
+            f"disabled_reports, datasets, alerts. {CREDENTIALS}",
         ),
         (
             "accounts:\n  acme:\n    account_id: 4\n",

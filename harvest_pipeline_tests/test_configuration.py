@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from harvest_pipeline.alerts.entry import AlertsEntry, EmailEntry, WebhookEntry
 from harvest_pipeline.config import account_settings
 from harvest_pipeline.configuration import configuration, schema_text
 from harvest_pipeline.entries import AccountEntry, DatasetEntry, RetryEntry, ScheduleEntry
@@ -19,7 +20,17 @@ from harvest_pipeline_tests.test_config import refusal_of, settings_of
 
 PROJECT = project_folder()
 EXAMPLE = (PROJECT / "harvest.example.yaml").read_text("utf-8")
-MODELS = (AccountEntry, DatasetEntry, ScheduleEntry, RetryEntry, ProjectFile, RunOptions)
+MODELS = (
+    AccountEntry,
+    AlertsEntry,
+    DatasetEntry,
+    EmailEntry,
+    ProjectFile,
+    RetryEntry,
+    RunOptions,
+    ScheduleEntry,
+    WebhookEntry,
+)
 
 
 def test_the_files_in_docs_are_up_to_date() -> None:
@@ -40,7 +51,7 @@ def test_the_document_has_every_variable_and_every_setting_with_its_meaning() ->
     for model in MODELS:
         for name, field in model.model_fields.items():
             assert field.description, name
-            assert told(name, field.description), name
+            assert told(field.alias or name, field.description), name
 
 
 def test_each_variable_is_in_the_example_with_its_default() -> None:

@@ -83,6 +83,13 @@ class DagsterCheck:
         self._is_named = bool(named)
         self._config: Mapping[str, object] = {}
 
+    @property
+    def has_history(self) -> bool:
+        """Whether Dagster has ever stored anything; known once the section is there."""
+        # Opening an instance makes its files, and there is nothing to be read in new ones.
+        is_elsewhere = self._config.keys() & {"storage", "run_storage"}
+        return bool(is_elsewhere) or (self.home / "history" / "runs.db").is_file()
+
     def section(self) -> Section:
         """The findings."""
         return section("Dagster", self._versions, self._home, self._settings, self._instance)
@@ -165,9 +172,7 @@ class DagsterCheck:
         # Dagster takes a second or two to import, and every command imports this module.
         from harvest_pipeline.doctor.dagster_runs import instance_findings, no_daemon
 
-        # Opening an instance makes its files, and there is nothing to be read in new ones.
-        is_elsewhere = self._config.keys() & {"storage", "run_storage"}
-        if is_elsewhere or (self.home / "history" / "runs.db").is_file():
+        if self.has_history:
             longest = _at(self._config, ("run_monitoring", "max_runtime_seconds")) or _LONGEST_RUN
             yield from instance_findings(self.home, float(longest))
         else:

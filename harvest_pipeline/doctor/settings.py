@@ -22,7 +22,11 @@ from harvest_pipeline.harvest.errors import StoreUnusable
 from harvest_pipeline.settings import Settings, SettingsError, project_folder
 from harvest_pipeline.variables import VARIABLES
 
-_CREDENTIALS = tuple(f"HARVEST_{field.upper()}" for field in CREDENTIAL_FIELDS)
+_CREDENTIALS = (
+    *(f"HARVEST_{field.upper()}" for field in CREDENTIAL_FIELDS),
+    "HARVEST_SMTP_PASSWORD",
+    "HARVEST_ALERT_WEBHOOK",
+)
 _OF_ONE_ACCOUNT = ("HARVEST_ACCOUNT_ID", "HARVEST_INSTANCE")
 #: The variables with a default, and the field of `Settings` that has their value.
 _FIELDS = {

@@ -88,7 +88,7 @@ def test_every_account_has_its_own_assets_pool_resource_jobs_and_schedule(
     companies: Project,
 ) -> None:
     definitions = build_definitions()
-    keys = definitions.resolve_asset_graph().get_all_asset_keys()
+    keys = definitions.resolve_asset_graph().materializable_asset_keys
     assert keys == {dg.AssetKey([name, report]) for name in NAMES for report in REPORTS}
     for key in keys:
         assert definitions.resolve_assets_def(key).op.pool == key.path[0]
@@ -98,7 +98,11 @@ def test_every_account_has_its_own_assets_pool_resource_jobs_and_schedule(
     assert jobs >= {"all_accounts", *(f"{n}_all_reports" for n in NAMES), "acme_invoices"}
     assert {schedule.name for schedule in definitions.schedules or []} == {
         "all_accounts_recent_days",
-        *(f"{n}_{of}" for n in NAMES for of in ("recent_days", "small_reports", "invoices")),
+        *(
+            f"{n}_{of}"
+            for n in NAMES
+            for of in ("recent_days", "small_reports", "invoices", "equality")
+        ),
     }
 
 

@@ -26,7 +26,9 @@ def definitions(monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
 
 def test_every_report_is_an_asset_that_explains_itself(definitions: dg.Definitions) -> None:
     assets = {spec.key: spec for spec in definitions.resolve_all_asset_specs()}
-    assert set(assets) == {dg.AssetKey(["acme", name]) for name in REPORTS}
+    reports = {dg.AssetKey(["acme", name]) for name in REPORTS}
+    assert set(assets) == {*reports, dg.AssetKey(["acme", "equality"])}
+    assert definitions.resolve_asset_graph().materializable_asset_keys == reports
     for report in REPORTS.values():
         spec, record = assets[dg.AssetKey(["acme", report.name])], record_of(report)
         assert spec.group_name == report.group
@@ -55,7 +57,7 @@ def test_reports_with_a_day_share_one_partitions_definition_that_includes_today(
 def test_every_asset_is_backfilled_in_a_single_run_through_its_accounts_pool(
     definitions: dg.Definitions,
 ) -> None:
-    for key in definitions.resolve_asset_graph().get_all_asset_keys():
+    for key in definitions.resolve_asset_graph().materializable_asset_keys:
         asset = definitions.resolve_assets_def(key)
         assert asset.backfill_policy == dg.BackfillPolicy.single_run()
         assert asset.op.pool == "acme"
@@ -69,6 +71,7 @@ def test_there_is_a_job_for_everything_for_what_has_no_day_and_for_each_group(
         "acme_all_reports": set(REPORTS),
         "acme_small_reports": {r.name for r in REPORTS.values() if not record_of(r).day},
         **{f"acme_{g}": {r.name for r in REPORTS.values() if r.group == g} for g in groups},
+        "acme_equality": set(),
     }
     assert {job.name for job in definitions.jobs or []} == set(jobs)
     for name, reports in jobs.items():
@@ -89,4 +92,5 @@ def test_resources_name_variables_and_hold_neither_secrets_nor_hosts(
 def test_definitions_load_without_any_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ACCESS_TOKEN", "CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN", "ACCOUNT_ID"):
         monkeypatch.delenv(f"HARVEST_{name}", raising=False)
-    assert len(list(build_definitions().resolve_all_asset_specs())) == 18
+    keys = build_definitions().resolve_asset_graph().materializable_asset_keys
+    assert len(keys) == 18
