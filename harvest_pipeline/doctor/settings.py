@@ -34,6 +34,7 @@ _FIELDS = {
     "HARVEST_START_DATE": "start_date",
     "HARVEST_TIMEZONE": "timezone",
     "HARVEST_DAYS_BACK": "days_back",
+    "HARVEST_SWEEP_REQUESTS": "sweep_requests",
     "HARVEST_DUCKDB": "duckdb",
     "HARVEST_SCHEMA": "schema",
     "HARVEST_API_URL": "api_url",

@@ -101,7 +101,7 @@ def test_every_account_has_its_own_assets_pool_resource_jobs_and_schedule(
         *(
             f"{n}_{of}"
             for n in NAMES
-            for of in ("recent_days", "small_reports", "invoices", "equality")
+            for of in ("recent_days", "small_reports", "invoices", "equality", "reconcile")
         ),
     }
 

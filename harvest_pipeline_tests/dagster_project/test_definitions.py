@@ -72,6 +72,7 @@ def test_there_is_a_job_for_everything_for_what_has_no_day_and_for_each_group(
         "acme_small_reports": {r.name for r in REPORTS.values() if not record_of(r).day},
         **{f"acme_{g}": {r.name for r in REPORTS.values() if r.group == g} for g in groups},
         "acme_equality": set(),
+        "acme_reconcile": set(),
     }
     assert {job.name for job in definitions.jobs or []} == set(jobs)
     for name, reports in jobs.items():

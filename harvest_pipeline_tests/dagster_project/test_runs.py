@@ -250,9 +250,7 @@ def test_a_retried_run_goes_on_where_the_first_one_stopped(
     project.assert_equal("invoice_messages")
     asked = set(project.paths()) - {"/v2/users/me"}
     assert asked == {
-        f"/v2/invoices/{row['id']}/messages"
-        for row in invoices
-        if row["id"] not in read
+        f"/v2/invoices/{row['id']}/messages" for row in invoices if row["id"] not in read
     }
 
 
