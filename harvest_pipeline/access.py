@@ -86,6 +86,22 @@ def client_of(
     )
 
 
+def client_from_environment(
+    settings: Settings,
+    environment: Mapping[str, str],
+    log: Callable[[str], None],
+    patience: Patience | None = None,
+) -> HarvestClient:
+    """The client of an account as a run would make it, for what is no run of Dagster. Raises as
+    `client_of` does."""
+    given = {field: environment[name] for field, name in variables(settings, environment).items()}
+    if settings.account_id:
+        given["account_id"] = settings.account_id
+    if settings.instance:
+        given["instance"] = settings.instance
+    return client_of(settings, given, environment, log, patience)
+
+
 @dataclass(frozen=True, slots=True)
 class _Access:
     credentials: Credentials

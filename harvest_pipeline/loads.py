@@ -147,6 +147,9 @@ class Loads:
             return
         for piece, rows in pieces(chosen, parent.day or "", window, PARENTS_PER_PIECE):
             part = replace(scope, window=piece)
+            # Of a read of changes no parent tells that it is done, only the ledger.
+            if scope.filters.changes_only and self._loaded(part):
+                continue
             if len(chosen) < len(every):
                 if not rows:
                     continue

@@ -14,7 +14,7 @@ import dagster as dg
 from dagster._time import get_current_datetime
 
 from harvest_pipeline import jobs
-from harvest_pipeline.access import client_of, variables
+from harvest_pipeline.access import client_from_environment
 from harvest_pipeline.changes.following import Followed, Situation, follow
 from harvest_pipeline.changes.launching import run_requests, running
 from harvest_pipeline.changes.looking import PATIENCE
@@ -112,10 +112,7 @@ def _client(
     made: list[HarvestClient] = []
 
     def client() -> HarvestClient:
-        given = {name: os.environ[each] for name, each in variables(settings, os.environ).items()}
-        fixed = {"account_id": settings.account_id, "instance": settings.instance}
-        given |= {name: value for name, value in fixed.items() if value}
-        made.append(client_of(settings, given, os.environ, log, PATIENCE))
+        made.append(client_from_environment(settings, os.environ, log, PATIENCE))
         return made[0]
 
     try:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-from harvest_pipeline.access import client_of, variables, winning_variables
+from harvest_pipeline.access import client_from_environment, winning_variables
 from harvest_pipeline.accounts.credentials import stored_credentials
 from harvest_pipeline.accounts.store import AccountStore
 from harvest_pipeline.accounts.stored import is_name
@@ -119,12 +119,6 @@ class Credentials:
 
     def _use(self, settings: Settings) -> None:
         """Ask Harvest who the account is read as."""
-        names = variables(settings, self._environment)
-        given = {field: self._environment[name] for field, name in names.items()}
-        if settings.account_id:
-            given["account_id"] = settings.account_id
-        if settings.instance:
-            given["instance"] = settings.instance
-        client = client_of(settings, given, self._environment, lambda line: None, _PATIENCE)
+        client = client_from_environment(settings, self._environment, lambda line: None, _PATIENCE)
         with closing(client):
             _ = client.identity

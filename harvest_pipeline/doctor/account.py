@@ -8,7 +8,7 @@ Does not belong here: the endpoints (endpoints.py).
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from harvest_pipeline.access import client_of, variables, winning_variables
+from harvest_pipeline.access import client_from_environment, variables, winning_variables
 from harvest_pipeline.accounts.store import AccountStore
 from harvest_pipeline.accounts.stored import StoredAccount, is_name
 from harvest_pipeline.doctor.endpoints import Endpoints
@@ -147,14 +147,10 @@ class AccountCheck:
 
     def _made(self) -> HarvestClient:
         """The client, made as a run makes it. Raises HarvestError."""
-        environment = self._origins.environment
-        given = {field: environment[name] for field, name in self._names.items()}
-        if self.settings.account_id:
-            given["account_id"] = self.settings.account_id
-        if self.settings.instance:
-            given["instance"] = self.settings.instance
         # Waits are short here, and no line among the findings.
-        return client_of(self.settings, given, environment, lambda line: None, _PATIENCE)
+        return client_from_environment(
+            self.settings, self._origins.environment, lambda line: None, _PATIENCE
+        )
 
     def _lasting(self) -> str:
         """How long the token is good, as far as it is known here."""

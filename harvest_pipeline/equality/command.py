@@ -15,7 +15,7 @@ from datetime import date
 
 import click
 
-from harvest_pipeline.access import client_of, variables
+from harvest_pipeline.access import client_from_environment
 from harvest_pipeline.config import account_settings
 from harvest_pipeline.equality.comparison import compare
 from harvest_pipeline.equality.questions import themes
@@ -74,12 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _statement(settings: Settings, days: Window, environment: Mapping[str, str]) -> Statement:
     """Compare the account. Raises HarvestError and WarehouseError."""
     warehouse = Warehouse(settings.duckdb, settings.schema, log=_say)
-    given = {field: environment[name] for field, name in variables(settings, environment).items()}
-    if settings.account_id:
-        given["account_id"] = settings.account_id
-    if settings.instance:
-        given["instance"] = settings.instance
-    with closing(client_of(settings, given, environment, _say)) as client:
+    with closing(client_from_environment(settings, environment, _say)) as client:
         today = settings.today()
         outcomes = [
             compare(client, warehouse, theme, days, today, by_month=True)
