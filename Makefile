@@ -4,6 +4,7 @@
 #   make dev      the Dagster UI on your own account;  make dev READ_ONLY=1   to look only
 #   make test     all tests;  make lint  style and types
 #   make test-duckdb-1.5   what touches the database, on the older DuckDB
+#   make soak N=1000 SEED=1   simulated nights with edits, faults and kills; equal after each
 #   make docs     what is written from the code: docs/reports.md, docs/configuration.md, and the
 #                 schema of harvest.yaml
 #   make clean    removes everything generated: data/ (the warehouse too!) and .dagster/
@@ -12,7 +13,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo dev test test-duckdb-1.5 lint format docs lock clean
+.PHONY: demo dev test soak test-duckdb-1.5 lint format docs lock clean
 
 demo: .venv/installed
 	@"$(BIN)/harvest-pipeline" demo $(if $(ONCE),--once)
@@ -23,11 +24,15 @@ dev: .venv/installed
 test: .venv/installed
 	@"$(BIN)/python" -m pytest -n 2 --no-loadscope-reorder $(ARGS)
 
+soak: .venv/installed
+	@"$(BIN)/python" -W ignore -m harvest_pipeline_tests.soak $(or $(N),1000) $(or $(SEED),1)
+
 test-duckdb-1.5: .venv-duckdb-1.5/installed
 	@".venv-duckdb-1.5/bin/python" -m pytest -n 2 --no-loadscope-reorder harvest_pipeline_tests/warehouse \
 	  harvest_pipeline_tests/dagster_project/test_runs.py \
 	  harvest_pipeline_tests/parameters/test_update_modes.py \
-	  harvest_pipeline_tests/parameters/test_properties.py $(ARGS)
+	  harvest_pipeline_tests/parameters/test_properties.py \
+	  harvest_pipeline_tests/faults $(ARGS)
 
 lint: .venv/installed
 	@"$(BIN)/ruff" check .

@@ -85,7 +85,7 @@ def dataset_asset(
             loads = Loads(
                 client,
                 warehouse,
-                run_chain(context.run),
+                run_chain(context.run, context.instance),
                 folder,
                 context.log.info,
                 only_changed=ONLY_CHANGED.items() <= context.run.tags.items(),

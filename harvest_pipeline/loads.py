@@ -23,7 +23,7 @@ from harvest_pipeline.harvest.spool import only
 from harvest_pipeline.private import make_folder
 from harvest_pipeline.scope import Filters, Proof, Scope, Spool, Window
 from harvest_pipeline.warehouse.database import Warehouse
-from harvest_pipeline.warehouse.ledger import changes_known_until, covered
+from harvest_pipeline.warehouse.ledger import changes_known_until, not_covered
 from harvest_pipeline.warehouse.parents import parents
 from harvest_pipeline.warehouse.scopes import vanished
 
@@ -63,10 +63,11 @@ class Loads:
         made from the parents that the warehouse holds by then. Raises HarvestError.
         """
         for part in scope.parts():
-            if self._loaded(part):
+            rest = self._rest(part)
+            if rest is None:
                 self.log(f"{part}: already read in this run, Harvest is not asked again.")
             elif record.parent is None:
-                yield from self._records(record, part)
+                yield from self._records(record, rest)
             else:
                 yield from self._children(record, RECORDS[record.parent], part)
 
@@ -87,8 +88,8 @@ class Loads:
             except ReadNotProven:
                 self.log(f"{scope} changed while being read: now half by half.")
                 for half in window.halves():
-                    if not self._loaded(part := replace(scope, window=half)):
-                        yield from self._records(record, part)
+                    if rest := self._rest(replace(scope, window=half)):
+                        yield from self._records(record, rest)
                 return
         yield from self._moved(record, spool)
         yield spool
@@ -148,7 +149,7 @@ class Loads:
         for piece, rows in pieces(chosen, parent.day or "", window, PARENTS_PER_PIECE):
             part = replace(scope, window=piece)
             # Of a read of changes no parent tells that it is done, only the ledger.
-            if scope.filters.changes_only and self._loaded(part):
+            if scope.filters.changes_only and self._rest(part) is None:
                 continue
             if len(chosen) < len(every):
                 if not rows:
@@ -163,7 +164,12 @@ class Loads:
         """Read the children of these parents; when that fails midway, first what has been read."""
         asked, childless = list[Parent](), list[Parent]()
         for row in parents:
-            may_have = thorough or not record.only_of_paid or _may_have_payments(row)
+            may_have = (
+                thorough
+                or not record.only_of_paid
+                or _may_have_payments(row)
+                or _changed_since_read(row)
+            )
             (asked if may_have else childless).append(row)
         spool, stopped = read_children(self.client, record, scope, asked, self.folder, childless)
         yield spool
@@ -187,9 +193,11 @@ class Loads:
         # Harvest's instants are whole seconds: two changes may have the same.
         return changed_at == parent["_updated_at"] and changed_at < read_at - OVERLAP
 
-    def _loaded(self, scope: Scope) -> bool:
+    def _rest(self, scope: Scope) -> Scope | None:
+        """What of the scope these runs have not read yet, None if nothing. What is read by halves
+        is read from its first day on."""
         with self.warehouse.reader() as connection:
-            return covered(connection, scope, self.runs, datetime.now(UTC) - _STILL_GOOD)
+            return not_covered(connection, scope, self.runs, datetime.now(UTC) - _STILL_GOOD)
 
 
 @contextmanager
@@ -238,3 +246,9 @@ def _may_have_payments(invoice: Parent) -> bool:
     """
     untouched = invoice["due_amount"] == invoice["amount"] != 0
     return not untouched or invoice["paid_at"] is not None or invoice["state"] == "paid"
+
+
+def _changed_since_read(parent: Parent) -> bool:
+    """Whether it has moved since its children were last read: payments may cancel each other out,
+    and one request more for an invoice that changed is little."""
+    return parent["_read_at"] is not None and parent["updated_at"] != parent["_updated_at"]

@@ -8,6 +8,7 @@ Does not belong here: which asset is partitioned (`Dataset.has_partitions` says 
 from datetime import date
 
 import dagster as dg
+from dagster._core.storage.tags import ROOT_RUN_ID_TAG
 
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Settings
@@ -71,7 +72,10 @@ def range_tags(window: Window) -> dict[str, str]:
     }
 
 
-def run_chain(run: dg.DagsterRun) -> list[str]:
-    """The ids of a run and of those that it retries."""
-    retried = (run.tags.get("dagster/parent_run_id"), run.tags.get("dagster/root_run_id"))
-    return [run.run_id, *(each for each in retried if each)]
+def run_chain(run: dg.DagsterRun, instance: dg.DagsterInstance) -> list[str]:
+    """The ids of a run and of those that it retries: all re-executions of the same first run, of
+    which its tags name only that and the last."""
+    root = run.tags.get(ROOT_RUN_ID_TAG)
+    if root is None:
+        return [run.run_id]
+    return [run.run_id, root, *instance.get_run_ids(dg.RunsFilter(tags={ROOT_RUN_ID_TAG: root}))]

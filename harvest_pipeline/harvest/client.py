@@ -36,6 +36,9 @@ T = TypeVar("T")
 
 #: Requests at a time: at 0.5 seconds an answer that is 8 a second, above the limit of 6.7.
 _IN_FLIGHT = 4
+#: For so long, in seconds, what Harvest is answering already is waited for when others have failed:
+#: it would have to be asked again.
+_LAST_ANSWERS = 1.0
 _company_decoder = msgspec.json.Decoder(dict[str, object])
 
 
@@ -146,9 +149,12 @@ class HarvestClient:
         except BaseException:
             for future in futures:
                 future.cancel()
-            self._transport.interrupt()
-            wait(futures)
-            self._transport.resume()
+            try:
+                wait(futures, timeout=_LAST_ANSWERS)
+            finally:
+                self._transport.interrupt()
+                wait(futures)
+                self._transport.resume()
             raise
 
     @contextmanager

@@ -96,7 +96,12 @@ def _reconciliation(
     with warehouse.reader() as connection:
         refuse_another_account(connection, account_id)
     loads = Loads(
-        client, warehouse, run_chain(context.run), folder, context.log.info, only_changed=True
+        client,
+        warehouse,
+        run_chain(context.run, context.instance),
+        folder,
+        context.log.info,
+        only_changed=True,
     )
     return Reconciliation(
         loads,

@@ -9,7 +9,7 @@ Belongs here: which columns are copies of which, and the UPDATE.
 Does not belong here: which columns exist (catalogue/).
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -43,9 +43,16 @@ def copies_of(name: str) -> tuple[Copy, ...]:
     )
 
 
-def follow(connection: duckdb.DuckDBPyConnection, record: Record, loaded_at: datetime) -> None:
-    """Make the copies of the rows of `record` that were loaded at that instant equal to them."""
-    present = tables.names(connection) if copies_of(record.name) else ()
+def follow(
+    connection: duckdb.DuckDBPyConnection,
+    record: Record,
+    loaded_at: datetime,
+    present: Collection[str],
+) -> None:
+    """Make the copies of the rows of `record` that were loaded at that instant equal to them.
+
+    `present` are the names of the tables there are.
+    """
     for copy in copies_of(record.name):
         if copy.table not in present:
             continue

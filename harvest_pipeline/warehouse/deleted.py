@@ -48,13 +48,10 @@ def unbury(
     connection: duckdb.DuckDBPyConnection, records: Sequence[Record], loaded_at: datetime
 ) -> None:
     """Take from the `_deleted` tables what a load at that instant has brought again."""
-    present = tables.names(connection)
     for record in records:
-        grave = tables.deleted_table(record).name
-        if grave in present:
-            key = identifier(record.key)
-            connection.execute(
-                f"DELETE FROM {identifier(grave)} WHERE {key} IN (SELECT {key} FROM"
-                f" {identifier(record.name)} WHERE {identifier(tables.LOADED_AT.name)} = ?)",
-                [loaded_at],
-            )
+        grave, key = tables.deleted_table(record).name, identifier(record.key)
+        connection.execute(
+            f"DELETE FROM {identifier(grave)} WHERE {key} IN (SELECT {key} FROM"
+            f" {identifier(record.name)} WHERE {identifier(tables.LOADED_AT.name)} = ?)",
+            [loaded_at],
+        )

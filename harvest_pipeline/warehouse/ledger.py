@@ -7,14 +7,14 @@ Does not belong here: the rows that a load brought (loading.py).
 import json
 import uuid
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import duckdb
 
 from harvest_pipeline.catalogue.columns import DAY, ID, INSTANT, INTEGER, LIST, TEXT, Column
-from harvest_pipeline.scope import Filters, Proof, Scope, Spool
+from harvest_pipeline.scope import Filters, Proof, Scope, Spool, Window
 from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.errors import AnotherAccount, LoadNotCommitted
 from harvest_pipeline.warehouse.sql import comma, identifier
@@ -115,8 +115,11 @@ class Load:
 
 def refuse_another_account(connection: duckdb.DuckDBPyConnection, account_id: int) -> None:
     """Raise AnotherAccount if the ledger holds loads of another Harvest account."""
-    if not tables.exists(connection, LEDGER.name):
-        return
+    if tables.exists(connection, LEDGER.name):
+        _refuse_another_account(connection, account_id)
+
+
+def _refuse_another_account(connection: duckdb.DuckDBPyConnection, account_id: int) -> None:
     others = connection.execute(
         f"SELECT DISTINCT account_id FROM {identifier(LEDGER.name)} WHERE account_id <> ?",
         [account_id],
@@ -129,9 +132,9 @@ def refuse_another_account(connection: duckdb.DuckDBPyConnection, account_id: in
 
 
 def write(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
-    """Add a load to the ledger. Raises AnotherAccount if it holds loads of another account."""
-    tables.prepare_tables(connection, LEDGER)
-    refuse_another_account(connection, load.context.account_id)
+    """Add a load to the ledger, whose table is there. Raises AnotherAccount if it holds loads of
+    another account."""
+    _refuse_another_account(connection, load.context.account_id)
     window = load.scope.window
     row: dict[str, object] = {
         "load_id": load.load_id,
@@ -163,12 +166,12 @@ def write(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
 
 def confirm(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
     """Raise LoadNotCommitted unless the ledger has this load (RELIABILITY 0.3)."""
-    found = (
-        tables.exists(connection, LEDGER.name)
-        and connection.execute(
+    try:
+        found = connection.execute(
             f"SELECT 1 FROM {identifier(LEDGER.name)} WHERE load_id = ?", [load.load_id]
         ).fetchall()
-    )
+    except duckdb.CatalogException:  # not even its table was committed
+        found = []
     if not found:
         raise LoadNotCommitted(
             f"The load of {load.scope} was not committed, although the database reported no "
@@ -204,18 +207,19 @@ def last_loaded_at(connection: duckdb.DuckDBPyConnection) -> datetime | None:
     return connection.execute(query).fetchall()[0][0]
 
 
-def covered(
+def not_covered(
     connection: duckdb.DuckDBPyConnection,
     scope: Scope,
     run_ids: Collection[str],
     since: datetime,
-) -> bool:
-    """Whether the windows that these runs loaded, together, contain every day of the scope.
+) -> Scope | None:
+    """What is left of the scope after the windows that these runs loaded: all of it from the first
+    day on that is in none of them; None if there is no such day.
 
     Only loads since that instant, by our own clock, count.
     """
     if not tables.exists(connection, LEDGER.name):
-        return False
+        return scope
     rows: list[tuple[date | None, date | None, str | None]] = connection.execute(
         f"SELECT window_first, window_last, {_column_or_null(connection, 'filters')}"
         f" FROM {identifier(LEDGER.name)}"
@@ -227,13 +231,17 @@ def covered(
     windows = [
         (first, last) for first, last, filters in rows if _read(filters).covers(scope.filters)
     ]
-    if scope.window is None or any(first is None for first, _ in windows):
-        return any(first is None for first, _ in windows)
+    if any(first is None for first, _ in windows):
+        return None
+    if scope.window is None:
+        return scope
     missing = scope.window.first
     for first, last in windows:
         if first is not None and last is not None and first <= missing <= last:
             missing = last + timedelta(days=1)
-    return missing > scope.window.last
+    if missing > scope.window.last:
+        return None
+    return replace(scope, window=Window(missing, scope.window.last))
 
 
 def changes_known_until(
@@ -282,7 +290,7 @@ def _read(text: str | None) -> Filters:
     for name in ("updated_since", "updated_before"):
         if name in values:
             values[name] = datetime.fromisoformat(values[name])
-    for name in ("project_ids", "user_ids"):
+    for name in ("project_ids", "user_ids", "parent_ids"):
         values[name] = tuple(values.get(name, ()))
     return Filters(**values)
 

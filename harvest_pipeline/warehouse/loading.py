@@ -112,7 +112,8 @@ def _commit(
     record = RECORDS[spool.scope.record]
     try:
         with transaction(connection):
-            tables.prepare(connection, record)
+            others = [ledger.LEDGER, *([parents.PARENTS_READ] if spool.parents else [])]
+            present = tables.prepare(connection, record, *others)
             for each, drift in lines:
                 rows = _insert(connection, each, drift, load)
                 if each.record is record and rows != spool.rows:
@@ -124,7 +125,7 @@ def _commit(
                 buried = _delete_replaced(connection, record, spool.scope, load)
                 load = replace(load, deleted=buried)
                 deleted.unbury(connection, [each.record for each, _ in lines], load.loaded_at)
-                copies.follow(connection, record, load.loaded_at)
+                copies.follow(connection, record, load.loaded_at, present)
             if spool.parents:
                 parents.write_read(connection, spool, load.context.run_id, load.loaded_at)
             ledger.write(connection, load)

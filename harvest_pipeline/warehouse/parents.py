@@ -75,8 +75,7 @@ def parents(
 def write_read(
     connection: duckdb.DuckDBPyConnection, spool: Spool, run_id: str, loaded_at: datetime
 ) -> None:
-    """Write down that the children of the spool's parents have been read."""
-    tables.prepare_tables(connection, PARENTS_READ)
+    """Write down, in a table that is there, that the children of the spool's parents were read."""
     parent = RECORDS[RECORDS[spool.scope.record].parent or ""]
     name, key = identifier(PARENTS_READ.name), identifier(parent.key)
     ids = list(spool.parents)

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from harvest_pipeline.scope import Proof, Scope
-from harvest_pipeline.warehouse import ledger
+from harvest_pipeline.warehouse import ledger, tables
 from harvest_pipeline_tests.doctor.conftest import Patient
 
 #: A program that opens a database, says so, and waits to be told to end.
@@ -49,6 +49,7 @@ def loaded(patient: Patient, account_id: int, schema: str = "harvest") -> None:
         loaded_at=datetime(2026, 11, 20, 5, 30, tzinfo=UTC),
     )
     with patient.warehouse(schema).transaction() as connection:
+        tables.prepare_tables(connection, ledger.LEDGER)
         ledger.write(connection, load)
 
 

@@ -256,10 +256,11 @@ def test_the_ledger_takes_every_text_as_it_is(
     done = Load(
         Scope(record),
         replace(CONTEXT, run_id=run_id, report=report, role=role),
-        *(Proof.TOTAL_ENTRIES, 1, 1, 1, 0.5, now, {field: 1}, {}, now, str(uuid4())),
+        *(Proof.TOTAL_ENTRIES, 1, 1, 1, 0.5, now, {field: 1}, {}, 0, now, str(uuid4())),
     )
     with undone(connection):
         try:
+            tables.prepare_tables(connection, ledger.LEDGER)
             ledger.write(connection, done)
             covered = ledger.covered(connection, Scope(record), [run_id], now)
         except REFUSED:

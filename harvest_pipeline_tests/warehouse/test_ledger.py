@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvest_pipeline.scope import Proof, Scope, Window
-from harvest_pipeline.warehouse import ledger
+from harvest_pipeline.warehouse import ledger, tables
 from harvest_pipeline.warehouse.database import Warehouse
-from harvest_pipeline.warehouse.ledger import Load, LoadContext, covered
+from harvest_pipeline.warehouse.ledger import Load, LoadContext, not_covered
 from harvest_pipeline.warehouse.loading import load
 from harvest_pipeline_tests.warehouse.records import (
     CONTEXT,
@@ -34,12 +34,13 @@ def write(
     context = LoadContext(run, "daily", 1, "administrator")
     done = Load(scope, context, Proof.CURSOR_CHAIN, 3, 0, None, 1.5, read_at, {}, {})
     with warehouse.transaction() as connection:
+        tables.prepare_tables(connection, ledger.LEDGER)
         ledger.write(connection, done)
 
 
 def is_covered(warehouse: Warehouse, scope: Scope, *runs: str, since: datetime = LONG_AGO) -> bool:
     with warehouse.reader() as connection:
-        return covered(connection, scope, runs, since)
+        return not_covered(connection, scope, runs, since) is None
 
 
 def test_a_load_is_written_down(warehouse: Warehouse, spools: SpoolFolder) -> None:
@@ -149,3 +150,13 @@ def test_the_latest_load_is_told_and_before_the_first_there_is_none(warehouse: W
         last = ledger.last_loaded_at(connection)
     assert last is not None
     assert before <= last <= datetime.now(UTC)
+
+
+def test_of_a_scope_the_days_after_those_that_were_read_are_left(warehouse: Warehouse) -> None:
+    window = on(FIRST, JANUARY.last)
+    write(warehouse, Scope("time_entries", on(FIRST)))
+    with warehouse.reader() as connection:
+        left = not_covered(connection, Scope("time_entries", window), ["run-1"], LONG_AGO)
+        other = not_covered(connection, Scope("expenses", window), ["run-1"], LONG_AGO)
+    assert left == Scope("time_entries", on(SECOND, JANUARY.last))
+    assert other == Scope("expenses", window)

@@ -1,0 +1,97 @@
+"""Whether a warehouse equals an account: row by row, column by column, to the last digit.
+
+Belongs here: the comparison of a database file with what the sandbox holds, as sentences.
+Does not belong here: what must come of a run with parameters (parameters/expected.py).
+
+Every column that the warehouse has is compared, the embedded assignments of people and tasks too;
+only `_loaded_at` is ours. Copies of names are what the account shows now, whenever they were read.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from harvest_pipeline.catalogue.records import RECORDS
+from harvest_pipeline.sandbox.account import Account
+from harvest_pipeline_tests.parameters.expected import Account as Expected
+from harvest_pipeline_tests.parameters.expected import Row, Rows, of_table
+
+
+def differences(database: Path, account: Account, schema: str = "harvest") -> list[str]:
+    """What of the 14 records differs between the warehouse and the account; empty: nothing.
+
+    A table that is not there counts as one without rows.
+    """
+    with account.lock:
+        there = Expected.of_sandbox(account.records).rows
+    tables = read_tables(database, schema, RECORDS)
+    found: list[str] = []
+    for record, rows in there.items():
+        columns, values = tables.get(record, ([], []))
+        if rows and not columns:
+            found.append(f"{record}: there is no table, and Harvest has {len(rows)}")
+            continue
+        found += _of_record(record, columns, values, rows)
+    return found
+
+
+def not_kept(
+    database: Path, deleted: Mapping[str, Collection[int]], schema: str = "harvest"
+) -> list[str]:
+    """What was deleted at Harvest after it had been loaded, by record, and is not in the
+    `<record>_deleted` table."""
+    names = [f"{record}_deleted" for record, ids in deleted.items() if ids]
+    tables = read_tables(database, schema, names)
+    found: list[str] = []
+    for record, ids in deleted.items():
+        columns, values = tables.get(f"{record}_deleted", (["id"], []))
+        kept = {row[columns.index("id")] for row in values}
+        found += [f"{record} {id}: deleted, and not in {record}_deleted" for id in set(ids) - kept]
+    return sorted(found)
+
+
+def read_tables(
+    database: Path, schema: str, names: Collection[str]
+) -> dict[str, tuple[list[str], list[tuple[Any, ...]]]]:
+    """Columns and rows of those of the tables that are there."""
+    with duckdb.connect(database, read_only=True) as connection:
+        present = {
+            name
+            for (name,) in connection.execute(
+                "SELECT table_name FROM information_schema.tables WHERE table_schema = ?", [schema]
+            ).fetchall()
+        }
+        found: dict[str, tuple[list[str], list[tuple[Any, ...]]]] = {}
+        for name in sorted(present & set(names)):
+            cursor = connection.execute(f'SELECT * FROM "{schema}"."{name}"')
+            found[name] = [each[0] for each in cursor.description or ()], cursor.fetchall()
+        return found
+
+
+def _of_record(
+    record: str, columns: list[str], values: list[tuple[Any, ...]], there: Rows
+) -> Iterator[str]:
+    keys = [row[columns.index("id")] for row in values] if columns else []
+    twice = {key for key in keys if keys.count(key) > 1} if len(set(keys)) < len(keys) else set()
+    if twice:
+        yield from (f"{record} {key}: is there {keys.count(key)} times" for key in sorted(twice))
+        return
+    here = of_table(columns, values)
+    yield from (f"{record} {key}: is missing" for key in sorted(there.keys() - here.keys()))
+    yield from (
+        f"{record} {key}: Harvest has no such" for key in sorted(here.keys() - there.keys())
+    )
+    for key in sorted(here.keys() & there.keys()):
+        yield from _of_row(f"{record} {key}", here[key], there[key])
+
+
+def _of_row(subject: str, here: Row, there: Row) -> Iterator[str]:
+    for column, value in there.items():
+        if column not in here:
+            yield f"{subject}: there is no column {column}"
+        elif here[column] != value:
+            yield f"{subject}: {column} is {here[column]!r}, at Harvest {value!r}"
+    if here["_extra"] is not None:
+        yield f"{subject}: _extra is {here['_extra']}, and Harvest sends nothing unknown"

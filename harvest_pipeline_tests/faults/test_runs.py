@@ -1,0 +1,145 @@
+"""What a fault does to a whole run: nothing that was loaded is lost, nothing is green for it."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import requests
+
+from harvest_pipeline.catalogue.records import RECORDS
+from harvest_pipeline.catalogue.reports import REPORTS
+from harvest_pipeline.sandbox.faults import AnswerWith, Hang
+from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline.scope import Window
+from harvest_pipeline_tests.conftest import TODAY, Project, failure_of
+
+DAY = Window(TODAY, TODAY)
+WEEK = Window(TODAY - timedelta(days=6), TODAY)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[SandboxServer]:
+    with SandboxServer(today=TODAY, years=0.1, rate_limit=None, refuse_get_bodies=True) as server:
+        yield server
+
+
+def content(project: Project) -> list[object]:
+    """Every table with its times of loading, and so what the ledger says of it."""
+    tables = [record.name for record in RECORDS.values()]
+    return [project.query(f"FROM {table} ORDER BY ALL") for table in [*tables, "_loads"]]
+
+
+def test_a_pause_of_a_day_is_not_slept_through_but_told(project: Project) -> None:
+    """F4: neither the pool nor the database is held for longer than people wait."""
+    pause = AnswerWith(path="/clients", times=None, status=429, headers={"Retry-After": "86400"})
+    project.sandbox.account.faults.add(pause)
+    began = time.monotonic()
+    sentence = failure_of(project.materialize("clients"))
+    assert time.monotonic() - began < 15
+    assert "wait 86400 seconds before /v2/clients is asked again (429)" in sentence
+    assert "no more than 20 minutes are waited" in sentence
+    assert project.paths().count("/v2/clients") == 1
+
+
+def test_a_refusal_of_any_list_is_no_empty_success(project: Project) -> None:
+    """R13: each of the 18 reports is red or was not tried, and every row stays."""
+    assert project.materialize(window=WEEK).success
+    before = content(project)
+    faults = project.sandbox.account.faults
+    # Whose token it is and what the account has can still be asked.
+    told = {path: answer(project, path) for path in ("/users/me", "/company")}
+    for status in (403, 404, 401):
+        faults.clear()
+        for path, body in told.items():
+            faults.add(AnswerWith(path=path, times=None, status=200, body=body))
+        faults.add(AnswerWith(path="/", times=None, status=status, body='{"message": "no"}'))
+        result = project.materialize(window=WEEK)
+        assert [event.step_key for event in result.all_events if event.is_step_success] == []
+        refused = sum(1 for event in result.all_events if event.is_step_failure)
+        assert refused == len(REPORTS) - 2  # messages and payments are not tried without invoices
+        assert content(project) == before
+
+
+def answer(project: Project, path: str) -> str:
+    """What the sandbox says there."""
+    sandbox = project.sandbox
+    headers = {
+        "Authorization": f"Bearer {sandbox.tokens['administrator']}",
+        "Harvest-Account-Id": str(sandbox.account_id),
+        "User-Agent": "tests (tests@example.com)",
+    }
+    return requests.get(f"{sandbox.api_url}{path}", headers=headers, timeout=10).text
+
+
+def test_an_error_is_no_row_of_the_ledger_and_an_empty_day_is_one(project: Project) -> None:
+    """F32, R24: one query tells a day without entries from a day that was not read."""
+    for row in project.truth("time_entries"):
+        if row["spent_date"] == TODAY:
+            project.sandbox.account.delete("time_entries", row["id"])
+    assert project.materialize("daily", window=DAY).success
+    outage = AnswerWith(path="/expenses", times=None, status=403)
+    project.sandbox.account.faults.add(outage)
+    assert not project.materialize("user_expenses", window=DAY).success
+    assert project.query("SELECT record, rows, total_entries FROM _loads") == [
+        ("time_entries", 0, 0)
+    ]
+    [(hours,)] = project.query("SELECT typeof(hours) FROM (SELECT sum(hours) AS hours FROM daily)")
+    assert hours.startswith("DECIMAL")
+
+
+def test_a_timer_that_ran_has_its_final_hours_after_the_next_run(project: Project) -> None:
+    """F40: the hours of a running timer are those of the moment."""
+    account = project.sandbox.account
+    running = next(row for row in project.truth("time_entries") if row["is_running"])
+    day = Window(running["spent_date"], running["spent_date"])
+    assert project.materialize("daily", window=day).success
+    shown = "SELECT is_running, timer_started_at IS NULL, hours FROM daily WHERE id = ?"
+    [(is_running, is_over, hours)] = project.query(shown, running["id"])
+    assert (is_running, is_over) == (True, False)
+
+    final = Decimal(str(hours)) + Decimal("1.25")
+    account.change(
+        "time_entries", running["id"], is_running=False, timer_started_at=None, hours=final
+    )
+    assert project.materialize("daily", window=day).success
+    assert project.query(shown, running["id"]) == [(False, True, final)]
+
+
+WATCH = """
+import duckdb, sys, time
+while True:
+    began = time.time()
+    try:
+        duckdb.connect(sys.argv[1], read_only=True).close()
+        print("free", began, flush=True)
+    except duckdb.IOException:
+        print("held", began, flush=True)
+    time.sleep(0.02)
+"""
+
+
+def test_the_database_is_free_while_harvest_is_slow(project: Project, tmp_path: Path) -> None:
+    """R18: it is held for the transaction, not for the read."""
+    assert project.materialize("daily", window=DAY).success
+    project.sandbox.account.faults.add(Hang(path="/time_entries", seconds=2))
+    with subprocess.Popen(
+        [sys.executable, "-c", WATCH, str(project.database)], stdout=subprocess.PIPE, text=True
+    ) as watcher:
+        assert watcher.stdout
+        watcher.stdout.readline()
+        result = project.materialize("daily", window=WEEK)
+        watcher.kill()
+        seen = [line.split() for line in watcher.stdout.read().splitlines()]
+    assert result.success
+    [(seconds,)] = project.query("SELECT max(seconds) FROM _loads")
+    assert seconds >= 2
+    held = sum(1 for state, _ in seen if state == "held") / len(seen)
+    free = [float(at) for state, at in seen if state == "free"]
+    assert max(free) - min(free) > 2
+    # In the two seconds of waiting, it is free all the time.
+    assert held < 0.4

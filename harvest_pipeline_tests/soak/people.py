@@ -1,0 +1,90 @@
+"""The people of an account, and what they find in it to work on.
+
+Belongs here: choosing a record, a day, a place by a seeded chance, and editing and deleting.
+Does not belong here: the kinds of edits (entries.py, invoices.py, others.py), how many there are in
+a day (days.py).
+"""
+
+from datetime import date, timedelta
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+from harvest_pipeline.sandbox.account import Account
+
+#: A row of the warehouse: its record and its id.
+Row = tuple[str, int]
+
+NOTES = (
+    "",
+    None,
+    "call",
+    "Änderung – ✓",
+    'it\'s "done"\r\n2nd line',
+    "=1+1",
+    "NULL",
+    "{}",
+    "x" * 400,
+)
+NAMES = ("Aster", "Ōkami", "Bell & Sons", "d'Arc", "Zürich", 'O"Neil', "新", "Nord; DROP TABLE")
+#: Days back that most late entries and edits reach, and a few.
+_LATE, _VERY_LATE = 45, 300
+
+
+class People:
+    """Everybody who works in an account. `silent` are the messages and payments whose change moved
+    nothing that Harvest tells of: they arrive within a week."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.records = account.records
+        self.silent: set[Row] = set()
+
+    @property
+    def today(self) -> date:
+        """The account's day."""
+        return self.account.clock.today()
+
+    def any(self, chance: Random, kind: str) -> Any:
+        """A record of a kind, by chance; None if there is none."""
+        every = self.records.table(kind).ascending()
+        return chance.choice(every) if every else None
+
+    def day(self, chance: Random) -> date:
+        """A day on which somebody notices that something is missing: mostly a recent one."""
+        back = chance.choice([0, 0, 1, 1, 2, 5, _LATE, _VERY_LATE])
+        return self.today - timedelta(days=chance.randint(0, back))
+
+    def place(self, chance: Random) -> dict[str, int] | None:
+        """A person, a project and a task that belong together."""
+        person = self.any(chance, "user_assignments")
+        tasks = [
+            each.task.id
+            for each in self.records.task_assignments
+            if each.project.id == person.project.id
+        ]
+        if not tasks:
+            return None
+        return {
+            "user_id": person.user.id,
+            "project_id": person.project.id,
+            "task_id": chance.choice(sorted(tasks)),
+        }
+
+    def change(self, kind: str, record: Any, **fields: Any) -> str:
+        """Edit a record, as its list shows it."""
+        self.account.change(kind, record.id, **fields)
+        return f"{kind} {record.id} {sorted(fields)}"
+
+    def delete(self, chance: Random, kind: str) -> str | None:
+        """Delete a record of a kind, by chance."""
+        record = self.any(chance, kind)
+        if record is None:
+            return None
+        self.account.delete(kind, record.id)
+        return f"{kind} {record.id} deleted"
+
+
+def hours(chance: Random) -> Decimal:
+    """Hours, or money."""
+    return Decimal(chance.randint(0, 1200)) / 100

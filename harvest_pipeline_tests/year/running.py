@@ -1,0 +1,152 @@
+"""A tiny stand-in for Dagster's daemon, on the sandbox's clock.
+
+It evaluates the project's own sensors and schedules and carries out what they request as real runs
+in this process: nothing is loaded in any other way. Everything goes by the sandbox's clock: Dagster
+(what a day is, which days exist) and the few modules of the package that look at the machine's.
+Only the client's own request limit goes by the machine's clock, and it is lifted.
+
+Belongs here: ticks, the runs that they request, and what became of them.
+Does not belong here: what happens in the account (story.py), what has to come of it (test_year.py).
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from unittest.mock import patch
+
+import dagster as dg
+
+from harvest_pipeline import access, failures, loads, settings
+from harvest_pipeline.changes import launching
+from harvest_pipeline.equality import comparison
+from harvest_pipeline.reconcile import sweep
+from harvest_pipeline.sandbox.clock import Clock
+from harvest_pipeline.sandbox.log import RequestLog
+from harvest_pipeline.warehouse import ledger
+from harvest_pipeline_tests.changes.watching import unlimited
+
+#: The modules of the package that ask the machine what time it is while they work.
+_WITH_A_CLOCK = (comparison, launching, ledger, loads, settings, sweep)
+
+
+class _AnyDatetime(type(datetime)):
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, datetime)
+
+
+@contextmanager
+def on(clock: Clock) -> Iterator[None]:
+    """Let everything that looks at a clock look at this one, and wait for nothing."""
+
+    class Told(datetime, metaclass=_AnyDatetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return clock.precise().astimezone(tz)
+
+    with ExitStack() as stack:
+        for module in _WITH_A_CLOCK:
+            stack.enter_context(patch.object(module, "datetime", Told))
+        time = "dagster._time._mockable_get_current"
+        stack.enter_context(patch(f"{time}_datetime", clock.precise))
+        stack.enter_context(patch(f"{time}_timestamp", lambda: clock.precise().timestamp()))
+        stack.enter_context(patch.object(access, "HarvestClient", unlimited))
+        stack.enter_context(patch.object(failures, "_PAUSE_SECONDS", 0.0))
+        yield
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What became of a run that a sensor or a schedule (`by`) has requested.
+
+    `asked` are the path and the query of each request that it made, `failed` the sentence of the
+    failure, or the checks that did not pass.
+    """
+
+    by: str
+    run_id: str
+    success: bool
+    asked: tuple[tuple[str, str], ...]
+    failed: tuple[str, ...]
+
+
+class Daemon:
+    """The sensors and schedules of a project, as if all were switched on.
+
+    `ran` are all runs, `ticks` the requests that sensors made to look.
+    """
+
+    def __init__(self, definitions: dg.Definitions, clock: Clock, log: RequestLog) -> None:
+        self.ran: list[Ran] = []
+        self.ticks: dict[str, int] = {}
+        self._definitions = definitions
+        self._clock = clock
+        self._log = log
+        self._instance = dg.DagsterInstance.ephemeral()
+        self._cursors: dict[str, str | None] = {}
+
+    def close(self) -> None:
+        """Nothing is evaluated any more."""
+        self._instance.dispose()
+
+    def sensor(self, name: str) -> list[Ran]:
+        """A tick of a sensor, and the runs that it requests."""
+        sensor = self._definitions.resolve_sensor_def(name)
+        context = dg.build_sensor_context(cursor=self._cursors.get(name), sensor_name=name)
+        context._instance = self._instance  # type: ignore[attr-defined] - an ephemeral one is refused
+        before = len(self._log.requests)
+        with context:
+            tick = sensor.evaluate_tick(context)
+        self.ticks[name] = self.ticks.get(name, 0) + len(self._log.requests) - before
+        ran = [
+            self._run(sensor.job_name, request, {"dagster/sensor_name": name}, name)
+            for request in tick.run_requests or []
+        ]
+        self._cursors[name] = tick.cursor
+        return ran
+
+    def schedule(self, name: str) -> list[Ran]:
+        """A tick of a schedule that is due now, and the runs that it requests."""
+        schedule = self._definitions.resolve_schedule_def(name)
+        context = dg.build_schedule_context(scheduled_execution_time=self._clock.precise())
+        with patch.object(type(context), "instance", self._instance):
+            tick = schedule.evaluate_tick(context)
+        return [
+            self._run(schedule.job_name, request, {"dagster/schedule_name": name}, name)
+            for request in tick.run_requests or []
+        ]
+
+    def _run(self, job_name: str, request: dg.RunRequest, tags: dict[str, str], by: str) -> Ran:
+        job = self._definitions.resolve_job_def(job_name)
+        if request.asset_selection is not None:
+            job = job.get_subset(
+                asset_selection=set(request.asset_selection),
+                asset_check_selection=set(request.asset_check_keys or ()),
+            )
+        before = len(self._log.requests)
+        result = job.execute_in_process(
+            run_config=request.run_config,
+            instance=self._instance,
+            tags={**request.tags, **tags},
+            raise_on_error=False,
+        )
+        checks = result.get_asset_check_evaluations()
+        failed = [f"{each.check_name}: {each.description}" for each in checks if not each.passed]
+        ran = Ran(
+            by,
+            result.run_id,
+            result.success,
+            tuple((each.path, each.query) for each in self._log.requests[before:]),
+            tuple(failed if result.success else [_failure_of(result)]),
+        )
+        self.ran.append(ran)
+        return ran
+
+
+def _failure_of(result: dg.ExecuteInProcessResult) -> str:
+    """What the failure of a run goes back to."""
+    event = next(event for event in result.all_events if event.is_step_failure)
+    error = event.step_failure_data.error
+    while error and error.cause:
+        error = error.cause
+    return error.message if error else ""
