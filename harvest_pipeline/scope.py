@@ -146,6 +146,8 @@ class Proof(StrEnum):
     #: All that changed since an instant, wherever it is; left out are records on days that are not
     #: kept, unless they are known.
     CHANGES = "changes"
+    #: Nothing was read: after all changes were in, there were as many rows as Harvest has records.
+    COUNTED = "counted"
 
 
 @dataclass(frozen=True, slots=True)

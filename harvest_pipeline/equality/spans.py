@@ -15,7 +15,7 @@ from harvest_pipeline.warehouse.ledger import LEDGER
 from harvest_pipeline.warehouse.sql import identifier
 
 #: Loads that brought all of what was asked for, or all there can be.
-_WHOLE = [str(Proof.TOTAL_ENTRIES), str(Proof.CURSOR_CHAIN), str(Proof.MODULE_OFF)]
+_WHOLE = list(map(str, (Proof.TOTAL_ENTRIES, Proof.CURSOR_CHAIN, Proof.COUNTED, Proof.MODULE_OFF)))
 _DAY = timedelta(days=1)
 
 

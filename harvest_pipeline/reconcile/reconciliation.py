@@ -18,9 +18,9 @@ from harvest_pipeline.loads import Loads
 from harvest_pipeline.reconcile.proof import Held, changes, differing
 from harvest_pipeline.reconcile.sweep import Sweep
 from harvest_pipeline.scope import Proof, Scope, Spool, Window
-from harvest_pipeline.warehouse.ledger import Load, LoadContext, roles
+from harvest_pipeline.warehouse.ledger import Load, LoadContext, roles, write_counted
 from harvest_pipeline.warehouse.loading import load_each, load_together
-from harvest_pipeline.warehouse.scopes import days_loaded_at, rows_by_day
+from harvest_pipeline.warehouse.scopes import days_loaded_at, rows_by_day, rows_in
 
 #: The `report` of its loads in the ledger.
 RECONCILE = "reconcile"
@@ -100,6 +100,7 @@ class Reconciliation:
 
     def _prove(self, lists: Sequence[Record], held: dict[str, Held]) -> None:
         """Compare the counts of what was not read whole, and read what differs."""
+        counts: dict[str, int] = {}
         for record in lists:
             with self._asking(record) as found:
                 scope = held[record.name].scope
@@ -108,6 +109,19 @@ class Reconciliation:
                 elif any(load.proof is Proof.CHANGES for load in found.loads):
                     there = count(self._loads.client, record, scope)
                     self._load(found, differing(self._loads, record, scope, there))
+                    if there is not None:
+                        counts[record.name] = there
+        if counts:
+            self._note_equal(counts, held)
+
+    def _note_equal(self, counts: dict[str, int], held: dict[str, Held]) -> None:
+        """Write into the ledger of which records nothing is missing and nothing too much."""
+        with self._loads.warehouse.transaction() as connection:
+            for name, there in counts.items():
+                scope = held[name].scope
+                changes = [x for x in self._found[name].loads if x.proof is Proof.CHANGES]
+                if rows_in(connection, RECORDS[name], scope) == there:
+                    write_counted(connection, scope, self._context, changes[-1].read_at, there)
 
     def _children(self, record: Record, parent: Record) -> Iterator[Spool]:
         scope, day = Scope(record.name, self._window), parent.day or ""

@@ -43,8 +43,8 @@ LEDGER = tables.Table(
             "proof",
             TEXT,
             "total_entries, cursor_chain or module_off: why it is complete; changes: all that "
-            "changed, without days that are not kept; followed: only the records that had left "
-            "another part.",
+            "changed, without days that are not kept; counted: after these, there were as many "
+            "rows as Harvest has records; followed: only the records that had left another part.",
         ),
         _column("requests", INTEGER, "HTTP requests that the read cost."),
         _column("rows", INTEGER, "Records that came."),
@@ -162,6 +162,21 @@ def write(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
         f" VALUES ({comma('?' for _ in row)})",
         list(row.values()),
     )
+
+
+def write_counted(
+    connection: duckdb.DuckDBPyConnection,
+    scope: Scope,
+    context: LoadContext,
+    read_at: datetime,
+    total_entries: int,
+) -> None:
+    """Write down that a scope was found to be equal, in the table of the ledger that is there.
+
+    `read_at` is when the last changes were read, `total_entries` Harvest's count after it.
+    """
+    done = Load(scope, context, Proof.COUNTED, 1, 0, total_entries, 0.0, read_at, {}, {})
+    write(connection, done)
 
 
 def confirm(connection: duckdb.DuckDBPyConnection, load: Load) -> None:

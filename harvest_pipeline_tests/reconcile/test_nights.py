@@ -27,6 +27,12 @@ def test_a_night_on_which_nothing_happened_costs_fifteen_requests(loaded: Loaded
     assert len(night.paths) == QUIET == 15
     assert not any(day for _, day in night.days)
     assert loaded.query("SELECT * FROM time_entries ORDER BY id") == before
+    # What was found to be equal is proven, as if it had been read.
+    ((last, proven, entries),) = loaded.query(
+        "SELECT window_last, total_entries, (SELECT count(*) FROM time_entries) FROM _loads"
+        " WHERE record = 'time_entries' AND proof = 'counted' ORDER BY loaded_at DESC LIMIT 1"
+    )
+    assert (proven, last >= TODAY) == (entries, True)
 
 
 def test_a_deleted_entry_leaves_the_table_and_is_kept(loaded: Loaded) -> None:
