@@ -352,7 +352,7 @@ def _assert_asked(changed: Changed, ran: Ran, report: str, parameter: Parameter)
         ]
     counted = Counter(ran.questions)
     assert {each: counted[each] for each in wanted} == dict.fromkeys(wanted, 1)
-    # Where those are that have left the part is asked beside: once for each id.
+    # Where those are that have left the part is asked beside: once for each id, or once for the days.
     others = [each for each in ran.questions if each[0] == wanted[0][0] and each not in wanted]
     left = _left(changed, record, parameter)
     assert len(others) == left
@@ -361,7 +361,8 @@ def _assert_asked(changed: Changed, ran: Ran, report: str, parameter: Parameter)
 
 
 def _left(changed: Changed, record: str, parameter: Parameter) -> int:
-    """How many of the ids (or states) asked for have lost a record since it was loaded."""
+    """How many of the ids (or states, or days) asked for have lost a record since it was
+    loaded."""
     if parameter.since or record == "task_assignments":
         return 0
     record = "invoices" if _is_child(record) else record
@@ -371,6 +372,8 @@ def _left(changed: Changed, record: str, parameter: Parameter) -> int:
         *(replace(part, users=frozenset([each])) for each in part.users),
         *([part] if part.status else []),
     ]
+    if not (part.has_filters or _whole(record)):
+        parts = [part]
     found = [differences(record, each, changed.before, changed.now) for each in parts]
     return sum(1 for each in found if each.left or each.deleted_inside)
 
