@@ -352,7 +352,7 @@ def _assert_asked(changed: Changed, ran: Ran, report: str, parameter: Parameter)
         ]
     counted = Counter(ran.questions)
     assert {each: counted[each] for each in wanted} == dict.fromkeys(wanted, 1)
-    # Where those are that have left the part is asked beside: once for each id, or once for the days.
+    # Where those are that have left the part is asked beside: once for each id, or for the days.
     others = [each for each in ran.questions if each[0] == wanted[0][0] and each not in wanted]
     left = _left(changed, record, parameter)
     assert len(others) == left
