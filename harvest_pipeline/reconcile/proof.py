@@ -1,8 +1,10 @@
 """What differs between the warehouse and Harvest, found with as few requests as possible.
 
-First everything that changed since the last time is read and loaded. After that Harvest's count of
-a stretch of days equals the warehouse's exactly when nothing was deleted in it (and nothing is
-missing that was never loaded): Harvest tells of deletions in no other way (REFERENCE 8). A stretch
+Harvest is asked how many records it has; then everything that changed since the last time is read
+and loaded. Now its count of a stretch of days equals the warehouse's exactly when nothing was
+deleted in it (and nothing is missing that was never loaded): Harvest tells of deletions in no other
+way (REFERENCE 8). In this order, since what is entered meanwhile makes our number the larger one,
+as a deletion does, and cannot hide one. A stretch
 that differs is halved until one page holds it: to read a page costs the one request that to count
 it would cost.
 
@@ -17,6 +19,7 @@ import duckdb
 
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.harvest.counting import count
+from harvest_pipeline.harvest.errors import PermissionMissing, RecordNotFound
 from harvest_pipeline.harvest.paging import PER_PAGE
 from harvest_pipeline.harvest.reading import read
 from harvest_pipeline.harvest.spool import ids_in, only_kept_days
@@ -45,12 +48,29 @@ class Held:
         return cls(scope, rows_in(connection, record, scope), known)
 
 
+def counted(loads: Loads, record: Record, held: Held) -> int | None:
+    """How many records Harvest has of the scope; None where the record is read whole, or of a
+    module that is switched off, or if Harvest does not say. Raises HarvestError."""
+    if _is_read_whole(record, held):
+        return None
+    try:
+        return count(loads.client, record, held.scope)
+    except (PermissionMissing, RecordNotFound):
+        if record.module is None or not loads.client.is_off(record.module):
+            raise
+        return None
+
+
+def _is_read_whole(record: Record, held: Held) -> bool:
+    return held.known_until is None or (record.day is None and held.rows <= _PAGE)
+
+
 def changes(loads: Loads, record: Record, held: Held) -> Spool | None:
     """What changed since the warehouse last knew; the whole record where that costs no more, and
     None where it has to be read whole. Raises HarvestError."""
     if held.known_until is None:
         return None
-    if record.day is None and held.rows <= _PAGE:
+    if _is_read_whole(record, held):
         return read(loads.client, record, None, loads.folder)
     since = Filters(updated_since=held.known_until - OVERLAP)
     spool = read(loads.client, record, None, loads.folder, filters=since)

@@ -12,10 +12,9 @@ from datetime import date
 
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.harvest.counting import count
 from harvest_pipeline.harvest.errors import HarvestError, PermissionMissing, RecordNotFound
 from harvest_pipeline.loads import Loads
-from harvest_pipeline.reconcile.proof import Held, changes, differing
+from harvest_pipeline.reconcile.proof import Held, changes, counted, differing
 from harvest_pipeline.reconcile.sweep import Sweep
 from harvest_pipeline.scope import Proof, Scope, Spool, Window
 from harvest_pipeline.warehouse.ledger import Load, LoadContext, roles, write_counted
@@ -75,8 +74,8 @@ class Reconciliation:
             self._refuse_narrower_role(roles(connection))
             held = {record.name: Held.of(connection, record, self._window) for record in lists}
             before = {r.name: rows_by_day(connection, r) for r in records if r.day}
-        self._bring_changes(lists, held)
-        self._prove(lists, held)
+        counts = self._bring_changes(lists, held)
+        self._prove(lists, held, counts)
         for record in records:
             if record.parent:
                 with self._asking(record) as found:
@@ -84,11 +83,16 @@ class Reconciliation:
         self._tell_days(before)
         return list(self._found.values())
 
-    def _bring_changes(self, lists: Sequence[Record], held: dict[str, Held]) -> None:
+    def _bring_changes(
+        self, lists: Sequence[Record], held: dict[str, Held]
+    ) -> dict[str, int | None]:
+        """Load what changed; returns how many records Harvest had before it was asked."""
+        counts: dict[str, int | None] = {}
         spools: list[Spool] = []
         try:
             for record in lists:
                 with self._asking(record):
+                    counts[record.name] = counted(self._loads, record, held[record.name])
                     if spool := changes(self._loads, record, held[record.name]):
                         spools.append(spool)
         finally:  # what was read is not read in vain
@@ -97,22 +101,21 @@ class Reconciliation:
             )
             for load in together:
                 self._found[load.scope.record].loads.append(load)
+        return counts
 
-    def _prove(self, lists: Sequence[Record], held: dict[str, Held]) -> None:
+    def _prove(
+        self, lists: Sequence[Record], held: dict[str, Held], counts: dict[str, int | None]
+    ) -> None:
         """Compare the counts of what was not read whole, and read what differs."""
-        counts: dict[str, int] = {}
         for record in lists:
             with self._asking(record) as found:
                 scope = held[record.name].scope
                 if held[record.name].known_until is None:
                     self._load(found, self._loads.spools(record, scope))
                 elif any(load.proof is Proof.CHANGES for load in found.loads):
-                    there = count(self._loads.client, record, scope)
-                    self._load(found, differing(self._loads, record, scope, there))
-                    if there is not None:
-                        counts[record.name] = there
-        if counts:
-            self._note_equal(counts, held)
+                    self._load(found, differing(self._loads, record, scope, counts[record.name]))
+        if known := {name: there for name, there in counts.items() if there is not None}:
+            self._note_equal(known, held)
 
     def _note_equal(self, counts: dict[str, int], held: dict[str, Held]) -> None:
         """Write into the ledger of which records nothing is missing and nothing too much."""
@@ -120,7 +123,7 @@ class Reconciliation:
             for name, there in counts.items():
                 scope = held[name].scope
                 changes = [x for x in self._found[name].loads if x.proof is Proof.CHANGES]
-                if rows_in(connection, RECORDS[name], scope) == there:
+                if changes and rows_in(connection, RECORDS[name], scope) == there:
                     write_counted(connection, scope, self._context, changes[-1].read_at, there)
 
     def _children(self, record: Record, parent: Record) -> Iterator[Spool]:

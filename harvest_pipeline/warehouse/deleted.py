@@ -20,28 +20,32 @@ from harvest_pipeline.warehouse.sql import comma, identifier
 
 
 def bury(
-    connection: duckdb.DuckDBPyConnection, record: Record, rows: str, noticed_at: datetime
+    connection: duckdb.DuckDBPyConnection,
+    record: Record,
+    keys: Sequence[int],
+    noticed_at: datetime,
 ) -> None:
-    """Move the rows of a condition from the table of `record` to its `_deleted` table, and with
-    them the rows that belong to them: payments of an invoice, its lines.
-
-    `rows` is SQL over the record's columns, without parameters.
-    """
-    name, key = identifier(record.name), identifier(record.key)
+    """Move the rows with these keys from the table of `record` to its `_deleted` table, and with
+    them the rows that belong to them: payments of an invoice, its lines."""
     present = tables.names(connection)
     for child in RECORDS.values():
         link = next((c for c in child.parent_columns if c.from_parent == record.key), None)
         if child.parent == record.name and link and child.name in present:
-            theirs = f"{identifier(link.name)} IN (SELECT {key} FROM {name} WHERE {rows})"
-            bury(connection, child, theirs, noticed_at)
-    grave = tables.deleted_table(record)
+            theirs = connection.execute(
+                f"SELECT {identifier(child.key)} FROM {identifier(child.name)}"
+                f" WHERE list_contains(?, {identifier(link.name)})",
+                [keys],
+            ).fetchall()
+            bury(connection, child, [row[0] for row in theirs], noticed_at)
+    name, grave = identifier(record.name), tables.deleted_table(record)
+    rows = f"list_contains(?, {identifier(record.key)})"
     columns = comma(identifier(column.name) for column in tables.table_of(record).columns)
     connection.execute(
         f"INSERT INTO {identifier(grave.name)} BY NAME SELECT {columns},"
         f" ?::TIMESTAMPTZ AS {identifier(tables.NOTICED_AT.name)} FROM {name} WHERE {rows}",
-        [noticed_at],
+        [noticed_at, keys],
     )
-    connection.execute(f"DELETE FROM {name} WHERE {rows}")
+    connection.execute(f"DELETE FROM {name} WHERE {rows}", [keys])
 
 
 def unbury(

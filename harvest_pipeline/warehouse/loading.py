@@ -193,12 +193,16 @@ def _delete_replaced(
 
 
 def _bury(connection: duckdb.DuckDBPyConnection, record: Record, vanished: str, load: Load) -> int:
-    """Bury the rows of a condition and return their number: mostly there are none."""
-    query = f"SELECT count(*) FROM {identifier(record.name)} WHERE {vanished}"
-    buried: int = connection.execute(query).fetchall()[0][0]
-    if buried:
-        deleted.bury(connection, record, vanished, load.loaded_at)
-    return buried
+    """Bury the rows of a condition and return their number: mostly there are none.
+
+    Their keys are read first: the condition may ask the lines of an invoice, which go before it.
+    """
+    rows = connection.execute(
+        f"SELECT {identifier(record.key)} FROM {identifier(record.name)} WHERE {vanished}"
+    ).fetchall()
+    if rows:
+        deleted.bury(connection, record, [row[0] for row in rows], load.loaded_at)
+    return len(rows)
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, lines: Lines, drift: Drift, load: Load) -> int:
