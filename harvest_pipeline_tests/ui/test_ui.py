@@ -102,6 +102,8 @@ def test_materialize_backfill_and_schedule(ui: DagsterUI, page: Any, tmp_path: P
 
     # Everything that the schedule covers is green.
     for asset in ui.ask(ASSETS)["assetNodes"]:
+        if asset["assetKey"]["path"][-1] == "equality":  # what checks stand on; nothing is loaded
+            continue
         if asset["isPartitioned"]:
             assert asset["partitionStats"]["numMaterialized"] >= DAYS_BACK, asset
             assert asset["partitionStats"]["numFailed"] == 0
