@@ -115,13 +115,9 @@ class Loads:
             yield only(found, gone)
 
     def _children(self, record: Record, parent: Record, scope: Scope) -> Iterator[Spool]:
-        window = scope.window
-        if window is None:
+        if scope.window is None:
             raise ValueError(f"{record.name} is read by the days of {parent.name}")
-        # What changed among the children, no change of their parent tells (REFERENCE 16.2).
-        theirs = Filters(invoice_status=scope.filters.invoice_status)
-        of_parent = Scope(parent.name, window, theirs)
-        yield from self.spools(parent, of_parent)
+        yield from self.spools(parent, _of_parent(parent, scope))
         yield from self.children(record, parent, scope, self.due)
 
     def children(
@@ -139,9 +135,8 @@ class Loads:
         """
         window = scope.window
         assert window is not None
-        theirs = Filters(invoice_status=scope.filters.invoice_status)
         with self.warehouse.reader() as connection:
-            every = parents(connection, record, Scope(parent.name, window, theirs))
+            every = parents(connection, record, _of_parent(parent, scope))
         chosen = choose(every)
         if every and not chosen:
             self.log(f"{scope}: nothing of it is to be read, Harvest is not asked.")
@@ -252,3 +247,10 @@ def _changed_since_read(parent: Parent) -> bool:
     """Whether it has moved since its children were last read: payments may cancel each other out,
     and one request more for an invoice that changed is little."""
     return parent["_read_at"] is not None and parent["updated_at"] != parent["_updated_at"]
+
+
+def _of_parent(parent: Record, scope: Scope) -> Scope:
+    """The parents of a scope of children: what changed among these, no change of their parent
+    tells (REFERENCE 16.2)."""
+    theirs = Filters(invoice_status=scope.filters.invoice_status)
+    return Scope(parent.name, scope.window, theirs)
