@@ -131,7 +131,15 @@ def expected(record: str, part: Part, before: Account, now: Account) -> Outcome:
     inside_now = {k: r for k, r in new.items() if now.holds(record, r, part, now)}
     if part.since:
         fresh = {k: r for k, r in inside_now.items() if r["updated_at"] >= part.since}
-        return Outcome(fresh, {k: r for k, r in old.items() if k not in fresh})
+        # The invoices of these days are read whole: what belonged to a deleted one goes with it.
+        gone = {
+            k
+            for k, r in old.items()
+            if RECORDS[record].parent
+            and r["invoice_id"] not in now.rows["invoices"]
+            and _between(before.rows["invoices"][r["invoice_id"]]["issue_date"], part)
+        }
+        return Outcome(fresh, {k: r for k, r in old.items() if k not in fresh.keys() | gone})
     inside_then = {k for k, r in old.items() if before.holds(record, r, part, now)}
     fresh = dict(inside_now)
     either = set[int]()

@@ -363,7 +363,7 @@ def _assert_asked(changed: Changed, ran: Ran, report: str, parameter: Parameter)
 def _left(changed: Changed, record: str, parameter: Parameter) -> int:
     """How many of the ids (or states, or days) asked for have lost a record since it was
     loaded."""
-    if parameter.since or record == "task_assignments":
+    if record == "task_assignments" or (parameter.since and not _is_child(record)):
         return 0
     record = "invoices" if _is_child(record) else record
     part = parameter.part(changed.ids)
