@@ -43,6 +43,7 @@ def test_all_schedules_are_off_and_say_in_the_ui_what_they_do() -> None:
     schedules = {each.name: each for each in build_definitions([mine]).schedules or []}
     assert set(schedules) == {
         "harvest_recent_days", "harvest_small_reports", "harvest_invoices", "harvest_mine",
+        "harvest_reconcile", "harvest_equality",
     }  # fmt: skip
     for each in schedules.values():
         assert isinstance(each, dg.ScheduleDefinition)
@@ -116,6 +117,7 @@ def test_reports_that_are_switched_off_are_in_no_job_and_no_schedule(
     assert job_of(mine, "harvest_all_reports") == set(REPORTS) - set(off)
     assert {job.name for job in build_definitions([mine]).jobs or []} == {
         "harvest_all_reports", "harvest_time", "harvest_expenses",
+        "harvest_reconcile", "harvest_equality",
     }  # fmt: skip
 
 
