@@ -6,9 +6,9 @@ Does not belong here: what else is sent, and when (sensors.py).
 
 import argparse
 
+from harvest_pipeline.alerts.channels import Channel, channels
 from harvest_pipeline.alerts.errors import AlertNotSent
 from harvest_pipeline.alerts.messages import Alert, alert
-from harvest_pipeline.alerts.sensors import Channel, channels
 from harvest_pipeline.config import account_settings
 from harvest_pipeline.settings import SettingsError, load_environment
 

@@ -10,22 +10,20 @@ Does not belong here: what is told (runs.py, days.py, credentials.py), how it is
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Protocol
 
 import dagster as dg
 from msgspec.structs import replace
 
+from harvest_pipeline.alerts.channels import Channel, channels
 from harvest_pipeline.alerts.credentials import Credentials
 from harvest_pipeline.alerts.days import Days
-from harvest_pipeline.alerts.email import Email
 from harvest_pipeline.alerts.entry import AlertsEntry, Subject
 from harvest_pipeline.alerts.errors import AlertNotSent
 from harvest_pipeline.alerts.messages import Alert
 from harvest_pipeline.alerts.runs import Runs
 from harvest_pipeline.alerts.state import State
-from harvest_pipeline.alerts.webhook import Webhook
 from harvest_pipeline.settings import Settings
 from harvest_pipeline.warehouse.errors import WarehouseError
 
@@ -34,34 +32,6 @@ _SECONDS_BETWEEN = 60
 #: The next tick goes on.
 _MOST_MESSAGES = 10
 _MOST_SECONDS = 25.0
-
-
-class Channel(Protocol):
-    """A way to reach people."""
-
-    @property
-    def name(self) -> str:
-        """What it is called in harvest.yaml."""
-        ...
-
-    @property
-    def target(self) -> str:
-        """Where alerts go, for a person to read; no secret."""
-        ...
-
-    def send(self, alert: Alert) -> str | None:
-        """Send it; a sentence if only some got it. Raises AlertNotSent."""
-        ...
-
-
-def channels(entry: AlertsEntry, environment: Mapping[str, str]) -> list[Channel]:
-    """The channels of `alerts:`; their secrets are looked up in `environment` when they send."""
-    every: list[Channel] = []
-    if entry.email:
-        every.append(Email(entry.email, environment))
-    if entry.webhook:
-        every.append(Webhook(entry.webhook, environment))
-    return every
 
 
 def alert_sensors(accounts: Sequence[Settings]) -> list[dg.SensorDefinition]:
