@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Protocol
 
 import dagster as dg
 from msgspec.structs import replace
