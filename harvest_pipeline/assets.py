@@ -104,7 +104,10 @@ def dataset_asset(
             )
             # Dagster comes back here when the IO manager has loaded all of it.
             with warehouse.reader() as connection:
-                results = list(check_results(connection, dataset, ask.scope, identity, recorded))
+                today = existing_days(settings).last
+                results = list(
+                    check_results(connection, dataset, ask.scope, identity, recorded, today)
+                )
             yield from results
 
     return read_dataset

@@ -5,6 +5,7 @@ Does not belong here: the queries (warehouse/integrity.py).
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -20,6 +21,7 @@ from harvest_pipeline.warehouse import integrity
 
 _KEY = "key_is_unique"
 _WINDOW = "rows_are_inside_their_window"
+_DROP = "no_day_dropped_suddenly"
 _REFERENCES = "references_are_known"
 _FIELDS = "fields_are_known"
 _ROLE = "everything_is_visible"
@@ -31,6 +33,8 @@ def check_specs(dataset: Dataset, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]
     descriptions = {
         _KEY: f"No {record.key} stands in two rows.",
         _WINDOW: "Every row lies on a day of the window whose load brought it.",
+        _DROP: "No finished day has less than a tenth of the rows that its weekday usually has; a "
+        "holiday has, and so has a day that Harvest did not give in full.",
         _REFERENCES: "The clients, people, projects, … that rows refer to are in their tables, as "
         "far as those have been loaded.",
         _FIELDS: "Harvest sent every field that the columns are made for, and no other.",
@@ -50,7 +54,7 @@ def _not_asked(dataset: Dataset) -> set[str]:
     keys, and rows of an own table stay while what they refer to goes."""
     without: set[str] = set()
     if dataset.record.day is None or dataset.has_own_table:
-        without.add(_WINDOW)
+        without |= {_WINDOW, _DROP}
     if dataset.has_own_table:
         without.add(_REFERENCES)
     if dataset.update is Update.APPEND:
@@ -64,8 +68,10 @@ def check_results(
     scope: Scope,
     identity: Identity,
     recorded: Recorded,
+    today: date,
 ) -> Iterator[dg.AssetCheckResult]:
-    """The answers for what the warehouse holds now; `recorded` is from before the load."""
+    """The answers for what the warehouse holds now; `recorded` is from before the load, `today` is
+    the day that is not finished yet."""
     record, without, asset = dataset.record, _not_asked(dataset), recorded.asset
 
     def result(
@@ -85,6 +91,9 @@ def check_results(
     if _WINDOW not in without:
         outside = integrity.rows_outside_window(connection, record)
         yield result(_WINDOW, _finding("outside", outside), dg.AssetCheckSeverity.ERROR)
+    if _DROP not in without:
+        dropped = integrity.sudden_drops(connection, record, dataset.name, scope.window, today)
+        yield result(_DROP, _finding("dropped", dropped), dg.AssetCheckSeverity.WARN)
     if _REFERENCES not in without:
         unknown: dict[str, Any] = {}
         for column, finding in integrity.unknown_references(connection, record).items():

@@ -7,18 +7,23 @@ Does not belong here: how bad an answer is (the checks of the Dagster side decid
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import Any
 
 import duckdb
 
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.scope import Scope
+from harvest_pipeline.scope import Scope, Window
 from harvest_pipeline.text import one_line
 from harvest_pipeline.warehouse import ledger, tables
 from harvest_pipeline.warehouse.sql import identifier, literal
 
 _EXAMPLES = 5
+
+#: A day has dropped suddenly if it has less than a tenth of what its weekday usually has; weekdays
+#: that usually have fewer rows than this say nothing.
+_USUALLY_ENOUGH = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,42 @@ def unknown_references(connection: duckdb.DuckDBPyConnection, record: Record) ->
                 f" NOT IN (SELECT {identifier(known.key)} FROM {identifier(known.name)})",
             )
     return findings
+
+
+def sudden_drops(
+    connection: duckdb.DuckDBPyConnection,
+    record: Record,
+    table: str,
+    days: Window | None,
+    today: date,
+) -> Finding:
+    """Those of the days before `today` that have less than a tenth of their usual rows: the median
+    of the same weekday in the four weeks before.
+
+    Days that have not been loaded count as empty ones, so that a first load is not suspected.
+    """
+    if record.day is None or days is None:
+        return Finding(0)
+    first, last = days.first, min(days.last, today - timedelta(days=1))
+    day = identifier(record.day)
+    return _finding(
+        connection,
+        f"""
+        WITH counts AS (
+            SELECT {day} AS day, count(*) AS rows FROM {identifier(table)}
+            WHERE {day} BETWEEN DATE '{first}' - 28 AND DATE '{last}' GROUP BY ALL
+        ), usual AS (
+            SELECT now.day::DATE AS day, median(coalesce(counts.rows, 0)) AS rows
+            FROM range(DATE '{first}', DATE '{last}' + 1, INTERVAL 1 DAY) AS now(day)
+            CROSS JOIN (VALUES (7), (14), (21), (28)) AS before(days)
+            LEFT JOIN counts ON counts.day = now.day::DATE - before.days GROUP BY ALL
+        )
+        SELECT concat(day, ': ', coalesce(counts.rows, 0), ', usually ', usual.rows::BIGINT)
+            AS value
+        FROM usual LEFT JOIN counts USING (day)
+        WHERE usual.rows >= {_USUALLY_ENOUGH} AND coalesce(counts.rows, 0) < usual.rows / 10
+        """,
+    )
 
 
 def field_drift(connection: duckdb.DuckDBPyConnection, scope: Scope) -> FieldDrift:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import dagster as dg
 import pytest
 import requests
 
@@ -90,6 +91,28 @@ def test_an_error_is_no_row_of_the_ledger_and_an_empty_day_is_one(project: Proje
     ]
     [(hours,)] = project.query("SELECT typeof(hours) FROM (SELECT sum(hours) AS hours FROM daily)")
     assert hours.startswith("DECIMAL")
+
+
+def test_a_weekday_that_was_busy_for_a_month_and_is_empty_now_is_told(project: Project) -> None:
+    """F32: an answer that is empty and true looks like one that is empty and wrong."""
+    account = project.sandbox.account
+    day = TODAY - timedelta(days=1)
+    weeks = Window(day - timedelta(days=28), TODAY)
+    for week in range(1, 5):
+        for _ in range(30):
+            account.create("time_entries", spent_date=day - timedelta(days=7 * week))
+    for row in project.truth("time_entries"):
+        if row["spent_date"] == day:
+            account.delete("time_entries", row["id"])
+    result = project.materialize("daily", window=weeks)
+    assert result.success
+    [check] = [
+        each
+        for each in result.get_asset_check_evaluations()
+        if each.check_name == "no_day_dropped_suddenly"
+    ]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert any(str(day) in str(value.value) for value in check.metadata.values())
 
 
 def test_a_timer_that_ran_has_its_final_hours_after_the_next_run(project: Project) -> None:

@@ -56,14 +56,17 @@ def test_ctrl_c_keeps_the_old_rows_and_what_was_loaded_and_removes_the_spool(pla
 
 def test_pressing_ctrl_c_again_and_again_changes_nothing(place: Place) -> None:
     terminal = hanging(place)
-    (folder,) = terminal.spools()
-    for _ in range(5):
+    (folder,), worker = terminal.spools(), terminal.worker
+    os.kill(worker, signal.SIGSTOP)  # or it might be gone before the second time
+    terminal.type_ctrl_c()
+    terminal.until(lambda: "Cancelling ..." in terminal.output)
+    terminal.type_ctrl_c()
+    terminal.until(lambda: "It is being cancelled already ..." in terminal.output)
+    for _ in range(3):
         terminal.type_ctrl_c()
-        terminal.read()
-        time.sleep(0.2)
+    os.kill(worker, signal.SIGCONT)
     assert_cancelled(place, terminal)
     assert not folder.exists()
-    assert "It is being cancelled already ..." in terminal.lines()
     assert "Traceback" not in terminal.output
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harvest_pipeline import private
 from harvest_pipeline.private import make_folder, private_files
 from harvest_pipeline.warehouse.database import Warehouse
 
@@ -84,8 +85,9 @@ def test_everything_is_private_under_umask_000(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def open_umask() -> Iterator[None]:
-    """The umask of somebody who shares everything."""
+def open_umask(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The umask of somebody who shares everything, whatever other tests have left running."""
+    monkeypatch.setattr(private, "_umask", private._Umask())
     before = os.umask(0)
     yield
     os.umask(before)

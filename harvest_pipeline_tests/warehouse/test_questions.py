@@ -1,13 +1,14 @@
 """Statistics, integrity and parents: what the Dagster side asks the tables."""
 
 from collections import Counter
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
 
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.scope import Proof, Scope
+from harvest_pipeline.scope import Proof, Scope, Window
 from harvest_pipeline.warehouse import integrity, statistics
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.integrity import Finding
@@ -239,3 +240,31 @@ def test_parents_are_what_their_children_need(warehouse: Warehouse, spools: Spoo
         "state": "paid",
         **dict.fromkeys(("_updated_at", "_read_at", "_run_id", "_loaded_at")),
     }
+
+
+def test_a_day_that_dropped_suddenly_is_found_and_one_that_is_usually_quiet_is_not(
+    warehouse: Warehouse, spools: SpoolFolder
+) -> None:
+    """F32: four Mondays of 40 entries and one of 3; Tuesdays of 19 and one of none."""
+    monday = date(2026, 3, 2)
+    weeks = Window(monday, monday + timedelta(days=34))
+    counts = {
+        monday + timedelta(days=7 * week + day): usual if week < 4 else last
+        for week in range(5)
+        for day, (usual, last) in enumerate([(40, 3), (19, 0), (40, 4)])
+    }
+    days = [day for day, count in counts.items() for _ in range(count)]
+    load(warehouse, spools.time_entries(weeks, list(map(time_entry, range(999), days))), CONTEXT)
+
+    def dropped(first: date, last: date, today: date) -> Finding:
+        with warehouse.reader() as connection:
+            return integrity.sudden_drops(
+                connection, TIME_ENTRIES, "time_entries", on(first, last), today
+            )
+
+    fifth = monday + timedelta(days=28)
+    found = Finding(1, (f"{fifth}: 3, usually 40",))
+    assert dropped(weeks.first, weeks.last, weeks.last) == found
+    assert dropped(fifth, fifth, weeks.last) == found
+    assert dropped(fifth, fifth, today=fifth) == Finding(0)  # it is not over yet
+    assert dropped(weeks.first, fifth - timedelta(days=1), weeks.last) == Finding(0)
