@@ -219,7 +219,7 @@ class _TransactionalClient(DuckDbClient):
         context: dg.OutputContext, table_slice: TableSlice, connection: duckdb.DuckDBPyConnection
     ) -> None:
         # Dagster's own tries and ignores the error, which would abort the transaction.
-        if tables.exists(connection, table_slice.table):
+        if tables.kind(connection, table_slice.table):
             connection.execute(f"DELETE FROM {identifier(table_slice.table)}{_where(table_slice)}")
 
     @staticmethod
@@ -254,7 +254,7 @@ class _FrameHandler(DbTypeHandler[pd.DataFrame]):
         table_slice: TableSlice,
         connection: duckdb.DuckDBPyConnection,
     ) -> pd.DataFrame:
-        if not tables.exists(connection, table_slice.table):
+        if not tables.kind(connection, table_slice.table):
             raise NotLoaded(
                 f"{table_slice.schema}.{table_slice.table} does not exist yet; materialize"
                 f" {context.asset_key.to_user_string()} first."

@@ -49,8 +49,16 @@ def deleted_table(record: Record) -> Table:
 
 
 def exists(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
-    """Whether the schema has a table or view of that name."""
-    return kind(connection, name) is not None
+    """Whether the schema has a table of that name, one of this package's own.
+
+    Only for names that are no view of DuckDB's: for others there is `kind`. The first look into the
+    catalogue of a connection takes 12 ms, for it makes all of these; to bind a table takes 0.5.
+    """
+    try:
+        connection.table(identifier(name))
+    except duckdb.CatalogException:  # the transaction goes on, as it would not after a statement
+        return False
+    return True
 
 
 def kind(connection: duckdb.DuckDBPyConnection, name: str) -> str | None:
