@@ -14,7 +14,7 @@ from harvest_pipeline_tests.changes.watching import EVERY, NOW, Watching, window
 from harvest_pipeline_tests.conftest import TODAY
 
 #: One takes a second.
-_EXAMPLES = 60 if os.environ.get("CI") else 2
+_EXAMPLES = 40 if os.environ.get("CI") else 2
 #: Some of these days are before the start date, some are still to come.
 _DAYS = st.integers(-16, 2).map(lambda back: TODAY + timedelta(days=back))
 _WHICH = st.integers(0, 10_000)
