@@ -22,8 +22,8 @@ from harvest_pipeline.harvest.reading import read, read_children
 from harvest_pipeline.harvest.spool import only
 from harvest_pipeline.private import make_folder
 from harvest_pipeline.scope import Filters, Proof, Scope, Spool, Window
+from harvest_pipeline.warehouse.covered import changes_known_until, not_covered
 from harvest_pipeline.warehouse.database import Warehouse
-from harvest_pipeline.warehouse.ledger import changes_known_until, not_covered
 from harvest_pipeline.warehouse.parents import parents
 from harvest_pipeline.warehouse.scopes import vanished
 

@@ -18,6 +18,7 @@ from harvest_pipeline.doctor.machine import existing
 from harvest_pipeline.warehouse import ledger
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import AnotherAccount, WarehouseError, WarehouseLocked
+from harvest_pipeline.warehouse.last_loads import last_loaded_at
 
 
 class WarehouseCheck:
@@ -95,7 +96,7 @@ class WarehouseCheck:
         subject = f"schema {name}"
         try:
             with Warehouse(self._path, name, wait_seconds=0, log=_silently).reader() as connection:
-                last = ledger.last_loaded_at(connection)
+                last = last_loaded_at(connection)
                 if account.account_id is not None:
                     ledger.refuse_another_account(connection, account.account_id)
         except AnotherAccount as error:

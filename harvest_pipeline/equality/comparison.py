@@ -25,7 +25,8 @@ from harvest_pipeline.harvest.reports import ReportRow, read_report
 from harvest_pipeline.scope import Window
 from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.database import Warehouse
-from harvest_pipeline.warehouse.ledger import last_loaded_at, refuse_another_account
+from harvest_pipeline.warehouse.last_loads import last_loaded_at
+from harvest_pipeline.warehouse.ledger import refuse_another_account
 
 #: Requests that go into finding the months of differences; beyond them, longer spans are named.
 _MOST_TO_NARROW = 40

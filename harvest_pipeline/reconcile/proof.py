@@ -25,7 +25,7 @@ from harvest_pipeline.harvest.reading import read
 from harvest_pipeline.harvest.spool import ids_in, only_kept_days
 from harvest_pipeline.loads import OVERLAP, Loads
 from harvest_pipeline.scope import Filters, Proof, Scope, Spool, Window
-from harvest_pipeline.warehouse.ledger import changes_known_until
+from harvest_pipeline.warehouse.covered import changes_known_until
 from harvest_pipeline.warehouse.scopes import known_ids, rows_in
 
 _PAGE = int(PER_PAGE)

@@ -17,7 +17,8 @@ from harvest_pipeline.loads import Loads
 from harvest_pipeline.reconcile.proof import Held, changes, counted, differing
 from harvest_pipeline.reconcile.sweep import Sweep
 from harvest_pipeline.scope import Proof, Scope, Spool, Window
-from harvest_pipeline.warehouse.ledger import Load, LoadContext, roles, write_counted
+from harvest_pipeline.warehouse.covered import roles
+from harvest_pipeline.warehouse.ledger import Load, LoadContext, write_counted
 from harvest_pipeline.warehouse.loading import load_each, load_together
 from harvest_pipeline.warehouse.scopes import days_loaded_at, rows_by_day, rows_in
 

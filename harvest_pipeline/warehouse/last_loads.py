@@ -42,6 +42,14 @@ def last_loads(connection: duckdb.DuckDBPyConnection) -> list[LastLoad]:
     return [LastLoad(*row) for row in found]
 
 
+def last_loaded_at(connection: duckdb.DuckDBPyConnection) -> datetime | None:
+    """When the latest load was committed, in UTC; None if there was none."""
+    if not tables.exists(connection, LEDGER.name):
+        return None
+    query = f"SELECT max(loaded_at) FROM {identifier(LEDGER.name)}"
+    return connection.execute(query).fetchall()[0][0]
+
+
 def last_load(connection: duckdb.DuckDBPyConnection) -> str | None:
     """The id of the load that was committed last; None before the first."""
     if not tables.exists(connection, LEDGER.name):

@@ -1,20 +1,20 @@
 """The ledger: the table `_loads`, one row for every load that was committed.
 
-Belongs here: what a load is, writing it down, and what the written-down loads cover.
-Does not belong here: the rows that a load brought (loading.py).
+Belongs here: what a load is, and writing it down.
+Does not belong here: the rows that a load brought (loading.py), questions to the ledger
+(covered.py, last_loads.py, arrivals.py).
 """
 
 import json
 import uuid
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 
 import duckdb
 
 from harvest_pipeline.catalogue.columns import DAY, ID, INSTANT, INTEGER, LIST, TEXT, Column
-from harvest_pipeline.scope import Filters, Proof, Scope, Spool, Window
+from harvest_pipeline.scope import Filters, Proof, Scope, Spool
 from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.errors import AnotherAccount, LoadNotCommitted
 from harvest_pipeline.warehouse.sql import comma, identifier
@@ -194,122 +194,7 @@ def confirm(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
         )
 
 
-def loaded(connection: duckdb.DuckDBPyConnection, record: str) -> bool:
-    """Whether the record has ever been loaded without filters; what was only a part, or belongs to
-    a module that is switched off, does not count."""
-    return tables.exists(connection, LEDGER.name) and bool(
-        connection.execute(
-            f"SELECT 1 FROM {identifier(LEDGER.name)} WHERE record = ? AND proof <> ?"
-            f" AND {_column_or_null(connection, 'filters')} IS NULL LIMIT 1",
-            [record, str(Proof.MODULE_OFF)],
-        ).fetchall()
-    )
-
-
-def roles(connection: duckdb.DuckDBPyConnection) -> set[str]:
-    """The roles of the people whose tokens have loaded anything."""
-    if not tables.exists(connection, LEDGER.name):
-        return set()
-    rows = connection.execute(f"SELECT DISTINCT role FROM {identifier(LEDGER.name)}").fetchall()
-    return {row[0] for row in rows}
-
-
-def last_loaded_at(connection: duckdb.DuckDBPyConnection) -> datetime | None:
-    """When the latest load was committed, in UTC; None if there was none."""
-    if not tables.exists(connection, LEDGER.name):
-        return None
-    query = f"SELECT max(loaded_at) FROM {identifier(LEDGER.name)}"
-    return connection.execute(query).fetchall()[0][0]
-
-
-def not_covered(
-    connection: duckdb.DuckDBPyConnection,
-    scope: Scope,
-    run_ids: Collection[str],
-    since: datetime,
-) -> Scope | None:
-    """What is left of the scope after the windows that these runs loaded: all of it from the first
-    day on that is in none of them; None if there is no such day.
-
-    Only loads since that instant, by our own clock, count.
-    """
-    if not tables.exists(connection, LEDGER.name):
-        return scope
-    rows: list[tuple[date | None, date | None, str | None]] = connection.execute(
-        f"SELECT window_first, window_last, {_column_or_null(connection, 'filters')}"
-        f" FROM {identifier(LEDGER.name)}"
-        " WHERE record = ? AND list_contains(?, run_id) AND loaded_at >= ?"
-        " AND proof NOT IN (?, ?)"
-        " ORDER BY window_first",
-        [scope.record, list(run_ids), since, str(Proof.FOLLOWED), str(Proof.CHANGES)],
-    ).fetchall()
-    windows = [
-        (first, last) for first, last, filters in rows if _read(filters).covers(scope.filters)
-    ]
-    if any(first is None for first, _ in windows):
-        return None
-    if scope.window is None:
-        return scope
-    missing = scope.window.first
-    for first, last in windows:
-        if first is not None and last is not None and first <= missing <= last:
-            missing = last + timedelta(days=1)
-    if missing > scope.window.last:
-        return None
-    return replace(scope, window=Window(missing, scope.window.last))
-
-
-def changes_known_until(
-    connection: duckdb.DuckDBPyConnection,
-    record: str,
-    loaded_at: Collection[datetime] | None = None,
-) -> datetime | None:
-    """Until when, by Harvest's clock, all changes of the record's rows have been loaded.
-
-    `loaded_at` are the loads of the rows that are meant; all rows of the record without it. From
-    the earliest of these reads on, each read of all changes that begins by then carries the answer
-    on to its own. None if nothing is loaded.
-    """
-    if not tables.exists(connection, LEDGER.name) or not tables.exists(connection, record):
-        return None
-    name, rows = identifier(LEDGER.name), "list_contains(?, loaded_at)"
-    if loaded_at is None:
-        rows = (
-            f"(loaded_at IN (SELECT {identifier(tables.LOADED_AT.name)} FROM {identifier(record)})"
-            " OR len(?) > 0)"
-        )
-    known: datetime | None = connection.execute(
-        f"SELECT min(read_at) FROM {name} WHERE record = ? AND {rows}",
-        [record, list(loaded_at or ())],
-    ).fetchall()[0][0]
-    for filters, read_at in connection.execute(
-        f"SELECT {_column_or_null(connection, 'filters')}, read_at FROM {name}"
-        " WHERE record = ? AND proof = ? ORDER BY read_at",
-        [record, str(Proof.CHANGES)],
-    ).fetchall():
-        since = _read(filters).updated_since
-        if known and since and since <= known:
-            known = max(known, read_at)
-    return known
-
-
 def _written(filters: Filters) -> str | None:
     """Filters as JSON, without those that are not set; None if none is."""
     values = {name: value for name, value in asdict(filters).items() if value}
     return json.dumps(values, default=str) if values else None
-
-
-def _read(text: str | None) -> Filters:
-    """The filters that `_written` wrote."""
-    values: dict[str, Any] = json.loads(text) if text else {}
-    for name in ("updated_since", "updated_before"):
-        if name in values:
-            values[name] = datetime.fromisoformat(values[name])
-    for name in ("project_ids", "user_ids", "parent_ids"):
-        values[name] = tuple(values.get(name, ()))
-    return Filters(**values)
-
-
-def _column_or_null(connection: duckdb.DuckDBPyConnection, name: str) -> str:
-    """A column, or NULL where the ledger is of an older version and nothing was loaded since."""
-    return identifier(name) if name in tables.column_types(connection, LEDGER.name) else "NULL"

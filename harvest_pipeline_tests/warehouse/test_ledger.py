@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from harvest_pipeline.scope import Proof, Scope, Window
 from harvest_pipeline.warehouse import ledger, tables
+from harvest_pipeline.warehouse.covered import not_covered
 from harvest_pipeline.warehouse.database import Warehouse
-from harvest_pipeline.warehouse.ledger import Load, LoadContext, not_covered
+from harvest_pipeline.warehouse.last_loads import last_loaded_at
+from harvest_pipeline.warehouse.ledger import Load, LoadContext
 from harvest_pipeline.warehouse.loading import load
 from harvest_pipeline_tests.warehouse.records import (
     CONTEXT,
@@ -142,12 +144,12 @@ def test_windows_cover_together(
 
 def test_the_latest_load_is_told_and_before_the_first_there_is_none(warehouse: Warehouse) -> None:
     with warehouse.reader() as connection:
-        assert ledger.last_loaded_at(connection) is None
+        assert last_loaded_at(connection) is None
     before = datetime.now(UTC)
     write(warehouse, Scope("clients", None))
     write(warehouse, Scope("projects", None))
     with warehouse.reader() as connection:
-        last = ledger.last_loaded_at(connection)
+        last = last_loaded_at(connection)
     assert last is not None
     assert before <= last <= datetime.now(UTC)
 
