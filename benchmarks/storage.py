@@ -15,13 +15,13 @@ from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import dagster as dg
-
 from harvest_pipeline.backup.copying import back_up
 from harvest_pipeline.definitions import build_definitions
+from harvest_pipeline.event_log import instance_of
 from harvest_pipeline.partitions import range_tags
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.scope import Window
+from harvest_pipeline.settings import project_folder
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.loading import load
 from harvest_pipeline_tests.warehouse.records import CONTEXT, SpoolFolder, time_entry
@@ -76,7 +76,8 @@ def backfilled(folder: Path) -> None:
             "HARVEST_START_DATE": sandbox.first_day.isoformat(),
             "HARVEST_CONFIG": os.devnull,
         }
-        with dg.DagsterInstance.local_temp(str(home)) as instance:
+        (home / "dagster.yaml").symlink_to(project_folder() / "dagster.yaml")
+        with instance_of(home) as instance:
             result = (
                 build_definitions()
                 .resolve_implicit_global_asset_job_def()

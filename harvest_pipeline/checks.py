@@ -25,6 +25,8 @@ _DROP = "no_day_dropped_suddenly"
 _REFERENCES = "references_are_known"
 _FIELDS = "fields_are_known"
 _ROLE = "everything_is_visible"
+#: The names of all checks that datasets have.
+NAMES = frozenset({_KEY, _WINDOW, _DROP, _REFERENCES, _FIELDS, _ROLE, _LOADS})
 
 
 def check_specs(dataset: Dataset, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:

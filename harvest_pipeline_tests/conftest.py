@@ -10,10 +10,12 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
+from dagster._core.storage.event_log import InMemoryEventLogStorage
 from xdist.scheduler import LoadScopeScheduling
 
 from harvest_pipeline import access
 from harvest_pipeline.definitions import build_definitions
+from harvest_pipeline.event_log import without_days
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.patience import Patience
 from harvest_pipeline.partitions import range_tags
@@ -124,6 +126,19 @@ def nobodys_own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
                 patch.delenv(name)
         patch.setenv("HARVEST_CONFIG", os.devnull)
         patch.setenv("HARVEST_TOKEN_STORE", str(tmp_path_factory.mktemp("accounts", numbered=True)))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def checks_are_planned_once() -> Iterator[None]:
+    """Instances in memory do as the event log that dagster.yaml names."""
+    store = InMemoryEventLogStorage.store_asset_check_event
+
+    def store_without_days(self: Any, event: Any, event_id: int | None) -> None:
+        store(self, without_days(event), event_id)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(InMemoryEventLogStorage, "store_asset_check_event", store_without_days)
         yield
 
 

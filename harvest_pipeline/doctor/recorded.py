@@ -11,6 +11,7 @@ import duckdb
 
 from harvest_pipeline.doctor.account import AccountCheck
 from harvest_pipeline.doctor.findings import Finding, Section, ok, section, wrong
+from harvest_pipeline.event_log import instance_of
 from harvest_pipeline.recorded import Recorded
 from harvest_pipeline.settings import Settings
 from harvest_pipeline.warehouse.database import Warehouse
@@ -33,7 +34,7 @@ def recorded_sections(home: Path, accounts: Sequence[AccountCheck]) -> Iterator[
 def _findings(home: Path, settings: Settings) -> Iterator[Finding]:
     warehouse = Warehouse(settings.duckdb, settings.schema, wait_seconds=0, log=_silently)
     try:
-        instance = dg.DagsterInstance.from_config(str(home))
+        instance = instance_of(home)
     except Exception:  # for a mistake in dagster.yaml: errors of many kinds
         return  # the section on Dagster says so
     try:
