@@ -30,7 +30,6 @@ import yaml
 
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS, record_of
-from harvest_pipeline.event_log import instance_of
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.sandbox.truth import truth
 from harvest_pipeline.settings import project_folder
@@ -139,7 +138,7 @@ def called(server: WebServer, backfill: str) -> str:
 def missing(home: Path, first: date) -> list[str]:
     """The partitions that Dagster does not show as materialized."""
     wanted = {(first + timedelta(days=n)).isoformat() for n in range(DAYS)}
-    with instance_of(home) as instance:
+    with dg.DagsterInstance.from_config(str(home)) as instance:
         return [
             f"{name} of {day} is not materialized"
             for name in REPORTS_WITH_DAYS

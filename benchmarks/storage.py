@@ -15,9 +15,10 @@ from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import dagster as dg
+
 from harvest_pipeline.backup.copying import back_up
 from harvest_pipeline.definitions import build_definitions
-from harvest_pipeline.event_log import instance_of
 from harvest_pipeline.partitions import range_tags
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.scope import Window
@@ -77,7 +78,7 @@ def backfilled(folder: Path) -> None:
             "HARVEST_CONFIG": os.devnull,
         }
         (home / "dagster.yaml").symlink_to(project_folder() / "dagster.yaml")
-        with instance_of(home) as instance:
+        with dg.DagsterInstance.from_config(str(home)) as instance:
             result = (
                 build_definitions()
                 .resolve_implicit_global_asset_job_def()

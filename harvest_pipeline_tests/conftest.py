@@ -10,14 +10,13 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
-from dagster._core.storage.event_log import InMemoryEventLogStorage
 from xdist.scheduler import LoadScopeScheduling
 
 from harvest_pipeline import access
 from harvest_pipeline.definitions import build_definitions
-from harvest_pipeline.event_log import without_days
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.patience import Patience
+from harvest_pipeline.instance import Instance
 from harvest_pipeline.partitions import range_tags
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.sandbox.truth import truth
@@ -52,13 +51,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 HASTE = Patience(first_pause=0.01, longest_pause=0.02, reread_pause=0.01, attempts=3)
 
 
+def in_memory() -> dg.DagsterInstance:
+    """A Dagster instance in memory, of the class that dagster.yaml names."""
+    instance = dg.DagsterInstance.ephemeral()
+    instance.__class__ = Instance
+    return instance
+
+
 class Project:
     """What stands behind one environment: runs that really happen, and what they leave."""
 
     def __init__(self, sandbox: SandboxServer, folder: Path, monkeypatch: Any) -> None:
         self.sandbox = sandbox
         self.database = folder / "warehouse.duckdb"
-        self.instance = dg.DagsterInstance.ephemeral()
+        self.instance = in_memory()
         self._monkeypatch = monkeypatch
         self.set(
             HARVEST_DUCKDB=str(self.database),
@@ -126,19 +132,6 @@ def nobodys_own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
                 patch.delenv(name)
         patch.setenv("HARVEST_CONFIG", os.devnull)
         patch.setenv("HARVEST_TOKEN_STORE", str(tmp_path_factory.mktemp("accounts", numbered=True)))
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def checks_are_planned_once() -> Iterator[None]:
-    """Instances in memory do as the event log that dagster.yaml names."""
-    store = InMemoryEventLogStorage.store_asset_check_event
-
-    def store_without_days(self: Any, event: Any, event_id: int | None) -> None:
-        store(self, without_days(event), event_id)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(InMemoryEventLogStorage, "store_asset_check_event", store_without_days)
         yield
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import dagster as dg
 
 from harvest_pipeline.doctor.findings import Finding, ok, warning, wrong
-from harvest_pipeline.event_log import instance_of
 
 #: The daemon gives a sign of life every 30 seconds; Dagster itself is content with one in half an
 #: hour.
@@ -28,7 +27,7 @@ _UNFINISHED = [
 def instance_findings(home: Path, longest: float) -> Iterator[Finding]:
     """Whether the daemon runs, and which runs are unfinished for more than `longest` seconds."""
     try:
-        instance = instance_of(home)
+        instance = dg.DagsterInstance.from_config(str(home))
     except Exception as error:  # for a mistake in dagster.yaml: errors of many kinds
         yield wrong(
             "instance",

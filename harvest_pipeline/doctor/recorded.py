@@ -11,7 +11,6 @@ import duckdb
 
 from harvest_pipeline.doctor.account import AccountCheck
 from harvest_pipeline.doctor.findings import Finding, Section, ok, section, wrong
-from harvest_pipeline.event_log import instance_of
 from harvest_pipeline.recorded import Recorded
 from harvest_pipeline.settings import Settings
 from harvest_pipeline.warehouse.database import Warehouse
@@ -34,7 +33,7 @@ def recorded_sections(home: Path, accounts: Sequence[AccountCheck]) -> Iterator[
 def _findings(home: Path, settings: Settings) -> Iterator[Finding]:
     warehouse = Warehouse(settings.duckdb, settings.schema, wait_seconds=0, log=_silently)
     try:
-        instance = instance_of(home)
+        instance = dg.DagsterInstance.from_config(str(home))
     except Exception:  # for a mistake in dagster.yaml: errors of many kinds
         return  # the section on Dagster says so
     try:

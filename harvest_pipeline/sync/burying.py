@@ -4,12 +4,12 @@ Belongs here: setting that right at once; Dagster's daemon would do it hours lat
 Does not belong here: runs whose process lives (worker.py).
 """
 
-from harvest_pipeline.event_log import instance_of
+import dagster as dg
 
 
 def bury(home: str, run_id: str) -> None:
     """Let the run of the instance at `home` count as failed, and free its pool."""
-    with instance_of(home) as instance:
+    with dg.DagsterInstance.from_config(home) as instance:
         run = instance.get_run_by_id(run_id)
         if run is not None and not run.is_finished:
             instance.report_run_failed(run, "The process of the run was killed.")

@@ -10,13 +10,12 @@ import pytest
 import yaml
 from dagster._daemon.types import DaemonHeartbeat
 
-from harvest_pipeline.event_log import instance_of
 from harvest_pipeline_tests.doctor.conftest import PROJECT, Patient
 
 
 @contextmanager
 def instance(patient: Patient) -> Iterator[dg.DagsterInstance]:
-    with instance_of(patient.home) as opened:
+    with dg.DagsterInstance.from_config(str(patient.home)) as opened:
         yield opened
 
 

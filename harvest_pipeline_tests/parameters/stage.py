@@ -28,7 +28,7 @@ from harvest_pipeline.partitions import range_tags
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Settings
-from harvest_pipeline_tests.conftest import HASTE
+from harvest_pipeline_tests.conftest import HASTE, in_memory
 from harvest_pipeline_tests.parameters.expected import Account, Rows, of_table
 from harvest_pipeline_tests.parameters.story import START, TODAY, Story
 
@@ -86,7 +86,7 @@ class Stage:
         self.sandbox = sandbox
         #: The second account: the one that HARVEST_INSTANCE names.
         self.account = sandbox.accounts[-1]
-        self.instance = dg.DagsterInstance.ephemeral()
+        self.instance = in_memory()
         self._before = folder / "before.duckdb"
 
     @cached_property

@@ -18,7 +18,6 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 
-from harvest_pipeline.event_log import instance_of
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.settings import project_folder
 
@@ -56,7 +55,7 @@ class Place:
 
     @contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
-        with instance_of(self.home) as instance:
+        with dg.DagsterInstance.from_config(str(self.home)) as instance:
             yield instance
 
     def last_run(self) -> dg.DagsterRun:

@@ -25,6 +25,7 @@ from harvest_pipeline.sandbox.clock import Clock
 from harvest_pipeline.sandbox.log import RequestLog
 from harvest_pipeline.warehouse import ledger
 from harvest_pipeline_tests.changes.watching import unlimited
+from harvest_pipeline_tests.conftest import in_memory
 
 #: The modules of the package that ask the machine what time it is while they work.
 _WITH_A_CLOCK = (comparison, launching, ledger, loads, settings, sweep)
@@ -82,7 +83,7 @@ class Daemon:
         self._definitions = definitions
         self._clock = clock
         self._log = log
-        self._instance = dg.DagsterInstance.ephemeral()
+        self._instance = in_memory()
         self._cursors: dict[str, str | None] = {}
 
     def close(self) -> None:

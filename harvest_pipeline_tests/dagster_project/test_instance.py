@@ -1,6 +1,7 @@
-"""What a run over many days leaves in Dagster's event log of its checks."""
+"""What a run over many days leaves of its checks in Dagster's instance."""
 
-import os
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from harvest_pipeline.checks import NAMES
-from harvest_pipeline.event_log import EventLog, instance_of
+from harvest_pipeline.instance import Instance
 from harvest_pipeline.partitions import range_tags
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import project_folder
@@ -37,8 +38,8 @@ def statuses(
 
 def test_each_check_of_a_run_over_a_week_is_written_down_once(project: Project, home: Path) -> None:
     project.instance.dispose()
-    project.instance = instance_of(home)
-    assert isinstance(project.instance.event_log_storage, EventLog)
+    project.instance = dg.DagsterInstance.from_config(str(home))
+    assert isinstance(project.instance, Instance)
     for report in ("daily", "clients"):
         result = project.materialize(report, window=WEEK)
         found = {each.asset_check_key for each in result.get_asset_check_evaluations()}
@@ -60,19 +61,21 @@ def test_the_checks_of_other_assets_are_left_to_dagster(home: Path) -> None:
         return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True)])
 
     job = dg.Definitions(assets=[other]).resolve_implicit_global_asset_job_def()
-    with instance_of(home) as instance:
+    with dg.DagsterInstance.from_config(str(home)) as instance:
         assert job.execute_in_process(instance=instance, tags=range_tags(WEEK)).success
         assert len(statuses(instance, dg.AssetCheckKey(other.key, "mine"))) == 8
 
 
-@pytest.mark.parametrize("before", [None, "/somewhere/else"])
-def test_opening_an_instance_leaves_the_environment_as_it_was(
-    home: Path, monkeypatch: pytest.MonkeyPatch, before: str | None
+def test_the_command_line_takes_it_where_there_is_no_dagster_home(
+    project: Project, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """As `dagster` does in the folder of the project: its temporary home has the dagster.yaml of
+    the folder that it is started in."""
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
-    if before:
-        monkeypatch.setenv("DAGSTER_HOME", before)
-    with instance_of(home) as instance:
-        assert Path(instance.root_directory) == home
-        assert os.environ.get("DAGSTER_HOME") == before
-    assert (home / "history" / "runs" / "index.db").exists()
+    words = ("asset", "materialize", "-m", "harvest_pipeline.definitions", "--select")
+    done = subprocess.run(
+        [sys.executable, "-m", "dagster", *words, "harvest/clients"],
+        cwd=home, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert project.query("SELECT count(*) FROM clients") == [(len(project.truth("clients")),)]
