@@ -26,26 +26,31 @@ def bury(
     noticed_at: datetime,
 ) -> None:
     """Move the rows with these keys from the table of `record` to its `_deleted` table, and with
-    them the rows that belong to them: payments of an invoice, its lines."""
+    them the rows that belong to them: payments of an invoice, its lines.
+
+    `noticed_at` is the instant of the load that noticed it: what that has brought stays, also a
+    line that has the id of one of an invoice that is gone.
+    """
     present = tables.names(connection)
+    older = f"{identifier(tables.LOADED_AT.name)} IS DISTINCT FROM ?::TIMESTAMPTZ"
     for child in RECORDS.values():
         link = next((c for c in child.parent_columns if c.from_parent == record.key), None)
         if child.parent == record.name and link and child.name in present:
             theirs = connection.execute(
                 f"SELECT {identifier(child.key)} FROM {identifier(child.name)}"
-                f" WHERE list_contains(?, {identifier(link.name)})",
-                [keys],
+                f" WHERE list_contains(?, {identifier(link.name)}) AND {older}",
+                [keys, noticed_at],
             ).fetchall()
             bury(connection, child, [row[0] for row in theirs], noticed_at)
     name, grave = identifier(record.name), tables.deleted_table(record)
-    rows = f"list_contains(?, {identifier(record.key)})"
+    rows = f"list_contains(?, {identifier(record.key)}) AND {older}"
     columns = comma(identifier(column.name) for column in tables.table_of(record).columns)
     connection.execute(
         f"INSERT INTO {identifier(grave.name)} BY NAME SELECT {columns},"
         f" ?::TIMESTAMPTZ AS {identifier(tables.NOTICED_AT.name)} FROM {name} WHERE {rows}",
-        [noticed_at, keys],
+        [noticed_at, keys, noticed_at],
     )
-    connection.execute(f"DELETE FROM {name} WHERE {rows}", [keys])
+    connection.execute(f"DELETE FROM {name} WHERE {rows}", [keys, noticed_at])
 
 
 def unbury(

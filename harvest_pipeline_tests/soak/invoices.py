@@ -24,9 +24,6 @@ def new_invoice(people: People, chance: Random) -> str | None:
     if like is None:
         return None
     now, key = people.account.clock.now(), people.records.invoices.next_id()
-    lines = max(
-        (line.id for each in people.records.invoices for line in each.line_items), default=1
-    )
     issued = people.day(chance)
     invoice = msgspec.structs.replace(
         like,
@@ -41,8 +38,7 @@ def new_invoice(people: People, chance: Random) -> str | None:
         created_at=now,
         updated_at=now,
         line_items=[
-            msgspec.structs.replace(line, id=lines + 1 + number)
-            for number, line in enumerate(like.line_items)
+            msgspec.structs.replace(line, id=people.next_line()) for line in like.line_items
         ],
     )
     settle(invoice, [])

@@ -39,6 +39,14 @@ class People:
         self.account = account
         self.records = account.records
         self.silent: set[Row] = set()
+        self._last_line = max(
+            (line.id for each in self.records.invoices for line in each.line_items), default=0
+        )
+
+    def next_line(self) -> int:
+        """The id of a new line of an invoice: as at Harvest, no id comes a second time."""
+        self._last_line += 1
+        return self._last_line
 
     @property
     def today(self) -> date:

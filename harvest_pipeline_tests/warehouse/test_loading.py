@@ -183,6 +183,20 @@ def test_reports_of_other_names_are_views_that_survive_new_columns(
         }
 
 
+def test_lines_go_with_their_invoice_but_not_what_the_same_load_has_brought(
+    warehouse: Warehouse, spools: SpoolFolder
+) -> None:
+    """Found by the soak, where the line of a new invoice had the id of one that was deleted."""
+    old = [invoice(1, lines=[line_item(7), line_item(8)]), invoice(2, lines=[line_item(9)])]
+    load(warehouse, spools.write("invoices", JANUARY, old), CONTEXT)
+    new = [invoice(2, lines=[line_item(9)]), invoice(3, lines=[line_item(8)])]
+    load(warehouse, spools.write("invoices", JANUARY, new), CONTEXT)
+    lines = "SELECT id, invoice_id FROM invoice_line_items{} ORDER BY id"
+    assert select(warehouse, lines.format("")) == [(8, 3), (9, 2)]
+    assert select(warehouse, lines.format("_deleted")) == [(7, 1)]
+    assert select(warehouse, "SELECT id FROM invoices_deleted") == [(1,)]
+
+
 def test_tables_and_columns_are_described(warehouse: Warehouse, spools: SpoolFolder) -> None:
     load(warehouse, spools.write("clients", None, [client(1)]), CONTEXT)
     uncommented = select(
