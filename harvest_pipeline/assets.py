@@ -103,8 +103,8 @@ def dataset_asset(
                 )
             )
             # Dagster comes back here when the IO manager has loaded all of it.
+            today = existing_days(settings).last
             with warehouse.reader() as connection:
-                today = existing_days(settings).last
                 results = list(
                     check_results(connection, dataset, ask.scope, identity, recorded, today)
                 )

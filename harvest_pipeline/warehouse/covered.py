@@ -3,17 +3,15 @@
 Belongs here: these questions. Does not belong here: writing the ledger (ledger.py).
 """
 
-import json
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import Any
 
 import duckdb
 
-from harvest_pipeline.scope import Filters, Proof, Scope, Window
+from harvest_pipeline.scope import Proof, Scope, Window
 from harvest_pipeline.warehouse import tables
-from harvest_pipeline.warehouse.ledger import LEDGER
+from harvest_pipeline.warehouse.ledger import LEDGER, filters_of
 from harvest_pipeline.warehouse.sql import identifier
 
 
@@ -59,7 +57,7 @@ def not_covered(
         [scope.record, list(run_ids), since, str(Proof.FOLLOWED), str(Proof.CHANGES)],
     ).fetchall()
     windows = [
-        (first, last) for first, last, filters in rows if _read(filters).covers(scope.filters)
+        (first, last) for first, last, filters in rows if filters_of(filters).covers(scope.filters)
     ]
     if any(first is None for first, _ in windows):
         return None
@@ -102,21 +100,10 @@ def changes_known_until(
         " WHERE record = ? AND proof = ? ORDER BY read_at",
         [record, str(Proof.CHANGES)],
     ).fetchall():
-        since = _read(filters).updated_since
+        since = filters_of(filters).updated_since
         if known and since and since <= known:
             known = max(known, read_at)
     return known
-
-
-def _read(text: str | None) -> Filters:
-    """The filters of a row of the ledger."""
-    values: dict[str, Any] = json.loads(text) if text else {}
-    for name in ("updated_since", "updated_before"):
-        if name in values:
-            values[name] = datetime.fromisoformat(values[name])
-    for name in ("project_ids", "user_ids", "parent_ids"):
-        values[name] = tuple(values.get(name, ()))
-    return Filters(**values)
 
 
 def _column_or_null(connection: duckdb.DuckDBPyConnection, name: str) -> str:

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import duckdb
 
@@ -198,3 +199,14 @@ def _written(filters: Filters) -> str | None:
     """Filters as JSON, without those that are not set; None if none is."""
     values = {name: value for name, value in asdict(filters).items() if value}
     return json.dumps(values, default=str) if values else None
+
+
+def filters_of(text: str | None) -> Filters:
+    """The filters of a row of the ledger: of its column `filters`."""
+    values: dict[str, Any] = json.loads(text) if text else {}
+    for name in ("updated_since", "updated_before"):
+        if name in values:
+            values[name] = datetime.fromisoformat(values[name])
+    for name in ("project_ids", "user_ids", "parent_ids"):
+        values[name] = tuple(values.get(name, ()))
+    return Filters(**values)
