@@ -155,7 +155,8 @@ class Year:
             # What is to come, or came in silence, may not have been brought yet.
             known = {key for key in rows if f"{record} {key}" not in to_come | silent}
             self._brought[name, record] = known | (before & rows.keys())
-        night.wrong[name] += not_kept(self.database, gone, name)
+        kept = {line: line.split(":")[0] for line in not_kept(self.database, gone, name)}
+        night.wrong[name] += [line for line, row in kept.items() if row not in silent]
 
 
 def cost(nights: Sequence[Night], daemon: Daemon) -> str:
