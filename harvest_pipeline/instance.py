@@ -6,9 +6,9 @@ Does not belong here: what is read from an instance (recorded.py, doctor/).
 When a run over days begins, Dagster 1.13 writes down for each check that it is planned, once for
 each day of the run, also for checks without days, which are all of this project. These rows are
 never looked at again: the evaluation has no day and makes a row of its own. A year of all reports
-made 41,000 of them, which took minutes before the first request and 80 MiB for ever
-(`benchmarks/storage.py`). The cause is `DagsterRun.get_resolved_partitions_subset_for_events`: the
-days of the run go before those of the check.
+made 41,000 of them, 80 MiB for ever (`benchmarks/storage.py`). The cause is
+`DagsterRun.get_resolved_partitions_subset_for_events`: the days of the run go before those of the
+check.
 """
 
 import logging
