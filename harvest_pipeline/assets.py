@@ -96,7 +96,7 @@ def dataset_asset(
                     ask.scope,
                     each_explained(loads.spools(record, ask.scope), retry),
                     LoadContext(
-                        context.run.run_id, dataset.name, int(identity.account_id), identity.role
+                        context.run.run_id, dataset.name, int(identity.account_id), identity.reader
                     ),
                     lambda landed: materialization_metadata(landed, identity, ask, recorded.newest),
                     anew=ask.anew,
@@ -105,9 +105,7 @@ def dataset_asset(
             # Dagster comes back here when the IO manager has loaded all of it.
             today = existing_days(settings).last
             with warehouse.reader() as connection:
-                results = list(
-                    check_results(connection, dataset, ask.scope, identity, recorded, today)
-                )
+                results = list(check_results(connection, dataset, ask.scope, identity, key, today))
             yield from results
 
     return read_dataset

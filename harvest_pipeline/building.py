@@ -13,12 +13,7 @@ from harvest_pipeline.alerts.sensors import alert_sensors
 from harvest_pipeline.asking import REPORT_OPTIONS
 from harvest_pipeline.assets import dataset_assets
 from harvest_pipeline.config import account_settings
-from harvest_pipeline.equality.checks import (
-    equality_assets,
-    equality_checks,
-    equality_jobs,
-    equality_schedules,
-)
+from harvest_pipeline.equality.checks import reconciliation_assets, reconciliation_checks
 from harvest_pipeline.jobs import all_jobs
 from harvest_pipeline.reconcile.job import reconcile_jobs, reconcile_schedules
 from harvest_pipeline.report_options import report_options
@@ -50,13 +45,12 @@ def build_definitions(
     only = accounts[0] if len(accounts) == 1 else None
     assets = [asset for settings in accounts for asset in dataset_assets(settings, io_manager_key)]
     return dg.Definitions(
-        assets=[*assets, *equality_assets(accounts)],
-        asset_checks=equality_checks(accounts),
-        jobs=[*all_jobs(accounts), *reconcile_jobs(accounts), *equality_jobs(accounts)],
+        assets=[*assets, *reconciliation_assets(accounts)],
+        asset_checks=reconciliation_checks(accounts),
+        jobs=[*all_jobs(accounts), *reconcile_jobs(accounts)],
         schedules=[
             *all_schedules(accounts),
             *reconcile_schedules(accounts),
-            *equality_schedules(accounts),
         ],
         sensors=[*all_sensors(accounts), *alert_sensors(accounts)],
         resources={

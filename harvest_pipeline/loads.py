@@ -1,8 +1,4 @@
-"""What a run still has to ask Harvest for, and in which pieces.
-
-Belongs here: the way from a report's window to the scopes that are read (DESIGN section 5, step 1).
-Does not belong here: how a scope is read (harvest/) or stored (warehouse/); Dagster.
-"""
+"""What a run still has to ask Harvest for, and in which pieces."""
 
 import shutil
 import time
@@ -22,7 +18,7 @@ from harvest_pipeline.harvest.reading import read, read_children
 from harvest_pipeline.harvest.spool import only
 from harvest_pipeline.private import make_folder
 from harvest_pipeline.scope import Filters, Proof, Scope, Spool, Window
-from harvest_pipeline.warehouse.covered import changes_known_until, not_covered
+from harvest_pipeline.warehouse.coverage import not_covered, rows_known_until
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.parents import parents
 from harvest_pipeline.warehouse.scopes import vanished
@@ -98,16 +94,17 @@ class Loads:
         """Records that have left the part which was read for another one: an entry that was moved
         to another day, an open invoice that has been paid.
 
-        The load of `spool` buries what it does not bring, and they would be missing until their new
-        part is read. They have changed since they were loaded, so one read of changes finds them;
-        only they are taken from it, so that nothing else of the warehouse moves.
+        The load of `spool` takes for deleted what it does not bring, and they would be missing
+        until their new part is read. They have changed since they were loaded, so one read of
+        changes finds them; only they are taken from it, so that nothing else of the warehouse
+        moves.
         """
         everything = spool.scope.window is None and not spool.scope.filters
         if everything or spool.scope.filters.changes_only or spool.proof is Proof.MODULE_OFF:
             return
         with self.warehouse.reader(spool.path) as connection:
             gone = vanished(connection, record, spool)
-            known = changes_known_until(connection, record.name, set(gone.values()))
+            known = rows_known_until(connection, record.name, set(gone.values()))
         if gone and known:
             self.log(f"{len(gone)} records have left {spool.scope}: asking where they are now.")
             changes = Filters(updated_since=known - OVERLAP)
@@ -126,12 +123,10 @@ class Loads:
         parent: Record,
         scope: Scope,
         choose: Callable[[list[dict[str, Any]]], list[dict[str, Any]]],
-        *,
-        thorough: bool = False,
     ) -> Iterator[Spool]:
         """Read the children of those parents in the warehouse that `choose` takes of the scope's.
 
-        `thorough`: also of parents that do not look as if they had any.
+        When that fails midway, first what has been read comes, to be loaded.
         """
         window = scope.window
         assert window is not None
@@ -151,25 +146,10 @@ class Loads:
                     continue
                 ids = tuple(sorted(cast("int", row[parent.key]) for row in rows))
                 part = replace(part, filters=replace(scope.filters, parent_ids=ids))
-            yield from self._children_of(record, part, rows, thorough)
-
-    def _children_of(
-        self, record: Record, scope: Scope, parents: Sequence[Parent], thorough: bool
-    ) -> Iterator[Spool]:
-        """Read the children of these parents; when that fails midway, first what has been read."""
-        asked, childless = list[Parent](), list[Parent]()
-        for row in parents:
-            may_have = (
-                thorough
-                or not record.only_of_paid
-                or _may_have_payments(row)
-                or _changed_since_read(row)
-            )
-            (asked if may_have else childless).append(row)
-        spool, stopped = read_children(self.client, record, scope, asked, self.folder, childless)
-        yield spool
-        if stopped:
-            raise stopped
+            spool, stopped = read_children(self.client, record, part, rows, self.folder)
+            yield spool
+            if stopped:
+                raise stopped
 
     def due(self, parents: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Those whose children are to be read: not again in this run, nor in vain."""
@@ -233,20 +213,6 @@ def pieces(
 def _day(value: object) -> date:
     assert isinstance(value, date)
     return value
-
-
-def _may_have_payments(invoice: Parent) -> bool:
-    """`due_amount` is `amount` minus the payments (REFERENCE 11.1): where they are equal, nothing
-    has been paid. An invoice over nothing, or one that is called paid all the same, is asked.
-    """
-    untouched = invoice["due_amount"] == invoice["amount"] != 0
-    return not untouched or invoice["paid_at"] is not None or invoice["state"] == "paid"
-
-
-def _changed_since_read(parent: Parent) -> bool:
-    """Whether it has moved since its children were last read: payments may cancel each other out,
-    and one request more for an invoice that changed is little."""
-    return parent["_read_at"] is not None and parent["updated_at"] != parent["_updated_at"]
 
 
 def _of_parent(parent: Record, scope: Scope) -> Scope:

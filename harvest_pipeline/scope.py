@@ -1,15 +1,12 @@
-"""What one load asks for and what it brought: Window, Filters, Scope, Spool.
+"""What one load asks for, on whose behalf, and what it brought: the values that `harvest` (which
+reads Harvest) hands to `warehouse` (which writes DuckDB), so that neither has to know the other."""
 
-Belongs here: the plain values that `harvest` (which reads Harvest) hands to `warehouse` (which
-writes DuckDB), so that neither has to know the other.
-Does not belong here: HTTP, SQL, Dagster.
-"""
-
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
+from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -41,6 +38,54 @@ class Window:
         while day <= self.last:
             yield day
             day += timedelta(days=1)
+
+
+def stretches(days: Iterable[date]) -> list[Window]:
+    """The days as windows without gaps, in order."""
+    found: list[Window] = []
+    for day in sorted(days):
+        if found and found[-1].last + timedelta(days=1) == day:
+            found[-1] = Window(found[-1].first, day)
+        else:
+            found.append(Window(day, day))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """The person behind a token. Harvest leaves out, without an error, what a person may not see.
+
+    `role` is administrator, manager or member; `user_id` and `name` are Harvest's.
+    """
+
+    role: str
+    user_id: int
+    name: str
+
+    #: From the widest to the narrowest view of an account.
+    ROLES: ClassVar = ("administrator", "manager", "member")
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.role}"
+
+    def sees_all_of(self, other: "Reader") -> bool:
+        """Whether this person is known to see everything that `other` sees.
+
+        An administrator sees all. Of anybody else it is known of the same person only, as long as
+        they have not been given a narrower role: which projects a manager manages Harvest does not
+        say.
+        """
+        if self.role == "administrator":
+            return True
+        return self.user_id == other.user_id and other.role in self.narrower_roles()
+
+    def narrower_roles(self) -> tuple[str, ...]:
+        """The person's own role and those that see less."""
+        return self.ROLES[self.ROLES.index(self.role) :]
+
+    def wider_roles(self) -> tuple[str, ...]:
+        """The person's own role and those that see more."""
+        return self.ROLES[: self.ROLES.index(self.role) + 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +188,13 @@ class Proof(StrEnum):
     #: Of what came, only the records are here that had left the part which was read: nothing is
     #: covered by them.
     FOLLOWED = "followed"
-    #: All that changed since an instant, wherever it is; left out are records on days that are not
-    #: kept, unless they are known.
+    #: All that changed since an instant, on the days that are kept, and of records that are known.
     CHANGES = "changes"
     #: Nothing was read: after all changes were in, there were as many rows as Harvest has records.
     COUNTED = "counted"
+    #: Everything came that its reader may see, who sees less than the one who loaded rows that did
+    #: not come: these stay.
+    NARROWER = "narrower"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,39 +1,42 @@
-"""Sensors: what has changed at Harvest is read soon after. All are off until switched on.
-
-Belongs here: one sensor for each account, and what a person sees of its ticks.
-Does not belong here: which changes there are, and which runs bring them in (changes/).
-"""
+"""The sensor `<account>_changes`: asks Harvest whether anything changed, and launches the job that
+brings it. Off until switched on."""
 
 import os
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-# Dagster's own clock: that by which it knows the days that exist, in its tests too.
-from dagster._time import get_current_datetime
-
-from harvest_pipeline import jobs
 from harvest_pipeline.access import client_from_environment
-from harvest_pipeline.changes.following import Followed, Situation, follow
-from harvest_pipeline.changes.launching import run_requests, running
-from harvest_pipeline.changes.looking import PATIENCE
-from harvest_pipeline.changes.watched import watched
+from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.harvest.client import HarvestClient
-from harvest_pipeline.harvest.errors import HarvestError
-from harvest_pipeline.loads import spool_folder
+from harvest_pipeline.harvest.counting import count
+from harvest_pipeline.harvest.errors import HarvestError, PermissionMissing, RecordNotFound
+from harvest_pipeline.harvest.patience import Patience
 from harvest_pipeline.partitions import existing_days
+from harvest_pipeline.reconcile.job import changes_config, changes_job, reconcile_job, watched
+from harvest_pipeline.reconcile.proof import Held
+from harvest_pipeline.scope import Filters, Scope
 from harvest_pipeline.settings import Settings
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
+from harvest_pipeline.warehouse.ledger import refuse_another_account
 
-#: Between two ticks. One costs twelve requests of the 2,000 that Harvest allows in that time.
+#: Between two ticks. One costs about twelve requests of the 2,000 that Harvest allows in that time.
 _INTERVAL_SECONDS = 300
-#: A run that loads holds the database for seconds.
+#: Dagster ends a tick after 60 seconds: of these, a run that loads holds the database for a few.
 _WAIT_SECONDS = 10.0
+_ASKING_SECONDS = 30.0
+_PATIENCE = Patience(
+    read=10.0, deadline=10.0, attempts=2, longest_pause=2.0, reread_pause=1.5, throttle_cap=10.0
+)
+#: Between runs that fail one after the other; the last of these from then on.
+_PAUSES = (timedelta(0), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))
 _NOT_LOADED = (
-    "Nothing was loaded yet, so there is nothing to keep current: materialize the reports over all "
-    "days that you want first."
+    "Nothing was loaded yet, so there is nothing to keep current: materialize the reports over the "
+    "days that you want, or switch on the schedule {}, which loads everything tonight."
 )
 
 
@@ -43,7 +46,7 @@ def all_sensors(accounts: Sequence[Settings]) -> list[dg.SensorDefinition]:
 
 
 def _changes(settings: Settings) -> dg.SensorDefinition:
-    def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    def evaluate(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         try:
             return _tick(context, settings)
         except (HarvestError, WarehouseError) as error:
@@ -53,70 +56,90 @@ def _changes(settings: Settings) -> dg.SensorDefinition:
             raise error.with_traceback(None) from None
 
     return dg.SensorDefinition(
-        name=f"{settings.schema}_changes",
+        name=changes_job(settings.schema),
         description=(
-            f"Every {_INTERVAL_SECONDS // 60} minutes: asks Harvest what has changed (about twelve "
-            "requests) and requests runs over exactly the days that are touched, and over the "
-            "small reports that changed. Load all days once before; what was deleted at Harvest "
-            "it cannot see."
+            f"Every {_INTERVAL_SECONDS // 60} minutes: asks Harvest how many records changed "
+            "(about twelve requests). If any did, or a day is new, one run brings them. What was "
+            f"deleted at Harvest it cannot see: {reconcile_job(settings.schema)} does, every night."
         ),
-        job_name=jobs.all_reports_job(settings.schema),
+        job_name=changes_job(settings.schema),
         evaluation_fn=evaluate,
         minimum_interval_seconds=_INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.STOPPED,
     )
 
 
-def _tick(
-    context: dg.SensorEvaluationContext, settings: Settings
-) -> dg.SensorResult | dg.SkipReason:
-    log, every = context.log.info, existing_days(settings)
-    situation = Situation(
-        watched(settings),
-        every,
-        # Before the warehouse is looked at: what a run has brought when it ended is there by then.
-        running(context.instance, settings.schema),
-        get_current_datetime(),
-        log,
-    )
+def _tick(context: dg.SensorEvaluationContext, settings: Settings) -> dg.RunRequest | dg.SkipReason:
+    if reason := _not_now(context.instance, settings):
+        return dg.SkipReason(reason)
+    log = context.log.info
     warehouse = Warehouse(settings.duckdb, settings.schema, _WAIT_SECONDS, log)
-    with spool_folder(settings.state_folder) as folder, _client(settings, log) as client:
-        followed = follow(situation, context.cursor, client, warehouse, folder)
-    if followed is None:
-        return dg.SkipReason(_NOT_LOADED)
-    requests: list[dg.RunRequest] = []
-    for what, request in run_requests(settings, followed.due, every):
-        log(f"Requesting a run over {what}.")
-        requests.append(request)
-    return dg.SensorResult(
-        run_requests=requests,
-        skip_reason=None if requests else _skipped(followed),
-        cursor=followed.cursor,
+    with closing(client_from_environment(settings, os.environ, log, _PATIENCE)) as client:
+        with client.within(_ASKING_SECONDS):
+            identity = client.identity
+            with warehouse.reader() as connection:
+                refuse_another_account(connection, int(identity.account_id))
+                days = existing_days(settings)
+                held = [
+                    Held.of(connection, each, days, identity.reader) for each in watched(settings)
+                ]
+            if not any(each.known for each in held):
+                return dg.SkipReason(_NOT_LOADED.format(reconcile_job(settings.schema)))
+            found = list(_moved(client, [each for each in held if each.known]))
+        if not found:
+            return dg.SkipReason(f"Nothing has changed ({client.requests} requests).")
+    log(f"Requesting a run: {'; '.join(map(str, found))}.")
+    return dg.RunRequest(
+        run_config=changes_config(settings.schema, [each.record.name for each in found])
     )
 
 
-def _skipped(followed: Followed) -> str:
-    if followed.waiting:
-        return (
-            f"Nothing new has changed. Of {followed.waiting} days and small reports with changes, "
-            "a run is at each, or did not bring them and is tried again after a pause."
-        )
-    return f"Nothing has changed ({followed.requests} requests)."
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """A list of which something is to be brought, and why."""
+
+    record: Record
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.record.name}: {self.why}"
 
 
-@contextmanager
-def _client(
-    settings: Settings, log: Callable[[str], None]
-) -> Generator[Callable[[], HarvestClient]]:
-    """What makes the client of the account; it is closed at the end."""
-    made: list[HarvestClient] = []
+def _moved(client: HarvestClient, held: Sequence[Held]) -> Iterator[_Moved]:
+    """The lists that changed since the warehouse knew them, or have days that nobody has read."""
+    for each in held:
+        changed = Filters(updated_since=each.known_until)
+        try:
+            number = count(client, each.record, Scope(each.record.name, None, changed))
+        except (PermissionMissing, RecordNotFound):
+            if each.record.module is None or not client.is_off(each.record.module):
+                raise
+            continue
+        if number is None or number:
+            yield _Moved(each.record, f"{number} changed")
+        elif each.unread:
+            yield _Moved(each.record, f"{', '.join(str(scope.window) for scope in each.unread)}")
 
-    def client() -> HarvestClient:
-        made.append(client_from_environment(settings, os.environ, log, PATIENCE))
-        return made[0]
 
-    try:
-        yield client
-    finally:
-        for each in made:
-            each.close()
+def _not_now(instance: dg.DagsterInstance, settings: Settings) -> str | None:
+    """Why no run is to be launched now: one is at it, or the last ones failed a moment ago."""
+    names = (changes_job(settings.schema), reconcile_job(settings.schema))
+    records = [
+        record
+        for name in names
+        for record in instance.get_run_records(dg.RunsFilter(job_name=name), limit=len(_PAUSES))
+    ]
+    if any(not record.dagster_run.is_finished for record in records):
+        return "A run is at it."
+    records.sort(key=lambda record: record.create_timestamp, reverse=True)
+    failed = 0
+    for record in records:
+        if record.dagster_run.status is not dg.DagsterRunStatus.FAILURE:
+            break
+        failed += 1
+    if failed:
+        pause = _PAUSES[min(failed, len(_PAUSES) - 1)]
+        ended = datetime.fromtimestamp(records[0].end_time or 0, UTC)
+        if datetime.now(UTC) < ended + pause:
+            return f"The last {failed} runs failed; the next one is tried after {pause}."
+    return None

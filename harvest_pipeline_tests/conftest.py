@@ -20,10 +20,12 @@ from harvest_pipeline.instance import Instance
 from harvest_pipeline.partitions import range_tags
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.sandbox.truth import truth
-from harvest_pipeline.scope import Window
+from harvest_pipeline.scope import Reader, Window
 from harvest_pipeline.settings import Settings
 
 TODAY = date(2026, 11, 20)
+#: The person behind the loads of tests that ask Harvest for nobody.
+ADMINISTRATOR = Reader("administrator", 1, "Ada Okafor")
 
 
 class OneWorkerForAServer(LoadScopeScheduling):

@@ -28,7 +28,7 @@ from harvest_pipeline.scope import Filters, Scope, Window
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.ledger import LoadContext
 from harvest_pipeline.warehouse.loading import load_each
-from harvest_pipeline_tests.conftest import HASTE, TODAY, Project
+from harvest_pipeline_tests.conftest import ADMINISTRATOR, HASTE, TODAY, Project
 from harvest_pipeline_tests.many_invoices import FIRST, LAST, ManyInvoices
 
 _UNLIMITED = Limit(10_000, 0.1, fallback_pause=0.1)
@@ -73,7 +73,7 @@ class Reader:
             client, self.warehouse, [run, *retried], self.folder, lambda line: None, only_changed
         )
         spools = reading.spools(RECORDS[record], Scope(record, self.window, filters or Filters()))
-        context = LoadContext(run, record, self.account_id, "administrator")
+        context = LoadContext(run, record, self.account_id, ADMINISTRATOR)
         try:
             list(load_each(self.warehouse, spools, context, lambda line: None))
         finally:

@@ -1,8 +1,4 @@
-"""What is told of days: that yesterday has not come by the hour, and that it came after all.
-
-Belongs here: which day is due when, and the messages.
-Does not belong here: the question to the ledger (warehouse/arrivals.py).
-"""
+"""What is told of days: that yesterday has not come by the hour, and that it came after all."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -12,7 +8,7 @@ from harvest_pipeline.alerts.entry import AlertsEntry
 from harvest_pipeline.alerts.messages import Alert, alert
 from harvest_pipeline.alerts.state import DaysState
 from harvest_pipeline.settings import Settings
-from harvest_pipeline.warehouse.arrivals import last_reads
+from harvest_pipeline.warehouse.coverage import known_of_day
 from harvest_pipeline.warehouse.database import Warehouse
 
 #: A load holds the database for seconds, and the daemon gives a whole tick 60.
@@ -50,7 +46,7 @@ class Days:
                 continue
             warehouse = Warehouse(settings.duckdb, settings.schema, _WAIT_SECONDS, self._log)
             with warehouse.reader() as connection:
-                reads = {day: last_reads(connection, day, records) for day in days}
+                reads = {day: known_of_day(connection, day, records) for day in days}
             for day in days:
                 end = _end_of(day, settings)
                 late = [record for record in records if _before(reads[day].get(record), end)]

@@ -43,7 +43,8 @@ class Column:
     itself does not hold. `nullable`: Harvest may send null. `optional`: the key may be missing
     altogether (a missing key is stored as NULL). `references` is the record whose id this is.
     `copy_of` are the columns of that record which the column repeats, joined by a blank; the id
-    stands under the same key.
+    stands under the same key. `through` is the column with the id of another record that has this
+    column too: the client of a time entry is that of its project, and changes with it.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Column:
     references: str | None = None
     from_parent: str | None = None
     copy_of: tuple[str, ...] = ()
+    through: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,6 @@ class Record:
     `envelope`). `day` is the column that a window is compared with; None means that the record is
     small and replaced whole. `module` is the `/company` flag that must be on. `measure` is the
     column that is totalled for people (`measure_unit`: "hours", or the column with the currency).
-    `only_of_paid`: a parent of which nothing has been paid cannot have any of these.
     `filters` are the query parameters of its list; `endpoint_of_project` is the path of a list of
     one project's, for a record whose own list has no parameter for it.
     """
@@ -89,7 +90,6 @@ class Record:
     module: str | None = None
     measure: str | None = None
     measure_unit: str | None = None
-    only_of_paid: bool = False
 
     def column(self, name: str) -> Column:
         """The column of that name; raises KeyError if there is none."""

@@ -83,9 +83,14 @@ def user(whose: str, key: str = "user") -> tuple[Column, ...]:
 
 
 def client(
-    whose: str, *, currency: bool = True, currency_optional: bool = False
+    whose: str,
+    *,
+    currency: bool = True,
+    currency_optional: bool = False,
+    through: str | None = None,
 ) -> tuple[Column, ...]:
-    """The embedded client: id, name and, in most records, the currency it is billed in."""
+    """The embedded client: id, name and, in most records, the currency it is billed in. `through`
+    is the column with the id of the project whose client it is."""
     columns = (
         reference("clients", whose),
         column("name", TEXT, f"Name of {whose}.", copy_of=("name",)),
@@ -100,7 +105,7 @@ def client(
                 copy_of=("currency",),
             ),
         )
-    return within("client", columns)
+    return tuple(replace(column, through=through) for column in within("client", columns))
 
 
 def project(

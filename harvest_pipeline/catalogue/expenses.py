@@ -75,7 +75,7 @@ EXPENSES = Record(
         column("locked_reason", TEXT, "Why the expense is locked.", nullable=True),
         *times("the expense"),
         *user("the person who spent the money"),
-        *client("the client whose project it is"),
+        *client("the client whose project it is", through="project_id"),
         *project("the project it was spent for"),
         *within(
             "expense_category",

@@ -205,7 +205,6 @@ INVOICE_PAYMENTS = Record(
     module="invoice_feature",
     measure="amount",
     measure_unit="invoice_currency",
-    only_of_paid=True,
     documentation=f"{_DOCUMENTATION}/invoice-payments/",
     permission=_PERMISSION,
     columns=(

@@ -104,7 +104,7 @@ TIME_ENTRIES = Record(
         ),
         *times("the time entry"),
         *user("the person who did the work"),
-        *client("the client whose project it is", currency_optional=True),
+        *client("the client whose project it is", currency_optional=True, through="project_id"),
         *project("the project worked on", code_optional=True),
         *task("the task worked on"),
         *USER_ASSIGNMENT,

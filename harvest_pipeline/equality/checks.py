@@ -1,21 +1,19 @@
-"""The asset checks that compare the warehouse with Harvest's reports, and when they run.
+"""The asset `<schema>/reconciliation`: the statement of the warehouse beside Harvest, and the
+checks that compare the two.
 
-Belongs here: the asset `<schema>/equality` that they stand on, the job and the schedule
-`<schema>_equality`, and how bad an outcome is.
-Does not belong here: the comparison (comparison.py).
-
-They stand on an asset of their own, which nothing materializes: Dagster runs the checks of an asset
-in every run that materializes it, and these cost requests of a limit of 100 in 15 minutes.
+No run of reports materializes it: the job `<schema>_reconcile` reports it, and its checks can be
+run by themselves. They cost requests of a limit of 100 in 15 minutes.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import dagster as dg
 
 from harvest_pipeline.equality.comparison import Outcome, compare
 from harvest_pipeline.equality.questions import RECORDS, Theme, themes
 from harvest_pipeline.equality.spans import month_of
+from harvest_pipeline.equality.statement import Statement
 from harvest_pipeline.equality.verdict import Verdict, days_in_words, reasons, verdict
 from harvest_pipeline.failures import Retries, explained
 from harvest_pipeline.metadata import markdown
@@ -24,13 +22,6 @@ from harvest_pipeline.resources import HarvestResource
 from harvest_pipeline.settings import Settings
 from harvest_pipeline.warehouse.database import Warehouse
 
-if TYPE_CHECKING:  # Dagster does not export the type of what define_asset_job returns
-    from dagster._core.definitions.unresolved_asset_job_definition import (
-        UnresolvedAssetJobDefinition,
-    )
-
-#: After the nightly load at 05:00, and before people come.
-_DAILY = "30 6 * * *"
 _MOST_SHOWN = 20
 
 CHECKS: dict[Theme, tuple[str, str]] = {
@@ -46,25 +37,26 @@ CHECKS: dict[Theme, tuple[str, str]] = {
     ),
     "uninvoiced": (
         "equals_harvest_uninvoiced_report",
-        "Uninvoiced hours, expenses and amounts of every project are those of Harvest's uninvoiced "
-        "report, in every month since HARVEST_START_DATE, and so is what is left of fixed fees.",
+        "Uninvoiced hours, expenses and amounts of every project that is billed by hours are those "
+        "of Harvest's uninvoiced report, in every month since HARVEST_START_DATE.",
     ),
 }
 
 
-def equality_name(settings: Settings) -> str:
-    """The name of the job and of the schedule of an account."""
-    return f"{settings.schema}_equality"
+def reconciliation_key(settings: Settings) -> dg.AssetKey:
+    """The key of the asset of an account."""
+    return dg.AssetKey([settings.schema, "reconciliation"])
 
 
-def equality_assets(accounts: Sequence[Settings]) -> list[dg.AssetSpec]:
-    """The asset `<schema>/equality` of each account of which anything can be compared."""
+def reconciliation_assets(accounts: Sequence[Settings]) -> list[dg.AssetSpec]:
+    """The asset of each account of which anything can be compared."""
     return [
         dg.AssetSpec(
-            _key(settings),
-            description="Whether the warehouse equals Harvest: the checks of this asset compare it "
-            f"with Harvest's own reports. The job {equality_name(settings)} runs them.",
-            group_name="equality",
+            reconciliation_key(settings),
+            description="Whether the warehouse equals Harvest: the statement of the last night, "
+            f"and the checks that compare with Harvest's own reports. The job {settings.schema}"
+            "_reconcile makes both.",
+            group_name="reconciliation",
             kinds={"harvest", "duckdb"},
             deps=[
                 dg.AssetKey([settings.schema, each.name])
@@ -77,45 +69,38 @@ def equality_assets(accounts: Sequence[Settings]) -> list[dg.AssetSpec]:
     ]
 
 
-def equality_checks(accounts: Sequence[Settings]) -> list[dg.AssetChecksDefinition]:
+def reconciliation_checks(accounts: Sequence[Settings]) -> list[dg.AssetChecksDefinition]:
     """A check for each theme of each account."""
     return [_check(settings, theme) for settings in accounts for theme in themes(settings)]
 
 
-def equality_jobs(accounts: Sequence[Settings]) -> "list[UnresolvedAssetJobDefinition]":
-    """The job of each account: its checks, and nothing else."""
-    return [
-        # Its parameters have types that Dagster leaves unknown.
-        dg.define_asset_job(  # pyright: ignore[reportUnknownMemberType]
-            equality_name(settings),
-            dg.AssetSelection.checks(
-                *(dg.AssetCheckKey(_key(settings), CHECKS[theme][0]) for theme in themes(settings))
-            ),
-            description="Compares the warehouse with Harvest's own reports.",
+def statement_events(
+    settings: Settings, statement: Statement
+) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
+    """The statement as the materialization of the asset, and what its checks say."""
+    key, data = reconciliation_key(settings), statement.data()
+    metadata: dict[str, Any] = {
+        "verdict": data["verdict"],
+        "statement": dg.MetadataValue.md(
+            f"**{data['verdict'].capitalize()}**: {data['from']} to {data['to']}, compared at "
+            f"{data['compared_at']}\n\n{markdown(data['figures'])}"
+        ),
+        "differences": len(data["differences"]),
+        "requests": data["requests"],
+    }
+    if data["remarks"]:
+        metadata["remarks"] = " ".join(data["remarks"])
+    yield dg.AssetMaterialization(key, metadata=metadata)
+    for outcome in statement.outcomes:
+        result = check_result(outcome)
+        yield dg.AssetCheckEvaluation(
+            asset_key=key,
+            check_name=CHECKS[outcome.theme][0],
+            passed=result.passed,
+            severity=result.severity,
+            metadata=result.metadata,
+            description=result.description,
         )
-        for settings in accounts
-        if themes(settings)
-    ]
-
-
-def equality_schedules(accounts: Sequence[Settings]) -> list[dg.ScheduleDefinition]:
-    """The schedule of each account, off until it is switched on."""
-    return [
-        dg.ScheduleDefinition(
-            name=equality_name(settings),
-            job_name=equality_name(settings),
-            cron_schedule=_DAILY,
-            execution_timezone=settings.timezone,
-            description="Every morning at 06:30: compares the warehouse with Harvest's reports.",
-            default_status=dg.DefaultScheduleStatus.STOPPED,
-        )
-        for settings in accounts
-        if themes(settings)
-    ]
-
-
-def _key(settings: Settings) -> dg.AssetKey:
-    return dg.AssetKey([settings.schema, "equality"])
 
 
 def _records(settings: Settings) -> set[str]:
@@ -126,14 +111,12 @@ def _check(settings: Settings, theme: Theme) -> dg.AssetChecksDefinition:
     name, description = CHECKS[theme]
 
     @dg.asset_check(
-        asset=_key(settings),
+        asset=reconciliation_key(settings),
         name=name,
         description=description,
-        # It shares the request limit and the database with the loads of the account.
-        pool=settings.schema,
         required_resource_keys={settings.schema},
     )
-    def equality(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    def comparison(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         harvest: HarvestResource = getattr(context.resources, settings.schema)
         warehouse = Warehouse(settings.duckdb, settings.schema, log=context.log.info)
         days = existing_days(settings)
@@ -141,42 +124,34 @@ def _check(settings: Settings, theme: Theme) -> dg.AssetChecksDefinition:
             outcome = compare(harvest.client(settings), warehouse, theme, days, days.last)
         return check_result(outcome)
 
-    return equality
+    return comparison
 
 
 def check_result(outcome: Outcome) -> dg.AssetCheckResult:
-    """The outcome for Dagster. Only a difference that nothing explains is an error."""
+    """The outcome for Dagster. Only a difference is an error; what is not proven is a warning."""
     ended = verdict(outcome)
+    different = len(outcome.differences)
+    headline = f"{different or 'None'} of {len(outcome.pairs):,} figures differ."
     return dg.AssetCheckResult(
         passed=ended is Verdict.EQUAL,
         severity=dg.AssetCheckSeverity.ERROR
         if ended is Verdict.DIFFERENT
         else dg.AssetCheckSeverity.WARN,
-        description=" ".join([f"{_headline(outcome)}.", *reasons(outcome)]),
+        description=" ".join([headline, *reasons(outcome)]),
         metadata=_metadata(outcome),
     )
 
 
-def _headline(outcome: Outcome) -> str:
-    different, every = len(outcome.unexplained), len(outcome.differences)
-    if every > different:
-        return f"{every} of {len(outcome.pairs):,} figures differ, {every - different} explained"
-    return f"{every or 'None'} of {len(outcome.pairs):,} figures differ"
-
-
 def _metadata(outcome: Outcome) -> dict[str, Any]:
-    # What nothing explains comes first.
-    shown = sorted(outcome.differences, key=lambda difference: difference.explained)[:_MOST_SHOWN]
     rows = [
         {
-            "month": month_of(each.pair.window),
-            "of": f"{each.pair.question.about} {each.pair.name} ({each.pair.subject_id})",
-            "figure": f"{each.pair.title} {each.pair.currency}",
-            "Harvest": f"{each.pair.harvest.normalize():f}",
-            "warehouse": f"{each.pair.warehouse.normalize():f}",
-            "explained": "changed since the last load" if each.explained else "",
+            "month": month_of(each.window),
+            "of": f"{each.question.about} {each.name} ({each.subject_id})",
+            "figure": f"{each.title} {each.currency}",
+            "Harvest": f"{each.harvest.normalize():f}",
+            "warehouse": f"{each.warehouse.normalize():f}",
         }
-        for each in shown
+        for each in outcome.differences[:_MOST_SHOWN]
     ]
     return {
         "compared_at": dg.MetadataValue.timestamp(outcome.at),

@@ -1,8 +1,5 @@
 """The comparison: Harvest is asked, then the warehouse, and where they differ the months are found.
 
-Belongs here: the order of the questions, and what comes of them.
-Does not belong here: how bad a difference is (checks.py), how it is printed (statement.py).
-
 All questions of a round are asked before the database is opened, so that it is held for a moment
 only, however long Harvest lets us wait.
 """
@@ -13,34 +10,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from harvest_pipeline.equality import spans
-from harvest_pipeline.equality.fees import compare_fees, has_fees
 from harvest_pipeline.equality.figures import rows_of
 from harvest_pipeline.equality.pairs import Pair, hides_money, pairs
-from harvest_pipeline.equality.questions import FIXED_FEES, QUESTIONS, RECORDS, Question, Theme
-from harvest_pipeline.equality.since import Changed, changed_since
+from harvest_pipeline.equality.questions import QUESTIONS, RECORDS, Question, Theme
 from harvest_pipeline.harvest.account import Identity
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import PermissionMissing, RecordNotFound
 from harvest_pipeline.harvest.reports import ReportRow, read_report
-from harvest_pipeline.scope import Window
+from harvest_pipeline.scope import Window, stretches
 from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.database import Warehouse
-from harvest_pipeline.warehouse.last_loads import last_loaded_at
 from harvest_pipeline.warehouse.ledger import refuse_another_account
 
 #: Requests that go into finding the months of differences; beyond them, longer spans are named.
 _MOST_TO_NARROW = 40
 
 _Asked = tuple[Question, Window]
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A figure that is not the same. `explained`: a record that changed at Harvest since it was
-    loaded touches it."""
-
-    pair: Pair
-    explained: bool
 
 
 @dataclass(slots=True)
@@ -50,8 +35,6 @@ class Outcome:
 
     `compared` and `not_loaded` are days, the latter up to `today`; `not_comparable` are sentences
     that say what Harvest did not show, `notes` what is left out for a reason that is no fault.
-    `changed` counts the records that changed at Harvest since they were loaded, where that was
-    asked; `loaded_meanwhile`: the warehouse changed while it was being compared.
     """
 
     theme: Theme
@@ -63,16 +46,19 @@ class Outcome:
     not_comparable: list[str] = field(default_factory=list[str])
     notes: list[str] = field(default_factory=list[str])
     money_hidden: bool = False
-    loaded_meanwhile: bool = False
     pairs: list[Pair] = field(default_factory=list[Pair])
-    differences: list[Difference] = field(default_factory=list[Difference])
-    changed: dict[str, int] = field(default_factory=dict[str, int])
     requests: int = 0
 
     @property
-    def unexplained(self) -> list[Difference]:
-        """The differences that nothing explains."""
-        return [] if self.loaded_meanwhile else [d for d in self.differences if not d.explained]
+    def differences(self) -> list[Pair]:
+        """The figures that are not the same."""
+        return [pair for pair in self.pairs if not pair.is_equal]
+
+    @property
+    def windows_that_differ(self) -> list[Window]:
+        """The days with such figures, without gaps in between."""
+        days = {day for pair in self.differences for day in pair.window.days()}
+        return stretches(days)
 
 
 def compare(
@@ -94,29 +80,31 @@ def compare(
     outcome = Outcome(theme, client.identity, datetime.now(UTC), today)
     with warehouse.reader() as connection:
         refuse_another_account(connection, int(outcome.identity.account_id))
-        loads = last_loaded_at(connection)
         missing = [name for name in RECORDS[theme] if not tables.exists(connection, name)]
-        fees = theme == "uninvoiced" and not missing and has_fees(connection)
-        by_record = [spans.loaded_days(connection, name, days).keys() for name in RECORDS[theme]]
+        by_record = [spans.loaded_days(connection, name, days) for name in RECORDS[theme]]
     if missing:
         outcome.not_comparable.append(f"{', '.join(missing)}: never loaded.")
         outcome.not_loaded = [days]
         outcome.requests = client.requests - before
         return outcome
-    outcome.compared = spans.stretches(set[date].intersection(*map(set[date], by_record)))
+    outcome.compared = stretches(set[date].intersection(*by_record))
     outcome.not_loaded = spans.without(days, outcome.compared)
-    comparison = _Comparison(client, warehouse, outcome)
-    comparison.run(_questions(theme, outcome.compared, today, by_month=by_month))
-    if fees and outcome.compared and not outcome.not_comparable:
-        found, reason = compare_fees(client, warehouse, Window(today, today))
-        outcome.pairs += found
-        outcome.notes += [reason] if reason else []
-    comparison.explain()
-    if outcome.differences:
-        with warehouse.reader() as connection:
-            outcome.loaded_meanwhile = last_loaded_at(connection) != loads
+    _Comparison(client, warehouse, outcome).run(
+        _questions(theme, outcome.compared, today, by_month=by_month)
+    )
     outcome.requests = client.requests - before
     return outcome
+
+
+def compare_again(client: HarvestClient, warehouse: Warehouse, outcome: Outcome) -> None:
+    """Compare once more what differed, after it was read again. Raises as `compare` does."""
+    before = client.requests
+    asked = list(dict.fromkeys((pair.question, pair.window) for pair in outcome.differences))
+    outcome.pairs = [
+        pair for pair in outcome.pairs if (pair.question, pair.window) not in set(asked)
+    ]
+    _Comparison(client, warehouse, outcome).run(asked)
+    outcome.requests += client.requests - before
 
 
 def _questions(
@@ -128,7 +116,7 @@ def _questions(
     if by_month:
         fine = [month for window in compared for month in spans.months(window)]
     else:
-        fine = whole if theme == "uninvoiced" else spans.recent_months(compared, today)
+        fine = spans.recent_months(compared, today)
     asked = [(first, span) for span in fine]
     return asked + [(question, span) for question in others for span in whole]
 
@@ -158,20 +146,6 @@ class _Comparison:
                     if not halves:
                         self.outcome.pairs += found
             asked = further
-
-    def explain(self) -> None:
-        """Find out which differences come from changes that are not loaded yet."""
-        wrong = [pair for pair in self.outcome.pairs if not pair.is_equal]
-        changed = Changed()
-        if wrong:
-            first = min(pair.window.first for pair in wrong)
-            last = max(pair.window.last for pair in wrong)
-            records: Iterable[str] = RECORDS[self.outcome.theme]
-            if any(pair.question == FIXED_FEES for pair in wrong):
-                records = (*records, "invoices")
-            changed = changed_since(self.client, self.warehouse, records, Window(first, last))
-        self.outcome.changed = changed.counts
-        self.outcome.differences = [Difference(pair, changed.explains(pair)) for pair in wrong]
 
     def _halves(self, span: Window, found: Iterable[Pair]) -> list[Window]:
         """The halves of a span that differs, as long as there are requests for them."""

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 import duckdb
 
-from harvest_pipeline.equality.questions import FIXED_FEES, Question
+from harvest_pipeline.equality.questions import Question
 from harvest_pipeline.scope import Window
 
 #: A subject's id and its currency.
@@ -38,9 +38,7 @@ _VALUE = f"{_HOURS} * coalesce(billable_rate, 0)"
 
 def rows_of(connection: duckdb.DuckDBPyConnection, question: Question, window: Window) -> Rows:
     """The rows that the report should have for the days of `window`."""
-    if question == FIXED_FEES:
-        sql, days = _FIXED_FEES, [window.last]
-    elif question.theme == "uninvoiced":
+    if question.theme == "uninvoiced":
         sql, days = _UNINVOICED, [window.first, window.last] * 2
     else:
         sql = _TIME if question.theme == "time" else _EXPENSES
@@ -100,14 +98,3 @@ _UNINVOICED = f"""
     FROM projects LEFT JOIN entries ON entries.project_id = id LEFT JOIN spent ON spent.project_id = id
     WHERE is_billable AND NOT is_fixed_fee GROUP BY 1, 2
 """  # noqa: E501
-#: The fee less the lines of time on invoices, drafts too; nothing before the project begins.
-_FIXED_FEES = """
-    WITH invoiced AS (
-        SELECT project_id, sum(amount) AS amount FROM invoice_line_items WHERE kind = 'Service'
-        GROUP BY 1)
-    SELECT id, coalesce(client_currency, ''), name,
-        CASE WHEN coalesce(starts_on, created_at::DATE) > ? THEN 0
-            ELSE round(coalesce(fee, 0) - coalesce(amount, 0), 2) END AS uninvoiced_amount
-    FROM projects LEFT JOIN invoiced ON invoiced.project_id = id
-    WHERE is_billable AND is_fixed_fee
-"""

@@ -1,8 +1,4 @@
-"""What is compared: nine reports of Harvest, as data.
-
-Belongs here: the path of each, what its rows are about, its figures, what they are made of.
-Does not belong here: asking Harvest (harvest/reports.py), asking the warehouse (figures.py).
-"""
+"""What is compared: nine reports of Harvest, as data."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,8 +7,8 @@ from harvest_pipeline.settings import Settings
 
 Theme = Literal["time", "expenses", "uninvoiced"]
 
-#: What the figures of a theme are made of: the tables that must be there, and whose changes since
-#: they were loaded explain a difference.
+#: What the figures of a theme are made of: the tables that must be there, and that are read again
+#: where a figure differs.
 RECORDS: dict[Theme, tuple[str, ...]] = {
     "time": ("time_entries", "projects"),
     "expenses": ("expenses",),
@@ -94,7 +90,6 @@ UNINVOICED = Question(
     _DRAFTERS,
     {"include_fixed_fee": "false"},
 )
-FIXED_FEES = Question("uninvoiced", _UNINVOICED, "project_id", ("uninvoiced_amount",), _DRAFTERS)
 
 QUESTIONS: dict[Theme, tuple[Question, ...]] = {
     "time": (

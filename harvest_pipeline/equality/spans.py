@@ -1,53 +1,21 @@
-"""Which days are compared: those that are loaded, in spans that Harvest's reports take.
-
-Belongs here: what the ledger covers, and cutting days at the ends of months.
-Does not belong here: figures.
-"""
+"""Which days are compared: those that are loaded, in spans that Harvest's reports take."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 import duckdb
 
-from harvest_pipeline.scope import Proof, Window
-from harvest_pipeline.warehouse import tables
-from harvest_pipeline.warehouse.ledger import LEDGER
-from harvest_pipeline.warehouse.sql import identifier
+from harvest_pipeline.scope import Window, stretches
+from harvest_pipeline.warehouse import coverage
 
-#: Loads that brought all of what was asked for, or all there can be.
-_WHOLE = list(map(str, (Proof.TOTAL_ENTRIES, Proof.CURSOR_CHAIN, Proof.COUNTED, Proof.MODULE_OFF)))
 _DAY = timedelta(days=1)
 
 
-def loaded_days(
-    connection: duckdb.DuckDBPyConnection, record: str, within: Window
-) -> dict[date, datetime]:
-    """The days of `within` on which all of the record was loaded, and Harvest's clock before the
-    last such read of each."""
-    if not tables.exists(connection, record):
-        return {}
-    found = connection.execute(
-        f"""
-        SELECT day::DATE, max(read_at)
-        FROM range(?::DATE::TIMESTAMP, ?::DATE::TIMESTAMP, INTERVAL 1 DAY) AS days(day)
-        JOIN {identifier(LEDGER.name)}
-            ON day::DATE BETWEEN coalesce(window_first, day::DATE) AND coalesce(window_last, day::DATE)
-        WHERE record = ? AND filters IS NULL AND list_contains(?, proof) GROUP BY 1
-        """,  # noqa: E501
-        [within.first, within.last + _DAY, record, _WHOLE],
-    ).fetchall()
-    return dict(found)
-
-
-def stretches(days: Iterable[date]) -> list[Window]:
-    """The days as windows without gaps."""
-    found: list[Window] = []
-    for day in sorted(days):
-        if found and found[-1].last + _DAY == day:
-            found[-1] = Window(found[-1].first, day)
-        else:
-            found.append(Window(day, day))
-    return found
+def loaded_days(connection: duckdb.DuckDBPyConnection, record: str, within: Window) -> set[date]:
+    """The days of `within` on which all of the record was loaded, or there is nothing to load."""
+    known = coverage.known_until(connection, record)
+    off = coverage.module_off_days(connection, record, within)
+    return {day for day in within.days() if day in known or None in known or day in off}
 
 
 def without(days: Window, loaded: Iterable[Window]) -> list[Window]:

@@ -1,8 +1,5 @@
-"""The statement that `verify` prints: figures by month, then the differences, then the verdict.
-
-Belongs here: sums for each month, columns and words, for people and for programs.
-Does not belong here: comparing (comparison.py).
-"""
+"""The statement: the figures of Harvest and of the warehouse by month, the differences, the
+verdict; as text and for programs."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -12,9 +9,9 @@ from typing import Any
 
 from tabulate import tabulate
 
-from harvest_pipeline.equality.comparison import Difference, Outcome
+from harvest_pipeline.equality.comparison import Outcome
 from harvest_pipeline.equality.pairs import Pair
-from harvest_pipeline.equality.questions import FIXED_FEES, HOURS, QUESTIONS
+from harvest_pipeline.equality.questions import HOURS, QUESTIONS
 from harvest_pipeline.equality.spans import month_of
 from harvest_pipeline.equality.verdict import Verdict, reasons, verdict
 from harvest_pipeline.scope import Window
@@ -47,7 +44,7 @@ class Statement:
         return next((each for each in Verdict if each in found), Verdict.NOT_PROVEN)
 
     @property
-    def differences(self) -> list[Difference]:
+    def differences(self) -> list[Pair]:
         """Those of all outcomes."""
         return [each for outcome in self.outcomes for each in outcome.differences]
 
@@ -87,16 +84,15 @@ class Statement:
             ],
             "differences": [
                 {
-                    "month": month_of(each.pair.window),
-                    "report": each.pair.question.path,
-                    "of": each.pair.question.about,
-                    "id": each.pair.subject_id,
-                    "name": each.pair.name,
-                    "figure": each.pair.title,
-                    "currency": each.pair.currency or None,
-                    "harvest": _plain(each.pair.harvest),
-                    "warehouse": _plain(each.pair.warehouse),
-                    "explained": each.explained,
+                    "month": month_of(each.window),
+                    "report": each.question.path,
+                    "of": each.question.about,
+                    "id": each.subject_id,
+                    "name": each.name,
+                    "figure": each.title,
+                    "currency": each.currency or None,
+                    "harvest": _plain(each.harvest),
+                    "warehouse": _plain(each.warehouse),
                 }
                 for each in self.differences
             ],
@@ -124,7 +120,7 @@ class Statement:
         sums: dict[tuple[str, str, str], list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 2)
         for pair in _shown(self.outcomes):
             currency = "" if pair.measure in HOURS else pair.currency
-            month = "fixed fees" if pair.question == FIXED_FEES else month_of(pair.window)
+            month = month_of(pair.window)
             both = sums[month, pair.title, currency]
             both[0] += pair.harvest
             both[1] += pair.warehouse
@@ -142,21 +138,19 @@ class Statement:
         )
 
     def _last_line(self) -> str:
-        unexplained = sum(len(outcome.unexplained) for outcome in self.outcomes)
         every = len(self.differences)
         if self.verdict is Verdict.EQUAL:
             return "Equal"
         if not every:
             return "Not proven: not everything could be compared, see above."
-        differ = f"{every} difference{'' if every == 1 else 's'}"
-        return differ if unexplained == every else f"{differ}, {every - unexplained} explained"
+        return f"{every} difference{'' if every == 1 else 's'}"
 
 
 def _shown(outcomes: Sequence[Outcome]) -> Iterator[Pair]:
     """The pairs that months are made of: those of projects."""
     for outcome in outcomes:
         for pair in outcome.pairs:
-            if pair.question in (QUESTIONS[outcome.theme][0], FIXED_FEES):
+            if pair.question == QUESTIONS[outcome.theme][0]:
                 yield pair
 
 
@@ -179,28 +173,24 @@ def _table(figures: Sequence[tuple[str, str, str, Decimal, Decimal]]) -> str:
     )
 
 
-def _differences(differences: Sequence[Difference]) -> str:
-    shown = sorted(differences, key=lambda each: each.explained)[:_MOST_SHOWN]
+def _differences(differences: Sequence[Pair]) -> str:
+    shown = differences[:_MOST_SHOWN]
     rows = [
         (
-            month_of(each.pair.window),
-            f"{each.pair.question.about} {one_line(each.pair.name, _LONGEST_NAME)} "
-            f"({each.pair.subject_id})",
-            f"{each.pair.title} {each.pair.currency}".strip(),
-            _written(each.pair.harvest),
-            _written(each.pair.warehouse),
-            "*" if each.explained else "",
+            month_of(each.window),
+            f"{each.question.about} {one_line(each.name, _LONGEST_NAME)} ({each.subject_id})",
+            f"{each.title} {each.currency}".strip(),
+            _written(each.harvest),
+            _written(each.warehouse),
         )
         for each in shown
     ]
     text = tabulate(
         rows,
-        headers=["month", "differs", "figure", "Harvest", "warehouse", ""],
-        colalign=("left", "left", "left", "right", "right", "left"),
+        headers=["month", "differs", "figure", "Harvest", "warehouse"],
+        colalign=("left", "left", "left", "right", "right"),
         disable_numparse=True,
     )
-    if any(each.explained for each in shown):
-        text += "\n* touched by records that changed at Harvest since they were loaded"
     if len(differences) > len(shown):
         text += f"\n{len(differences) - len(shown):,} more; --json has all of them"
     return text

@@ -1,8 +1,4 @@
-"""What a comparison means, in a sentence.
-
-Belongs here: whether it is equal, and the words for it that checks and statements share.
-Does not belong here: how they are shown (checks.py, statement.py).
-"""
+"""What a comparison means, in a sentence."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -14,7 +10,7 @@ from harvest_pipeline.scope import Window
 class Verdict(StrEnum):
     """How a comparison ended, the worst first."""
 
-    #: Figures differ, and nothing explains it.
+    #: Figures differ.
     DIFFERENT = "different"
     #: Nothing is known to be wrong, but not all of it could be compared.
     NOT_PROVEN = "not proven"
@@ -24,7 +20,7 @@ class Verdict(StrEnum):
 
 def verdict(outcome: Outcome) -> Verdict:
     """How it ended. What a person who is no administrator is shown can differ without a fault."""
-    if outcome.unexplained and outcome.identity.is_administrator:
+    if outcome.differences and outcome.identity.is_administrator:
         return Verdict.DIFFERENT
     missing = any(window.first < outcome.today for window in outcome.not_loaded)
     if outcome.differences or outcome.not_comparable or missing:
@@ -37,16 +33,6 @@ def reasons(outcome: Outcome) -> list[str]:
     said = [*outcome.not_comparable, *outcome.notes]
     if outcome.not_loaded:
         said.append(f"Not loaded, so not compared: {days_in_words(outcome.not_loaded)}.")
-    if outcome.changed:
-        counts = " and ".join(
-            f"{count:,} {record.replace('_', ' ')}" for record, count in outcome.changed.items()
-        )
-        said.append(
-            f"{counts} changed at Harvest since the last load; what they touch may differ until "
-            "they are loaded."
-        )
-    if outcome.loaded_meanwhile:
-        said.append("The warehouse was loaded while it was compared; compare again.")
     if outcome.money_hidden:
         said.append("Harvest does not show amounts to this person: hours were compared only.")
     if not outcome.identity.is_administrator:

@@ -21,6 +21,7 @@ from harvest_pipeline.harvest.errors import (
     RecordNotFound,
     one_line,
 )
+from harvest_pipeline.scope import Reader
 from harvest_pipeline.text import shown
 
 #: What follows the instance name in the address of an account.
@@ -48,6 +49,11 @@ class Identity:
         if "administrator" in self.access_roles:
             return "administrator"
         return "manager" if "manager" in self.access_roles else "member"
+
+    @property
+    def reader(self) -> Reader:
+        """The person, as the warehouse remembers them."""
+        return Reader(self.role, self.user_id, self.user_name)
 
     @property
     def is_administrator(self) -> bool:

@@ -81,14 +81,12 @@ def read_children(
     scope: Scope,
     parents: Sequence[Mapping[str, object]],
     folder: Path,
-    childless: Sequence[Mapping[str, object]] = (),
 ) -> tuple[Spool, BaseException | None]:
     """Read the records of each parent, such as the payments of invoices, into one file in `folder`.
 
     `parents` have the keys `id` and those that the record's `parent_columns` take their values
-    from; these stand in front of each record. At least one request per parent; the `childless` are
-    known to have none and cost none. Of the scope's filters Harvest is told `updated_since`; the
-    others have chosen the parents.
+    from; these stand in front of each record. At least one request per parent. Of the scope's
+    filters Harvest is asked for `updated_since`; the others have chosen the parents.
 
     A parent that has been deleted since it was listed has none. What `read` raises is raised if no
     parent was read by then. Else it is returned, beside a spool of those that were: no parent has
@@ -142,8 +140,7 @@ def read_children(
 
     spool = _spooled(client, record, scope, folder, fill)
     if spool.proof is not Proof.MODULE_OFF and not scope.filters.changes_only:
-        read_ids = [*finished, *(parent["id"] for parent in childless)]
-        spool = replace(spool, parents=tuple(sorted(cast("list[int]", read_ids))))
+        spool = replace(spool, parents=tuple(sorted(cast("list[int]", list(finished)))))
     if stopped:
         part = replace(scope.filters, parent_ids=spool.parents)
         spool = replace(spool, scope=replace(scope, filters=part))

@@ -6,10 +6,9 @@ Does not belong here: where records come from, and whether they are all of them 
 
 import tempfile
 import threading
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,7 +17,7 @@ import msgspec
 
 from harvest_pipeline.harvest.errors import StateUnusable
 from harvest_pipeline.private import make_folder
-from harvest_pipeline.scope import Proof, Spool, Window
+from harvest_pipeline.scope import Proof, Spool
 
 
 class SpoolFile:
@@ -96,7 +95,6 @@ class _Key(msgspec.Struct):
 
 
 _key_decoder = msgspec.json.Decoder(_Key)
-_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def only(spool: Spool, ids: Collection[int]) -> Spool:
@@ -104,27 +102,7 @@ def only(spool: Spool, ids: Collection[int]) -> Spool:
 
     It is no longer all of its scope, and says so.
     """
-    return _kept(spool, lambda line: _key_decoder.decode(line).id in ids, Proof.FOLLOWED)
-
-
-def only_kept_days(spool: Spool, day: str, window: Window, known: Collection[int]) -> Spool:
-    """The spool of a read of changes without the records whose `day` is outside the window, unless
-    their ids are `known`; its file is rewritten."""
-
-    def is_kept(line: bytes) -> bool:
-        on = msgspec.json.decode(_decoder.decode(line)[day], type=date)
-        return window.first <= on <= window.last or _key_decoder.decode(line).id in known
-
-    return _kept(spool, is_kept, Proof.CHANGES)
-
-
-def ids_in(spool: Spool) -> set[int]:
-    """The ids of the records of a spool."""
-    with spool.path.open("rb") as lines:
-        return {_key_decoder.decode(line).id for line in lines}
-
-
-def _kept(spool: Spool, is_kept: Callable[[bytes], bool], proof: Proof) -> Spool:
-    kept = [line for line in spool.path.read_bytes().splitlines(keepends=True) if is_kept(line)]
+    lines = spool.path.read_bytes().splitlines(keepends=True)
+    kept = [line for line in lines if _key_decoder.decode(line).id in ids]
     spool.path.write_bytes(b"".join(kept))
-    return replace(spool, rows=len(kept), proof=proof)
+    return replace(spool, rows=len(kept), proof=Proof.FOLLOWED)

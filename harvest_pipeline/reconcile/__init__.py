@@ -1,5 +1,2 @@
-"""Making the warehouse equal to Harvest, whatever happened since it was loaded.
-
-Belongs here: proof.py finds what differs and reads that, sweep.py chooses whose messages and
-payments are read again, reconciliation.py does it record by record, job.py is the Dagster job.
-"""
+"""The loop that keeps the warehouse equal to Harvest: changes and new days (every few minutes, if
+anything moved), and with them deletions, slow re-reads, comparison and repair (every night)."""

@@ -1,30 +1,41 @@
-"""The job and the schedule `<account>_reconcile`.
+"""The jobs `<account>_reconcile` (all of the loop) and `<account>_changes` (its first two steps),
+the nightly schedule, and what Dagster is shown of both."""
 
-Belongs here: the op, what Dagster is told of it, and when it runs.
-Does not belong here: reconciling (reconciliation.py).
-"""
-
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
+from harvest_pipeline.checks import check_results
+from harvest_pipeline.equality.checks import statement_events
+from harvest_pipeline.equality.comparison import compare, compare_again
+from harvest_pipeline.equality.questions import RECORDS as COMPARED
+from harvest_pipeline.equality.questions import themes
+from harvest_pipeline.equality.statement import Statement
 from harvest_pipeline.failures import Retries, explained
 from harvest_pipeline.jobs import asset_keys, reports
 from harvest_pipeline.loads import Loads, spool_folder
 from harvest_pipeline.partitions import existing_days, run_chain
 from harvest_pipeline.reconcile.reconciliation import RECONCILE, Reconciled, Reconciliation
-from harvest_pipeline.reconcile.sweep import Sweep
-from harvest_pipeline.recorded import LOAD
 from harvest_pipeline.resources import HarvestResource
-from harvest_pipeline.scope import Window
+from harvest_pipeline.scope import Scope, Window
 from harvest_pipeline.settings import Settings
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.ledger import LoadContext, refuse_another_account
 
-#: Before the nightly schedule of recent days, so that each finds little to do.
-_NIGHTLY = "0 3 * * *"
+#: The hour of the night, by the project's time zone, and how often a night that was missed, dropped
+#: or failed is tried.
+_NIGHT = time(3)
+_MOST_ATTEMPTS = 3
+#: How often what still differs after it was read again is read once more: a timer that runs through
+#: the night grows between two questions.
+_ROUNDS = 3
+
+_Event = dg.AssetMaterialization | dg.AssetCheckEvaluation
 
 
 def reconcile_job(schema: str) -> str:
@@ -32,104 +43,227 @@ def reconcile_job(schema: str) -> str:
     return f"{schema}_reconcile"
 
 
+def changes_job(schema: str) -> str:
+    """The name of the job that brings changes and new days, and of the sensor that launches it."""
+    return f"{schema}_changes"
+
+
 def reconcile_jobs(accounts: Sequence[Settings]) -> list[dg.JobDefinition]:
-    """One job for each account."""
-    return [_job(settings) for settings in accounts if reports(settings)]
+    """Two jobs for each account."""
+    return [
+        job
+        for settings in accounts
+        if reports(settings)
+        for job in (_reconcile_job(settings), _changes_job(settings))
+    ]
 
 
 def reconcile_schedules(accounts: Sequence[Settings]) -> list[dg.ScheduleDefinition]:
     """One schedule for each account: every night at 03:00, off until switched on."""
-    return [
-        dg.ScheduleDefinition(
-            name=reconcile_job(settings.schema),
-            job_name=reconcile_job(settings.schema),
-            cron_schedule=_NIGHTLY,
-            execution_timezone=settings.timezone,
-            description="Every night at 03:00: the whole history is made equal to Harvest, with a "
-            "few requests where nothing was deleted.",
-            default_status=dg.DefaultScheduleStatus.STOPPED,
-        )
-        for settings in accounts
-        if reports(settings)
-    ]
+    return [_schedule(settings) for settings in accounts if reports(settings)]
 
 
-def _job(settings: Settings) -> dg.JobDefinition:
+def watched(settings: Settings) -> list[Record]:
+    """The records of the account whose lists are asked for, those of their children left out."""
+    return [record for record in _records(settings) if record.parent is None]
+
+
+def changes_config(schema: str, records: Sequence[str]) -> dict[str, object]:
+    """The config of a run of `<account>_changes` that looks at these records, and at what hangs on
+    them."""
+    return {"ops": {changes_job(schema): {"config": {"records": sorted(records)}}}}
+
+
+def _records(settings: Settings) -> list[Record]:
+    return [RECORDS[name] for name in dict.fromkeys(each.record.name for each in reports(settings))]
+
+
+def _reconcile_job(settings: Settings) -> dg.JobDefinition:
+    description = (
+        f"Makes the whole history of the account {settings.schema} equal to Harvest: changes, new "
+        "days, deletions; compares the sums with Harvest's own reports, and reads again what "
+        "differs."
+    )
+
     @dg.op(
-        name=f"reconcile_{settings.schema}",
-        description="Finds what differs from Harvest (changes, deletions, days that are missing), "
-        "reads it, and keeps what was deleted in the tables <record>_deleted.",
-        pool=settings.schema,
+        name=reconcile_job(settings.schema),
+        description=description,
         required_resource_keys={settings.schema},
         out=dg.Out(dg.Nothing),
     )
-    def reconcile_account(context: dg.OpExecutionContext) -> None:
-        retries = Retries.of(None)
-        with explained(retries), spool_folder(settings.state_folder) as folder:
-            reconciliation = _reconciliation(context, settings, folder)
-            for found in reconciliation.run():
-                context.log.info(_sentence(found))
-                for event in _events(settings, found):
-                    context.log_event(event)
+    def op(context: dg.OpExecutionContext) -> Iterator[_Event | dg.Output[None]]:
+        records = _records(settings)
+        with _reconciliation(context, settings, records, thorough=True) as reconciliation:
+            found = reconciliation.run()
+            statement = None
+            if reconciliation.refused is None:
+                statement = _compared(context, settings, reconciliation)
+            yield from _reported(context, settings, found)
+            if statement:
+                yield from statement_events(settings, statement)
             if reconciliation.refused:
                 raise reconciliation.refused
+            yield dg.Output(None)
 
-    # Its parameters have types that Dagster leaves unknown.
-    @dg.job(  # pyright: ignore[reportUnknownMemberType]
-        name=reconcile_job(settings.schema),
-        description=f"Makes the whole history of the account {settings.schema} equal to Harvest.",
+    return _job(reconcile_job(settings.schema), description, op)
+
+
+def _changes_job(settings: Settings) -> dg.JobDefinition:
+    description = (
+        "Brings what changed at Harvest and the days that are new; the sensor of the same name "
+        "launches it."
     )
-    def job() -> None:
-        reconcile_account()
 
-    return job
+    @dg.op(
+        name=changes_job(settings.schema),
+        description=description,
+        required_resource_keys={settings.schema},
+        out=dg.Out(dg.Nothing),
+        config_schema={
+            "records": dg.Field(
+                [str], is_required=False, description="Records to look at; all without it."
+            )
+        },
+    )
+    def op(context: dg.OpExecutionContext) -> Iterator[_Event | dg.Output[None]]:
+        names: list[str] = context.op_config.get("records") or [*RECORDS]
+        records = [each for each in _records(settings) if {each.name, each.parent} & {*names}]
+        with _reconciliation(context, settings, records, thorough=False) as reconciliation:
+            yield from _reported(context, settings, reconciliation.run())
+            if reconciliation.refused:
+                raise reconciliation.refused
+            yield dg.Output(None)
+
+    return _job(changes_job(settings.schema), description, op)
 
 
+def _job(name: str, description: str, op: dg.OpDefinition) -> dg.JobDefinition:
+    # An op and its job may have one name; what Dagster returns leaves types unknown.
+    graph = dg.GraphDefinition(name=name, description=description, node_defs=[op])
+    return graph.to_job(name=name)  # pyright: ignore[reportUnknownMemberType]
+
+
+@contextmanager
 def _reconciliation(
-    context: dg.OpExecutionContext, settings: Settings, folder: Path
-) -> Reconciliation:
+    context: dg.OpExecutionContext,
+    settings: Settings,
+    records: Sequence[Record],
+    *,
+    thorough: bool,
+) -> Generator[Reconciliation]:
     harvest: HarvestResource = getattr(context.resources, settings.schema)
     warehouse = Warehouse(settings.duckdb, settings.schema, log=context.log.info)
-    client = harvest.client(settings)
-    identity = client.identity
-    account_id = int(identity.account_id)
+    with explained(Retries.of(None)), spool_folder(settings.state_folder) as folder:
+        client = harvest.client(settings)
+        identity = client.identity
+        account_id = int(identity.account_id)
+        with warehouse.reader() as connection:
+            refuse_another_account(connection, account_id)
+        loads = Loads(
+            client,
+            warehouse,
+            run_chain(context.run, context.instance),
+            folder,
+            context.log.info,
+            only_changed=True,
+        )
+        load = LoadContext(context.run_id, RECONCILE, account_id, identity.reader)
+        yield Reconciliation(
+            loads,
+            load,
+            records,
+            existing_days(settings),
+            thorough=thorough,
+            sweep_requests=settings.sweep_requests,
+        )
+
+
+def _compared(
+    context: dg.OpExecutionContext, settings: Settings, reconciliation: Reconciliation
+) -> Statement:
+    """Compare with Harvest's reports, and read again what differs. Raises HarvestError."""
+    harvest: HarvestResource = getattr(context.resources, settings.schema)
+    client, days = harvest.client(settings), existing_days(settings)
+    warehouse = Warehouse(settings.duckdb, settings.schema, log=context.log.info)
+    outcomes = [compare(client, warehouse, theme, days, days.last) for theme in themes(settings)]
+    for outcome in outcomes:
+        for _ in range(_ROUNDS):
+            if not outcome.differences:
+                break
+            windows = outcome.windows_that_differ
+            context.log.info(f"{len(outcome.differences)} figures differ; reading them again.")
+            for name in COMPARED[outcome.theme]:
+                record = RECORDS[name]
+                reconciliation.read_again(record, windows if record.day else [None])
+            compare_again(client, warehouse, outcome)
+    return Statement(settings, days, outcomes)
+
+
+def _reported(
+    context: dg.OpExecutionContext, settings: Settings, every: Sequence[Reconciled]
+) -> Iterator[_Event]:
+    """The materializations of every report and day that was touched, and the checks of these."""
+    harvest: HarvestResource = getattr(context.resources, settings.schema)
+    identity, kept = harvest.client(settings).identity, existing_days(settings)
+    warehouse = Warehouse(settings.duckdb, settings.schema, log=context.log.info)
     with warehouse.reader() as connection:
-        refuse_another_account(connection, account_id)
-    loads = Loads(
-        client,
-        warehouse,
-        run_chain(context.run, context.instance),
-        folder,
-        context.log.info,
-        only_changed=True,
+        for found in every:
+            rows = sum(load.rows for load in found.loads)
+            context.log.info(
+                f"{found.record.title}: {found.requests} requests, {rows} rows read, "
+                f"{found.deleted} deleted."
+            )
+            days = sorted(day for day in found.days if kept.covers(Window(day, day)))
+            if not found.loads or (found.record.day and not days):
+                continue
+            scope = Scope(found.record.name, Window(days[0], days[-1]) if days else None)
+            metadata = {"reconciled": True, "deleted": found.deleted}
+            of_record = [each for each in reports(settings) if each.record is found.record]
+            for dataset, key in zip(of_record, asset_keys(settings, of_record), strict=True):
+                for day in days or [None]:
+                    partition = day.isoformat() if day else None
+                    yield dg.AssetMaterialization(key, partition=partition, metadata=metadata)
+                for result in check_results(connection, dataset, scope, identity, key, kept.last):
+                    yield dg.AssetCheckEvaluation(
+                        asset_key=key,
+                        check_name=result.check_name or "",
+                        passed=result.passed,
+                        severity=result.severity,
+                        metadata=result.metadata,
+                        description=result.description,
+                    )
+
+
+def _schedule(settings: Settings) -> dg.ScheduleDefinition:
+    name = reconcile_job(settings.schema)
+
+    def due(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        tick = context.scheduled_execution_time.astimezone(ZoneInfo(settings.timezone))
+        night = datetime.combine(tick.date(), _NIGHT, tick.tzinfo)
+        if tick < night:
+            night = datetime.combine(tick.date() - timedelta(days=1), _NIGHT, tick.tzinfo)
+        runs = context.instance.get_runs(
+            dg.RunsFilter(job_name=name, created_after=night.astimezone(UTC))
+        )
+        if any(run.status is dg.DagsterRunStatus.SUCCESS for run in runs):
+            return dg.SkipReason("The night's work is done.")
+        if any(not run.is_finished for run in runs):
+            return dg.SkipReason("A run is at it.")
+        if len(runs) >= _MOST_ATTEMPTS:
+            return dg.SkipReason(
+                f"{len(runs)} runs of this night failed: see why; it is tried again next night."
+            )
+        return dg.RunRequest()
+
+    return dg.ScheduleDefinition(
+        name=name,
+        job_name=name,
+        # Every hour, so that a night which was missed is made up for within one.
+        cron_schedule="0 * * * *",
+        execution_timezone=settings.timezone,
+        execution_fn=due,
+        description="Every night at 03:00: the whole history is made equal to Harvest, and "
+        "compared with Harvest's own reports. A night that was missed, or whose run failed, is "
+        "made up for at the next full hour.",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
     )
-    return Reconciliation(
-        loads,
-        LoadContext(context.run_id, RECONCILE, account_id, identity.role),
-        [RECORDS[name] for name in dict.fromkeys(each.record.name for each in reports(settings))],
-        existing_days(settings),
-        Sweep(settings.today(), settings.sweep_requests),
-    )
-
-
-def _sentence(found: Reconciled) -> str:
-    rows = sum(load.rows for load in found.loads)
-    return (
-        f"{found.record.title}: {found.requests} requests, {rows} rows read, "
-        f"{found.deleted} deleted."
-    )
-
-
-def _events(settings: Settings, found: Reconciled) -> Iterator[dg.AssetMaterialization]:
-    """What was loaded of the record, for each of its reports; one event a day."""
-    if not found.loads:
-        return
-    metadata = {"reconciled": True, "deleted": found.deleted, LOAD: found.loads[-1].load_id}
-    of_record = [each for each in reports(settings) if each.record is found.record]
-    kept = existing_days(settings)
-    for key in asset_keys(settings, of_record):
-        if found.record.day is None:
-            yield dg.AssetMaterialization(key, metadata=metadata)
-        for day in sorted(found.days):
-            if kept.covers(Window(day, day)):
-                yield dg.AssetMaterialization(key, partition=day.isoformat(), metadata=metadata)

@@ -1,17 +1,14 @@
-"""What differs between the warehouse and Harvest, found with as few requests as possible.
+"""What differs between the warehouse and Harvest in one list, found with few requests.
 
-Harvest is asked how many records it has; then everything that changed since the last time is read
-and loaded. Now its count of a stretch of days equals the warehouse's exactly when nothing was
-deleted in it (and nothing is missing that was never loaded): Harvest tells of deletions in no other
-way (REFERENCE 8). In this order, since what is entered meanwhile makes our number the larger one,
-as a deletion does, and cannot hide one. A stretch
-that differs is halved until one page holds it: to read a page costs the one request that to count
-it would cost.
-
-Belongs here: that search, for one record. Does not belong here: loading what it finds.
+Harvest is asked how many records it has, then for everything that changed since the last time.
+After that its count of days equals the warehouse's exactly when nothing was deleted on them:
+Harvest shows deletions in no other way. That holds for days that were once read in full, and for no
+others: a planned entry that nobody has read yet makes up for one that was deleted. In this order,
+since what is entered meanwhile makes our number the larger one, as a deletion does, and cannot hide
+one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -22,84 +19,118 @@ from harvest_pipeline.harvest.counting import count
 from harvest_pipeline.harvest.errors import PermissionMissing, RecordNotFound
 from harvest_pipeline.harvest.paging import PER_PAGE
 from harvest_pipeline.harvest.reading import read
-from harvest_pipeline.harvest.spool import ids_in, only_kept_days
 from harvest_pipeline.loads import OVERLAP, Loads
-from harvest_pipeline.scope import Filters, Proof, Scope, Spool, Window
-from harvest_pipeline.warehouse.covered import changes_known_until
-from harvest_pipeline.warehouse.scopes import known_ids, rows_in
+from harvest_pipeline.scope import Filters, Proof, Reader, Scope, Spool, Window, stretches
+from harvest_pipeline.warehouse import coverage
+from harvest_pipeline.warehouse.coverage import Day
+from harvest_pipeline.warehouse.scopes import rows_in
 
-_PAGE = int(PER_PAGE)
+#: A list of no more records is read whole: that costs the one request that its changes would.
+PAGE = int(PER_PAGE)
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the warehouse has of a scope: its rows, and until when it knows all of their changes;
-    None if the record was never loaded."""
+    """What the warehouse has of a record: the days that it keeps, those of them that were read in
+    full with until when their changes are known, and the number of its rows.
 
-    scope: Scope
+    The day of a record that has none is None. What counts is only what people have read who see at
+    least as much as the reader of today.
+    """
+
+    record: Record
+    kept: frozenset[Day]
+    known: dict[Day, datetime]
     rows: int
-    known_until: datetime | None
 
     @classmethod
-    def of(cls, connection: duckdb.DuckDBPyConnection, record: Record, window: Window) -> "Held":
-        """What it has now of the days that are kept."""
-        scope = Scope(record.name, window if record.day else None)
-        known = changes_known_until(connection, record.name)
-        return cls(scope, rows_in(connection, record, scope), known)
+    def of(
+        cls, connection: duckdb.DuckDBPyConnection, record: Record, window: Window, reader: Reader
+    ) -> "Held":
+        """What it has now; `window` are the days of the project."""
+        days = coverage.kept_days(connection, record, window) if record.day else {None}
+        known = coverage.known_until(connection, record.name, reader)
+        return cls(
+            record,
+            frozenset(days),
+            {day: until for day, until in known.items() if day in days},
+            rows_in(connection, record, Scope(record.name)),
+        )
+
+    @property
+    def known_until(self) -> datetime | None:
+        """Until when all changes on the days that were read are known; None if none was read."""
+        return min(self.known.values(), default=None)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the record is read whole each time."""
+        return self.record.day is None and self.rows <= PAGE
+
+    @property
+    def read(self) -> list[Scope]:
+        """What was read in full."""
+        return self._scopes(self.known)
+
+    @property
+    def unread(self) -> list[Scope]:
+        """What no full read has brought yet."""
+        return self._scopes(self.kept - self.known.keys())
+
+    def _scopes(self, days: Collection[Day]) -> list[Scope]:
+        if self.record.day is None:
+            return [Scope(self.record.name)] if days else []
+        return [Scope(self.record.name, each) for each in stretches(day for day in days if day)]
 
 
-def counted(loads: Loads, record: Record, held: Held) -> int | None:
-    """How many records Harvest has of the scope; None where the record is read whole, or of a
-    module that is switched off, or if Harvest does not say. Raises HarvestError."""
-    if _is_read_whole(record, held):
-        return None
-    try:
-        return count(loads.client, record, held.scope)
-    except (PermissionMissing, RecordNotFound):
-        if record.module is None or not loads.client.is_off(record.module):
-            raise
-        return None
+def counts(loads: Loads, held: Held) -> dict[Scope, int]:
+    """How many records Harvest has of what was read in full; empty where all is read again anyway,
+    of a module that is switched off, and where Harvest does not say. Raises HarvestError."""
+    found: dict[Scope, int] = {}
+    if held.is_small:
+        return found
+    for scope in held.read:
+        try:
+            there = count(loads.client, held.record, scope)
+        except (PermissionMissing, RecordNotFound):
+            if held.record.module is None or not loads.client.is_off(held.record.module):
+                raise
+            return {}
+        if there is not None:
+            found[scope] = there
+    return found
 
 
-def _is_read_whole(record: Record, held: Held) -> bool:
-    return held.known_until is None or (record.day is None and held.rows <= _PAGE)
-
-
-def changes(loads: Loads, record: Record, held: Held) -> Spool | None:
+def changes(loads: Loads, held: Held, window: Window) -> Spool | None:
     """What changed since the warehouse last knew; the whole record where that costs no more, and
-    None where it has to be read whole. Raises HarvestError."""
+    None where nothing was read in full yet. Raises HarvestError."""
     if held.known_until is None:
         return None
-    if _is_read_whole(record, held):
-        return read(loads.client, record, None, loads.folder)
+    if held.is_small:
+        return read(loads.client, held.record, None, loads.folder)
     since = Filters(updated_since=held.known_until - OVERLAP)
-    spool = read(loads.client, record, None, loads.folder, filters=since)
+    spool = read(loads.client, held.record, None, loads.folder, filters=since)
     if spool.proof is Proof.MODULE_OFF:
         return spool
-    if record.day is None or held.scope.window is None:
-        return replace(spool, proof=Proof.CHANGES)
-    # Not those on days that nobody wants, such as before HARVEST_START_DATE.
-    ids = ids_in(spool)
-    known = set[int]()
-    if ids:
-        with loads.warehouse.reader() as connection:
-            known = known_ids(connection, record, ids)
-    return only_kept_days(spool, record.day, held.scope.window, known)
+    # Wherever it is; which days of it are kept is for the load to say.
+    scope = replace(spool.scope, window=window if held.record.day else None)
+    return replace(spool, proof=Proof.CHANGES, scope=scope)
 
 
 def differing(loads: Loads, record: Record, scope: Scope, there: int | None) -> Iterator[Spool]:
     """Read what differs of a scope of which Harvest has `there` records (None: it does not say).
 
-    Each spool must be loaded before the next is asked for. Raises HarvestError.
+    A stretch of days is halved until one page holds it: to read a page costs the one request that
+    to count it would cost. Each spool must be loaded before the next is asked for. Raises
+    HarvestError.
     """
     with loads.warehouse.reader() as connection:
         here = rows_in(connection, record, scope)
     if there == here:
         return
     window = scope.window
-    one_page = there is None or there <= _PAGE or window is None or window.first == window.last
-    # Where most is missing, as in a history of which only the last month was loaded, no search
-    # is cheaper than to read it.
+    one_page = there is None or there <= PAGE or window is None or window.first == window.last
+    # Where most is missing no search is cheaper than to read it.
     if one_page or window is None or there is None or abs(there - here) * 2 >= there:
         loads.log(f"{scope}: {there} records at Harvest, {here} here; reading it again.")
         yield from loads.spools(record, scope)

@@ -1,25 +1,27 @@
-"""A night: what differs is read and loaded, and told record by record.
+"""The first three steps of the loop, list by list: changes, new days, deletions.
 
-Belongs here: the order of the work. Opening the database takes as long as loading a small record,
-so what belongs together is loaded together.
-Does not belong here: the search (proof.py), Dagster (job.py).
+Opening the database takes as long as loading a small record, so what belongs together is loaded
+together.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+
+import duckdb
 
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.harvest.errors import HarvestError, PermissionMissing, RecordNotFound
 from harvest_pipeline.loads import Loads
-from harvest_pipeline.reconcile.proof import Held, changes, counted, differing
+from harvest_pipeline.reconcile.proof import PAGE, Held, changes, counts, differing
 from harvest_pipeline.reconcile.sweep import Sweep
-from harvest_pipeline.scope import Proof, Scope, Spool, Window
-from harvest_pipeline.warehouse.covered import roles
+from harvest_pipeline.scope import Proof, Scope, Spool, Window, stretches
+from harvest_pipeline.warehouse import coverage
+from harvest_pipeline.warehouse.errors import SeesLess, WarehouseError
 from harvest_pipeline.warehouse.ledger import Load, LoadContext, write_counted
-from harvest_pipeline.warehouse.loading import load_each, load_together
+from harvest_pipeline.warehouse.loading import load_each, load_together, refuse_narrower
 from harvest_pipeline.warehouse.scopes import days_loaded_at, rows_by_day, rows_in
 
 #: The `report` of its loads in the ledger.
@@ -43,10 +45,12 @@ class Reconciled:
 
 
 class Reconciliation:
-    """Makes the tables of `records` equal to Harvest on the days of `window`.
+    """Makes the tables of `records` equal to Harvest on the days that are kept: those of `window`,
+    and others that were ever read (`coverage.kept_days`).
 
     Messages and payments are read of invoices that changed since theirs were read, and of those
-    whose turn it is in the sweep; `loads` must be for changes only.
+    whose turn it is in the sweep; `loads` must be for changes only. `thorough`: not only changes
+    and new days are looked for; `sweep_requests` is then the budget of the sweep.
     """
 
     def __init__(
@@ -55,12 +59,17 @@ class Reconciliation:
         context: LoadContext,
         records: Iterable[Record],
         window: Window,
-        sweep: Sweep,
+        *,
+        thorough: bool,
+        sweep_requests: int | None = None,
     ) -> None:
-        self._loads, self._context, self._window, self._sweep = loads, context, window, sweep
+        self._loads, self._context, self._window = loads, context, window
+        self._thorough, self._sweep_requests = thorough, sweep_requests
+        #: What differs is read again, although this run may have read it before.
+        self._again = replace(loads, runs=())
         self._found = {record.name: Reconciled(record) for record in records}
-        #: Why a list was not to be had; the first one.
-        self.refused: HarvestError | None = None
+        #: Why not all of it could be done; the first reason.
+        self.refused: HarvestError | WarehouseError | None = None
 
     def run(self) -> Sequence[Reconciled]:
         """Do it. A list that is not to be had does not keep the others from being reconciled;
@@ -72,29 +81,65 @@ class Reconciliation:
         records = [each.record for each in self._found.values()]
         lists = [record for record in records if record.parent is None]
         with self._loads.warehouse.reader() as connection:
-            self._refuse_narrower_role(roles(connection))
-            held = {record.name: Held.of(connection, record, self._window) for record in lists}
+            wider = {
+                str(other)
+                for record in lists
+                for other in coverage.readers_of(connection, record.name)
+                if not self._context.reader.sees_all_of(other)
+            }
+            held = [self._held(connection, record) for record in lists]
             before = {r.name: rows_by_day(connection, r) for r in records if r.day}
-        counts = self._bring_changes(lists, held)
-        self._prove(lists, held, counts)
+        if wider:
+            # What Harvest hides from this person would look as if it had been deleted.
+            self.refused = SeesLess.of(
+                self._context.reader, sorted(wider), "deletions were not looked for"
+            )
+        thorough = self._thorough and not wider
+        there = self._bring_changes(held, count=thorough)
+        self._bring_new_days(lists)
+        self._find_deletions(there)
+        sweep = Sweep(self._now(), self._sweep_requests) if thorough else None
         for record in records:
             if record.parent:
                 with self._asking(record) as found:
-                    self._load(found, self._children(record, RECORDS[record.parent]))
-        self._tell_days(before)
+                    self._load(found, self._children(record, RECORDS[record.parent], sweep))
+        if sweep:
+            self._read_again(lists, sweep)
+        self._note_days(before)
+        try:
+            refuse_narrower(load for found in self._found.values() for load in found.loads)
+        except SeesLess as error:
+            self.refused = self.refused or error
         return list(self._found.values())
 
-    def _bring_changes(
-        self, lists: Sequence[Record], held: dict[str, Held]
-    ) -> dict[str, int | None]:
-        """Load what changed; returns how many records Harvest had before it was asked."""
-        counts: dict[str, int | None] = {}
+    def read_again(self, record: Record, windows: Iterable[Window | None]) -> None:
+        """Read days of a record in full although nothing says that they changed, and count them as
+        touched; None: all of a record without days. Raises as `run` does."""
+        found = self._found[record.name]
+        with self._asking(record):
+            for window in windows:
+                self._load(found, self._again.spools(record, Scope(record.name, window)))
+                found.days |= set(window.days()) if window else set()
+
+    def _now(self) -> datetime:
+        """Harvest's clock, as the night's last read had it."""
+        read_at = (load.read_at for found in self._found.values() for load in found.loads)
+        return max(read_at, default=datetime.now(UTC))
+
+    def _held(self, connection: duckdb.DuckDBPyConnection, record: Record) -> Held:
+        return Held.of(connection, record, self._window, self._context.reader)
+
+    def _bring_changes(self, every: Sequence[Held], *, count: bool) -> dict[Scope, int]:
+        """Load what changed; returns how many records Harvest had of what was read in full, before
+        it was asked for changes."""
+        there: dict[Scope, int] = {}
         spools: list[Spool] = []
         try:
-            for record in lists:
-                with self._asking(record):
-                    counts[record.name] = counted(self._loads, record, held[record.name])
-                    if spool := changes(self._loads, record, held[record.name]):
+            for held in every:
+                with self._asking(held.record):
+                    if count:
+                        there |= counts(self._loads, held)
+                    if spool := changes(self._loads, held, self._window):
                         spools.append(spool)
         finally:  # what was read is not read in vain
             together = load_together(
@@ -102,37 +147,60 @@ class Reconciliation:
             )
             for load in together:
                 self._found[load.scope.record].loads.append(load)
-        return counts
+        return there
 
-    def _prove(
-        self, lists: Sequence[Record], held: dict[str, Held], counts: dict[str, int | None]
-    ) -> None:
-        """Compare the counts of what was not read whole, and read what differs."""
-        for record in lists:
+    def _bring_new_days(self, lists: Sequence[Record]) -> None:
+        """Read in full what never was: today, days of an earlier start date, the day that an entry
+        was moved to."""
+        with self._loads.warehouse.reader() as connection:
+            every = [self._held(connection, record) for record in lists]
+        for held in every:
+            with self._asking(held.record) as found:
+                for scope in held.unread:
+                    self._load(found, self._loads.spools(held.record, scope))
+
+    def _find_deletions(self, there: dict[Scope, int]) -> None:
+        """Compare the counts with what is here, read what differs, and write into the ledger of
+        which days nothing is missing and nothing too much."""
+        for scope, number in there.items():
+            record = RECORDS[scope.record]
             with self._asking(record) as found:
-                scope = held[record.name].scope
-                if held[record.name].known_until is None:
-                    self._load(found, self._loads.spools(record, scope))
-                elif any(load.proof is Proof.CHANGES for load in found.loads):
-                    self._load(found, differing(self._loads, record, scope, counts[record.name]))
-        if known := {name: there for name, there in counts.items() if there is not None}:
-            self._note_equal(known, held)
-
-    def _note_equal(self, counts: dict[str, int], held: dict[str, Held]) -> None:
-        """Write into the ledger of which records nothing is missing and nothing too much."""
+                self._load(found, differing(self._again, record, scope, number))
+        if not there:
+            return
         with self._loads.warehouse.transaction() as connection:
-            for name, there in counts.items():
-                scope = held[name].scope
-                changes = [x for x in self._found[name].loads if x.proof is Proof.CHANGES]
-                if changes and rows_in(connection, RECORDS[name], scope) == there:
-                    write_counted(connection, scope, self._context, changes[-1].read_at, there)
+            for scope, number in there.items():
+                loads = self._found[scope.record].loads
+                changes = [each for each in loads if each.proof is Proof.CHANGES]
+                if changes and rows_in(connection, RECORDS[scope.record], scope) == number:
+                    write_counted(connection, scope, self._context, changes[0].read_at, number)
 
-    def _children(self, record: Record, parent: Record) -> Iterator[Spool]:
-        scope, day = Scope(record.name, self._window), parent.day or ""
+    def _children(self, record: Record, parent: Record, sweep: Sweep | None) -> Iterator[Spool]:
+        day = parent.day or ""
+        with self._loads.warehouse.reader() as connection:
+            days = coverage.kept_days(connection, parent, self._window)
+        scope = Scope(record.name, Window(min(days), max(days)))
         yield from self._loads.children(record, parent, scope, self._loads.due)
-        yield from self._loads.children(
-            record, parent, scope, lambda every: self._sweep.chosen(day, every), thorough=True
-        )
+        if sweep:
+            yield from self._loads.children(
+                record, parent, scope, lambda every: sweep.chosen(day, every)
+            )
+
+    def _read_again(self, lists: Sequence[Record], sweep: Sweep) -> None:
+        """Read in full again what was read longest ago."""
+        for record in lists:
+            with self._loads.warehouse.reader() as connection:
+                read_at = coverage.read_at(connection, record.name, self._context.reader)
+                rows = rows_by_day(connection, record) if record.day else {}
+            windows: list[Window | None] = []
+            if record.day:
+                by_day = {day: at for day, at in read_at.items() if day}
+                windows += stretches(sweep.days(by_day, rows, PAGE))
+            elif any(sweep.is_due(at) for at in read_at.values()):
+                windows.append(None)
+            with self._asking(record) as found:
+                for window in windows:
+                    self._load(found, self._again.spools(record, Scope(record.name, window)))
 
     def _load(self, found: Reconciled, spools: Iterable[Spool]) -> None:
         each = load_each(self._loads.warehouse, spools, self._context, self._loads.log)
@@ -150,7 +218,7 @@ class Reconciliation:
         finally:
             found.requests += self._loads.client.requests - before
 
-    def _tell_days(self, before: dict[str, dict[date, int]]) -> None:
+    def _note_days(self, before: dict[str, dict[date, int]]) -> None:
         dated = [found for found in self._found.values() if found.record.day and found.loads]
         if not dated:
             return
@@ -165,14 +233,3 @@ class Reconciliation:
                     # A stretch that was read again is the same but for days with another number.
                     if record.parent or load.proof in (Proof.CHANGES, Proof.FOLLOWED):
                         found.days |= days_loaded_at(connection, record, load.loaded_at)
-
-    def _refuse_narrower_role(self, seen: set[str]) -> None:
-        """Raise PermissionMissing where an administrator has loaded what this person may not see:
-        what Harvest hides would be taken for deleted (REFERENCE 7)."""
-        role = self._context.role
-        if role != "administrator" and "administrator" in seen:
-            raise PermissionMissing(
-                f"The token is that of a {role}, and an administrator's has loaded records that a "
-                f"{role} may not see: they would be taken for deleted. Use an administrator's "
-                "token to reconcile."
-            )

@@ -1,41 +1,70 @@
-"""Messages and payments of invoices that did not change.
+"""What is read again although nothing says that it changed, those that were read longest ago first.
 
-Harvest does not promise that an edit of a message or payment moves its invoice (REFERENCE 8), so
-they are read again slowly, those that were read longest ago first.
-
-Belongs here: which invoices' turn it is. Does not belong here: reading (loads.py).
+Harvest does not promise that an edit of a message or payment moves its invoice, and some changes
+leave no trace at all: another rounding rule, a cost rate that is applied to the past.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 #: Older invoices have been paid or written off.
 _DAYS = 400
 #: Every invoice of these days is read once in so many nights.
 _NIGHTS = 7
+#: Every day is read in full again within so many nights ...
+_MONTH = 30
+#: ... in at most so many of them.
+_SHARES = 25
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """How much of the invoices' messages and payments a night reads again.
+    """How much a night reads again, at the instant `now` of Harvest's clock.
 
-    `requests` is the budget for each of the two; None: as many as bring every invoice of the last
-    400 days before `today` once a week.
+    `requests` is the budget for the messages and for the payments of invoices; None: as many as
+    bring every invoice of the last 400 days once a week.
     """
 
-    today: date
+    now: datetime
     requests: int | None = None
 
     def chosen(self, day: str, parents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """The parents whose turn it is: of the last 400 days by the column `day`, and not read in
         the last six days."""
-        first = self.today - timedelta(days=_DAYS)
+        first = self.now.date() - timedelta(days=_DAYS)
         every = [row for row in parents if row[day] >= first]
         # Six days, so that a night that begins a little earlier does not skip a turn.
-        before = datetime.now(UTC) - timedelta(days=_NIGHTS - 1)
+        before = self.now - timedelta(days=_NIGHTS - 1)
         due = [row for row in every if row["_read_at"] and row["_read_at"] < before]
         due.sort(key=lambda row: row["_read_at"])
         budget = -(-len(every) // _NIGHTS) if self.requests is None else self.requests
         return due[:budget]
+
+    def is_due(self, read_at: datetime) -> bool:
+        """Whether a list that is too long to be read every night is to be read whole again."""
+        return read_at < self.now - timedelta(days=_MONTH - 1)
+
+    def days(
+        self, read_at: Mapping[date, datetime], rows: Mapping[date, int], page: int
+    ) -> set[date]:
+        """The days whose turn it is to be read in full again, so that all have been within a month:
+        `read_at` is when each last was, `rows` how many rows it has.
+
+        A night takes days of at least a `page` of rows, and begins as late as the nights will do.
+        """
+        every = sum(rows.get(day, 0) for day in read_at)
+        budget = max(page, -(-every // _SHARES))
+        nights = max(1, -(-every // budget))
+        before = self.now - timedelta(days=_MONTH - 1 - nights)
+        if min(read_at.values(), default=before) >= before:
+            return set()
+        chosen: set[date] = set()
+        taken = 0
+        for day in sorted(read_at, key=lambda day: (read_at[day], day)):
+            taken += rows.get(day, 0)
+            if chosen and taken > budget:
+                break
+            chosen.add(day)
+        return chosen

@@ -11,10 +11,11 @@ from harvest_pipeline.sandbox.billing import billable_rate
 from harvest_pipeline.sandbox.embedded import (
     CategoryRef,
     ClientName,
+    ClientRef,
     TaskAssignmentRef,
     UserAssignmentRef,
 )
-from harvest_pipeline.sandbox.model import Contact, Expense, TimeEntry
+from harvest_pipeline.sandbox.model import Contact, Expense, Project, TimeEntry
 from harvest_pipeline.sandbox.records import Records
 
 
@@ -39,6 +40,16 @@ def move(records: Records, record: Any, owners: Mapping[str, Any]) -> None:
             if client is None:
                 raise ValueError(f"there is no client {owners['client_id']}")
             record.client = records.copy(ClientName, client)
+        case Project():
+            _only(record, owners, "client_id")
+            client = records.clients.get(owners["client_id"])
+            if client is None:
+                raise ValueError(f"there is no client {owners['client_id']}")
+            record.client = records.copy(ClientRef, client)
+            # Its entries and expenses show the new client, and their own `updated_at` stays.
+            for one in (*records.time_entries, *records.expenses):
+                if one.project.id == record.id:
+                    one.client = record.client
         case _:
             _only(record, owners)
 

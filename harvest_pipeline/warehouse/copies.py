@@ -1,12 +1,10 @@
 """Copies of names follow the record that they are copied from.
 
 Harvest repeats the names of clients, projects, tasks and people in the records that belong to them,
-and renaming one of these moves no other record's `updated_at` (REFERENCE 8): who reads only what
-changed would keep the old names for ever. So whenever a record is loaded, the rows that repeat it
-are made equal to it. They are not read again, and their `_loaded_at` stays.
-
-Belongs here: which columns are copies of which, and the UPDATE.
-Does not belong here: which columns exist (catalogue/).
+and the client of a project in its time entries and expenses. Renaming one of these, or giving a
+project to another client, moves no other record's `updated_at`: reading only what changed would
+keep the old copies for ever. So whenever a record is loaded, the rows that repeat it are made equal
+to it. They are not read again, and their `_loaded_at` stays.
 """
 
 from collections.abc import Collection, Iterator
@@ -74,6 +72,8 @@ def _repeated(record: Record, link: Column) -> Iterator[tuple[str, tuple[str, ..
         if link.from_parent:
             if column.from_parent and column is not link:
                 yield column.name, (column.from_parent,)
+        elif column.through == link.name:
+            yield column.name, (column.name,)
         elif column.copy_of and column.path[:-1] == link.path[:-1]:
             yield column.name, column.copy_of
 

@@ -1,10 +1,9 @@
-"""One exception per thing that a person can do something about.
+"""One exception per thing that a person can do something about; its text is one sentence."""
 
-Belongs here: the exceptions of this package, whose text is one sentence for a person.
-Does not belong here: deciding which one an error of DuckDB deserves (database.py, contract.py).
-"""
-
+from collections.abc import Iterable
 from typing import ClassVar
+
+from harvest_pipeline.scope import Reader
 
 
 class WarehouseError(Exception):
@@ -36,6 +35,19 @@ class RecordsUnreadable(WarehouseError):
 
 class AnotherAccount(WarehouseError):
     """The schema holds the records of another Harvest account."""
+
+
+class SeesLess(WarehouseError):
+    """The person behind the token sees less than the one who loaded what is there."""
+
+    @classmethod
+    def of(cls, reader: Reader, others: Iterable[str], what: str) -> "SeesLess":
+        """The error for `reader`, who sees less than `others`; `what` stays undone for it."""
+        return cls(
+            f"The token is that of {reader}, who may not see everything that {' and '.join(others)}"
+            f" has loaded: {what}. What may be read was loaded. Use an administrator's token again "
+            "(HARVEST_ACCESS_TOKEN, or `harvest-pipeline connect`)."
+        )
 
 
 class LoadNotCommitted(WarehouseError):

@@ -16,7 +16,7 @@ from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.scope import Scope, Window
 from harvest_pipeline.text import one_line
-from harvest_pipeline.warehouse import covered, ledger, tables
+from harvest_pipeline.warehouse import coverage, ledger, tables
 from harvest_pipeline.warehouse.sql import identifier, literal
 
 _EXAMPLES = 5
@@ -75,7 +75,7 @@ def unknown_references(connection: duckdb.DuckDBPyConnection, record: Record) ->
     """
     findings: dict[str, Finding] = {}
     for column in record.columns:
-        if column.references is None or not covered.loaded(connection, column.references):
+        if column.references is None or not coverage.loaded(connection, column.references):
             continue
         known = RECORDS[column.references]
         if known.day is None or known.name == record.parent:

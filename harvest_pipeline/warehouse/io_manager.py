@@ -34,7 +34,7 @@ from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.dataset_tables import bring_up_to_date
 from harvest_pipeline.warehouse.errors import NotLoaded, WarehouseError
 from harvest_pipeline.warehouse.ledger import Load, LoadContext
-from harvest_pipeline.warehouse.loading import load_each
+from harvest_pipeline.warehouse.loading import load_each, refuse_narrower
 from harvest_pipeline.warehouse.sql import comma, identifier, literal
 from harvest_pipeline.warehouse.statistics import Statistics
 
@@ -131,6 +131,8 @@ class _ReadingIOManager(DbIOManager):
                 tables.prepare(connection, reading.dataset.record)
             bring_up_to_date(connection, reading.dataset, reading.scope, anew=reading.anew)
             landed = list(_landed(connection, context, reading, loads))
+        # What may be read is there by now.
+        refuse_narrower(loads)
         output_metadata: dict[str, Any] = {
             "dagster/table_name": _TransactionalClient.get_table_name(table_slice)
         }

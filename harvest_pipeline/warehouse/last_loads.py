@@ -46,8 +46,11 @@ def last_loaded_at(connection: duckdb.DuckDBPyConnection) -> datetime | None:
     """When the latest load was committed, in UTC; None if there was none."""
     if not tables.exists(connection, LEDGER.name):
         return None
-    query = f"SELECT max(loaded_at) FROM {identifier(LEDGER.name)}"
-    return connection.execute(query).fetchall()[0][0]
+    # The one committed last, not the one with the latest time: clocks are set back.
+    found = connection.execute(
+        f"SELECT loaded_at FROM {identifier(LEDGER.name)} ORDER BY rowid DESC LIMIT 1"
+    ).fetchall()
+    return found[0][0] if found else None
 
 
 def last_load(connection: duckdb.DuckDBPyConnection) -> str | None:

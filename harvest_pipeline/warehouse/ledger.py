@@ -1,9 +1,5 @@
-"""The ledger: the table `_loads`, one row for every load that was committed.
-
-Belongs here: what a load is, and writing it down.
-Does not belong here: the rows that a load brought (loading.py), questions to the ledger
-(covered.py, last_loads.py, arrivals.py).
-"""
+"""The ledger: the table `_loads`, one row for every load that was committed, and a view for each
+meaning that a load can have."""
 
 import json
 import uuid
@@ -15,7 +11,7 @@ from typing import Any
 import duckdb
 
 from harvest_pipeline.catalogue.columns import DAY, ID, INSTANT, INTEGER, LIST, TEXT, Column
-from harvest_pipeline.scope import Filters, Proof, Scope, Spool
+from harvest_pipeline.scope import Filters, Proof, Reader, Scope, Spool
 from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.errors import AnotherAccount, LoadNotCommitted
 from harvest_pipeline.warehouse.sql import comma, identifier
@@ -40,16 +36,20 @@ LEDGER = tables.Table(
         _column("report", TEXT, "The report that asked."),
         _column("account_id", ID, "Id of the Harvest account."),
         _column("role", TEXT, "Role of the person behind the token; what it hides is not here."),
+        _column("user_id", ID, "Harvest's id of that person."),
+        _column("user_name", TEXT, "Name of that person."),
         _column(
             "proof",
             TEXT,
             "total_entries, cursor_chain or module_off: why it is complete; changes: all that "
             "changed, without days that are not kept; counted: after these, there were as many "
-            "rows as Harvest has records; followed: only the records that had left another part.",
+            "rows as Harvest has records; followed: only the records that had left another part; "
+            "narrower: all that this person sees, who sees less than the one who loaded before.",
         ),
         _column("requests", INTEGER, "HTTP requests that the read cost."),
         _column("rows", INTEGER, "Records that came."),
         _column("deleted", INTEGER, "Rows that Harvest did not have any more."),
+        _column("kept", INTEGER, "Rows that did not come and stay: loaded by one who sees more."),
         _column("total_entries", INTEGER, "Harvest's own count; empty where it gave none."),
         _column("seconds", "DOUBLE", "How long the read took, in seconds."),
         _column("read_at", INSTANT, "Harvest's clock before the read began, in UTC."),
@@ -60,15 +60,32 @@ LEDGER = tables.Table(
 )
 
 
+_LOAD = "record, window_first, window_last, role, user_id, user_name, read_at, loaded_at, rowid"
+_ORDER = f"SELECT {_LOAD} AS position FROM {LEDGER.name} WHERE"
+#: One view for each meaning of a load. `position` is the order of the commits: clocks are set back.
+VIEWS = {
+    # All records of these days, or of the whole record.
+    "_read_in_full": f"{_ORDER} filters IS NULL AND proof IN"
+    f" ('{Proof.TOTAL_ENTRIES}', '{Proof.CURSOR_CHAIN}')",
+    # As many rows as Harvest has records, after all changes were in.
+    "_counted": f"{_ORDER} proof = '{Proof.COUNTED}'",
+    # All that changed since an instant.
+    "_changes_read": f"SELECT (filters->>'updated_since')::TIMESTAMPTZ AS since, {_LOAD} AS"
+    f" position FROM {LEDGER.name} WHERE proof = '{Proof.CHANGES}'",
+    # There is nothing to read: the account's module is off.
+    "_module_off": f"{_ORDER} proof = '{Proof.MODULE_OFF}'",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class LoadContext:
     """On whose behalf a load happens: the Dagster run, the report (asset) that asked, the Harvest
-    account, and the role of the person behind the token."""
+    account, and the person behind the token."""
 
     run_id: str
     report: str
     account_id: int
-    role: str
+    reader: Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +105,8 @@ class Load:
     unknown_fields: Mapping[str, int]
     missing_fields: Mapping[str, int]
     deleted: int = 0
+    kept: int = 0
+    kept_from: tuple[Reader, ...] = ()
     loaded_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     load_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
@@ -132,6 +151,13 @@ def _refuse_another_account(connection: duckdb.DuckDBPyConnection, account_id: i
         )
 
 
+def prepare_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the views on the ledger, whose table is there, that are missing."""
+    for name, query in VIEWS.items():
+        if not tables.exists(connection, name):
+            connection.execute(f"CREATE VIEW {name} AS {query}")
+
+
 def write(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
     """Add a load to the ledger, whose table is there. Raises AnotherAccount if it holds loads of
     another account."""
@@ -146,11 +172,14 @@ def write(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
         "run_id": load.context.run_id,
         "report": load.context.report,
         "account_id": load.context.account_id,
-        "role": load.context.role,
+        "role": load.context.reader.role,
+        "user_id": load.context.reader.user_id,
+        "user_name": load.context.reader.name,
         "proof": str(load.proof),
         "requests": load.requests,
         "rows": load.rows,
         "deleted": load.deleted,
+        "kept": load.kept,
         "total_entries": load.total_entries,
         "seconds": load.seconds,
         "read_at": load.read_at,

@@ -17,9 +17,6 @@ from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.scopes import condition
 from harvest_pipeline.warehouse.sql import comma, identifier
 
-#: Besides what the children repeat: what tells whether an invoice can have payments.
-_STATE = ("amount", "due_amount", "paid_at", "state", "updated_at")
-
 PARENTS_READ = tables.Table(
     "_parents_read",
     "When the messages and the payments of each invoice were last read.",
@@ -40,10 +37,9 @@ def parents(
 ) -> list[dict[str, Any]]:
     """The parents of a child record (`Record.parent`), those in `scope`, in order of their day.
 
-    For invoices: dicts with id, issue_date, currency, amount, due_amount, paid_at, state and
-    updated_at. Amounts are `Decimal`. Beside them `_updated_at` (that of the parent), `_read_at`,
-    `_run_id` and `_loaded_at` of the last read of their children, None if there was none. Empty if
-    the parents have never been loaded.
+    For invoices: dicts with id, issue_date, currency and updated_at. Beside them `_updated_at`
+    (that of the parent), `_read_at`, `_run_id` and `_loaded_at` of the last read of their children,
+    None if there was none. Empty if the parents have never been loaded.
     """
     assert record.parent is not None
     parent = RECORDS[record.parent]
@@ -52,7 +48,7 @@ def parents(
         return []
     assert parent.day is not None
     repeated = [column.from_parent for column in record.parent_columns if column.from_parent]
-    names = list(dict.fromkeys((parent.key, parent.day, *repeated, *_STATE)))
+    names = list(dict.fromkeys((parent.key, parent.day, *repeated, "updated_at")))
     last = ("updated_at", "read_at", "run_id", "loaded_at")
     reads = (
         f"(SELECT * FROM {identifier(PARENTS_READ.name)} WHERE record = ?)"

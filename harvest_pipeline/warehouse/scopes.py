@@ -4,7 +4,6 @@ Belongs here: how a window and filters are said of a record's table.
 Does not belong here: what is done with these rows (loading.py, dataset_tables.py).
 """
 
-from collections.abc import Collection
 from dataclasses import replace
 from datetime import date, datetime
 
@@ -101,17 +100,6 @@ def days_loaded_at(
         f"SELECT DISTINCT {identifier(record.day)} FROM {identifier(record.name)}"
         f" WHERE {identifier(tables.LOADED_AT.name)} = ?",
         [loaded_at],
-    ).fetchall()
-    return {row[0] for row in rows}
-
-
-def known_ids(
-    connection: duckdb.DuckDBPyConnection, record: Record, ids: Collection[int]
-) -> set[int]:
-    """Those of the ids that are keys of rows of the record, which has a table."""
-    key = identifier(record.key)
-    rows = connection.execute(
-        f"SELECT {key} FROM {identifier(record.name)} WHERE list_contains(?, {key})", [list(ids)]
     ).fetchall()
     return {row[0] for row in rows}
 

@@ -20,7 +20,7 @@ from harvest_pipeline.scope import Filters, Scope, Spool, Window
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.ledger import Load, LoadContext
 from harvest_pipeline.warehouse.loading import load_together
-from harvest_pipeline_tests.conftest import HASTE, TODAY
+from harvest_pipeline_tests.conftest import ADMINISTRATOR, HASTE, TODAY
 
 #: No request has to wait; the sandbox has no limit either.
 UNLIMITED = Limits(Limit(1_000_000, 1.0, fallback_pause=0.1), Limit(1_000_000, 1.0, 0.1))
@@ -75,7 +75,7 @@ class Copy:
     def store(self, spools: Sequence[Spool], run: str = "a run") -> list[Load]:
         """Load spools of this folder as the run of an administrator would."""
         account_id = self.sandbox.account_id
-        context = LoadContext(run, "acceptance", account_id, "administrator")
+        context = LoadContext(run, "acceptance", account_id, ADMINISTRATOR)
         return load_together(self.warehouse, spools, self.folder, context)
 
     def content(self) -> dict[str, list[tuple[Any, ...]]]:

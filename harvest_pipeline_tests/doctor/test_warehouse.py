@@ -12,6 +12,7 @@ import pytest
 
 from harvest_pipeline.scope import Proof, Scope
 from harvest_pipeline.warehouse import ledger, tables
+from harvest_pipeline_tests.conftest import ADMINISTRATOR
 from harvest_pipeline_tests.doctor.conftest import Patient
 
 #: A program that opens a database, says so, and waits to be told to end.
@@ -37,7 +38,7 @@ def loaded(patient: Patient, account_id: int, schema: str = "harvest") -> None:
     """A load of that account, a moment ago."""
     load = ledger.Load(
         scope=Scope("clients", None),
-        context=ledger.LoadContext("run", "clients", account_id, "administrator"),
+        context=ledger.LoadContext("run", "clients", account_id, ADMINISTRATOR),
         proof=Proof.TOTAL_ENTRIES,
         requests=1,
         rows=0,

@@ -23,7 +23,7 @@ from harvest_pipeline.scope import Window
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.ledger import LoadContext
 from harvest_pipeline.warehouse.loading import load
-from harvest_pipeline_tests.conftest import HASTE, TODAY
+from harvest_pipeline_tests.conftest import ADMINISTRATOR, HASTE, TODAY
 
 
 @dataclass
@@ -93,7 +93,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             for name in ("projects", "invoices", "expenses", "time_entries"):
                 record = RECORDS[name]
                 spool = read(client, record, place.days if record.day else None, folder)
-                context = LoadContext("run", name, server.account_id, "administrator")
+                context = LoadContext("run", name, server.account_id, ADMINISTRATOR)
                 load(place.warehouse, spool, context)
         yield place
 

@@ -1,7 +1,8 @@
 """A project that is loaded, and people who change things at Harvest behind its back."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import dagster as dg
@@ -11,6 +12,7 @@ import pytest
 from harvest_pipeline import access
 from harvest_pipeline.building import build_definitions
 from harvest_pipeline.harvest.client import HarvestClient
+from harvest_pipeline.harvest.limits import Limit, Limits
 from harvest_pipeline.sandbox.account import Account
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline_tests.conftest import HASTE, TODAY, Project
@@ -18,14 +20,17 @@ from harvest_pipeline_tests.equal import differences
 
 #: More than the overlap of two reads: what changes after it is asked for once.
 _A_WHILE = 600.0
+#: The sandbox has no limit, and the tests' nights follow each other at once.
+_LIMITS = Limits(Limit(1_000_000, 1.0, 1.0), Limit(1_000_000, 1.0, 1.0))
 
 
 class Night:
-    """One run of `harvest_reconcile`, and the paths that it asked for."""
+    """One run of `harvest_reconcile`: the lists that it asked for, and Harvest's reports."""
 
     def __init__(self, result: dg.ExecuteInProcessResult, paths: list[str]) -> None:
         self.result = result
-        self.paths = paths
+        self.reports = [path for path in paths if "/reports/" in path]
+        self.paths = [path for path in paths if path not in self.reports]
 
     @property
     def days(self) -> set[tuple[str, str | None]]:
@@ -45,6 +50,8 @@ class Loaded(Project):
     """A project that has all that the account had."""
 
     first_night: Night
+    #: What Dagster takes for today.
+    today: date = TODAY
 
     @property
     def account(self) -> Account:
@@ -56,9 +63,31 @@ class Loaded(Project):
         self.sandbox.world.clock.advance(_A_WHILE)
         self.account.request_log.clear()
         job = build_definitions().get_job_def("harvest_reconcile")
-        result = job.execute_in_process(instance=self.instance, raise_on_error=False, **options)
+        with self._at_noon():
+            result = job.execute_in_process(instance=self.instance, raise_on_error=False, **options)
         self.sandbox.world.clock.advance(_A_WHILE)
         return Night(result, self.paths())
+
+    @contextmanager
+    def on_the_day(self, day: date) -> Iterator[None]:
+        """Let it be another day for Dagster."""
+        self.today = day
+        yield
+        self.today = TODAY
+
+    def _at_noon(self) -> Any:
+        now = datetime.combine(self.today, time(12), UTC)
+        return dg.partition_loading_context(effective_dt=now)
+
+    def tamper(self, sql: str, *parameters: Any) -> None:
+        """Change the warehouse behind the pipeline's back."""
+        with duckdb.connect(self.database) as connection:
+            connection.execute("USE harvest")
+            connection.execute(sql, parameters)
+
+    def pretend_a_month_has_passed(self) -> None:
+        """Make every read older than what the slow re-reading of days allows."""
+        self.tamper("UPDATE _loads SET read_at = read_at - INTERVAL 40 DAY")
 
     def pretend_a_week_has_passed(self) -> list[int]:
         """Make the reads of messages and payments a week older, but of invoices that changed in
@@ -83,8 +112,9 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
         SandboxServer(today=TODAY, years=0.12, rate_limit=None, refuse_get_bodies=True) as server,
         pytest.MonkeyPatch.context() as patch,
     ):
+        options = {"patience": HASTE, "limits": _LIMITS}
         patch.setattr(
-            access, "HarvestClient", lambda **given: HarvestClient(**{**given, "patience": HASTE})
+            access, "HarvestClient", lambda **given: HarvestClient(**{**given, **options})
         )
         loaded = Loaded(server, tmp_path_factory.mktemp("loaded"), patch)
         loaded.first_night = loaded.reconcile()

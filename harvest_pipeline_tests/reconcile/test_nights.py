@@ -156,7 +156,7 @@ def test_the_sweep_keeps_to_its_budget(loaded: Loaded, monkeypatch: pytest.Monke
 def test_in_a_long_history_a_deletion_is_searched_for_by_halves(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proof, "_PAGE", 30)
+    monkeypatch.setattr(proof, "PAGE", 30)
     entry = loaded.account.records.time_entries.ascending()[100]
     loaded.account.delete("time_entries", entry.id)
     night = loaded.reconcile()
@@ -187,17 +187,6 @@ def test_a_night_that_fails_keeps_what_it_had_found_and_the_next_one_goes_on(
     loaded.account.faults.clear()
     assert loaded.reconcile().result.success
     assert loaded.query("SELECT 1 FROM expenses_deleted WHERE id = ?", expense.id) == [(1,)]
-
-
-def test_a_person_who_sees_less_cannot_make_the_rest_look_deleted(
-    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setenv("HARVEST_ACCESS_TOKEN", loaded.sandbox.tokens["manager"])
-        refused = loaded.reconcile()
-    assert not refused.result.success
-    assert "would be taken for deleted" in failure_of(refused.result)
-    assert refused.paths == ["/v2/users/me"]
 
 
 def test_a_module_that_is_switched_off_deletes_nothing(loaded: Loaded) -> None:

@@ -27,7 +27,6 @@ from harvest_pipeline.harvest.limits import Limit, Limits
 from harvest_pipeline.harvest.patience import Patience
 from harvest_pipeline.loads import Loads, spool_folder
 from harvest_pipeline.reconcile.reconciliation import RECONCILE, Reconciled, Reconciliation
-from harvest_pipeline.reconcile.sweep import Sweep
 from harvest_pipeline.scope import Window
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
@@ -119,9 +118,9 @@ def _reconciled(task: Task, lines: list[str]) -> Sequence[Reconciled]:
         with spool_folder(task.folder / "state") as folder:
             identity = client.identity
             loads = Loads(client, warehouse, task.runs, folder, lines.append, only_changed=True)
-            context = LoadContext(task.runs[0], RECONCILE, task.account_id, identity.role)
+            context = LoadContext(task.runs[0], RECONCILE, task.account_id, identity.reader)
             records = [record for record in RECORDS.values() if record.endpoint]
-            reconciliation = Reconciliation(loads, context, records, task.days, Sweep(task.today))
+            reconciliation = Reconciliation(loads, context, records, task.days, thorough=True)
             found = reconciliation.run()
             if reconciliation.refused:
                 raise reconciliation.refused

@@ -16,10 +16,11 @@ import duckdb
 from harvest_pipeline.scope import Proof, Scope, Spool, Window
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.ledger import LoadContext
+from harvest_pipeline_tests.conftest import ADMINISTRATOR
 
 JANUARY = Window(date(2026, 1, 1), date(2026, 1, 31))
 FIRST, SECOND, THIRD = date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 3)
-CONTEXT = LoadContext(run_id="run-1", report="daily", account_id=1204417, role="administrator")
+CONTEXT = LoadContext(run_id="run-1", report="daily", account_id=1204417, reader=ADMINISTRATOR)
 
 Json = dict[str, Any]
 

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from harvest_pipeline.catalogue.columns import TEXT, Column
 from harvest_pipeline.scope import Proof, Scope
-from harvest_pipeline.warehouse import covered, frames, ledger, tables
+from harvest_pipeline.warehouse import coverage, frames, ledger, tables
 from harvest_pipeline.warehouse.database import Warehouse, scratch
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.io_manager import (
@@ -262,15 +262,15 @@ def test_the_ledger_takes_every_text_as_it_is(
         try:
             tables.prepare_tables(connection, ledger.LEDGER)
             ledger.write(connection, done)
-            missing = covered.not_covered(connection, Scope(record), [run_id], now)
+            missing = coverage.not_covered(connection, Scope(record), [run_id], now)
         except REFUSED:
             assert "\ud800" in run_id + report + role + record + field
             connection.rollback()
             connection.begin()
             return
         assert missing is None
-        assert covered.not_covered(connection, Scope(record), [run_id + "'"], now)
-        assert covered.loaded(connection, record)
+        assert coverage.not_covered(connection, Scope(record), [run_id + "'"], now)
+        assert coverage.loaded(connection, record)
         written = connection.execute(
             f"SELECT run_id, report, role, record, unknown_fields FROM {identifier(LEDGER.name)}"
         ).fetchall()

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from harvest_pipeline.scope import Proof, Scope, Window
 from harvest_pipeline.warehouse import ledger, tables
-from harvest_pipeline.warehouse.covered import not_covered
+from harvest_pipeline.warehouse.coverage import not_covered
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.last_loads import last_loaded_at
 from harvest_pipeline.warehouse.ledger import Load, LoadContext
 from harvest_pipeline.warehouse.loading import load
+from harvest_pipeline_tests.conftest import ADMINISTRATOR
 from harvest_pipeline_tests.warehouse.records import (
     CONTEXT,
     FIRST,
@@ -33,7 +34,7 @@ def write(
     warehouse: Warehouse, scope: Scope, run: str = "run-1", read_at: datetime = READ_AT
 ) -> None:
     """Write a load into the ledger, without rows."""
-    context = LoadContext(run, "daily", 1, "administrator")
+    context = LoadContext(run, "daily", 1, ADMINISTRATOR)
     done = Load(scope, context, Proof.CURSOR_CHAIN, 3, 0, None, 1.5, read_at, {}, {})
     with warehouse.transaction() as connection:
         tables.prepare_tables(connection, ledger.LEDGER)

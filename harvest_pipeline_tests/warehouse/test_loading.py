@@ -13,6 +13,7 @@ from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import AnotherAccount, WarehouseError
 from harvest_pipeline.warehouse.ledger import LoadContext
 from harvest_pipeline.warehouse.loading import load
+from harvest_pipeline_tests.conftest import ADMINISTRATOR
 from harvest_pipeline_tests.warehouse.records import (
     CONTEXT,
     FIRST,
@@ -237,7 +238,7 @@ def test_a_spool_with_another_number_of_records_is_not_loaded(
 
 def test_a_second_account_is_refused(warehouse: Warehouse, spools: SpoolFolder) -> None:
     load(warehouse, spools.write("clients", None, [client(1)]), CONTEXT)
-    other = LoadContext("run-2", "clients", 99, "administrator")
+    other = LoadContext("run-2", "clients", 99, ADMINISTRATOR)
 
     with pytest.raises(AnotherAccount, match="account 1204417, and this run reads 99"):
         load(warehouse, spools.write("clients", None, [client(7)]), other)

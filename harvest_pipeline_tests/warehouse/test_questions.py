@@ -15,6 +15,7 @@ from harvest_pipeline.warehouse.integrity import Finding
 from harvest_pipeline.warehouse.ledger import LoadContext
 from harvest_pipeline.warehouse.loading import load
 from harvest_pipeline.warehouse.parents import parents
+from harvest_pipeline_tests.conftest import ADMINISTRATOR
 from harvest_pipeline_tests.warehouse.records import (
     CONTEXT,
     FIRST,
@@ -186,7 +187,7 @@ def test_drift_is_that_of_the_last_run_of_the_scope(
 
     everything = Scope("time_entries", JANUARY)
     assert drift(everything) == (Counter(), Counter())
-    first, second = LoadContext("a", "daily", 1, ""), LoadContext("b", "daily", 1, "")
+    first, second = (LoadContext(run, "daily", 1, ADMINISTRATOR) for run in ("a", "b"))
     load(warehouse, spools.time_entries(on(FIRST), [time_entry(1, old=1)]), first)
     load(warehouse, spools.time_entries(on(SECOND), [time_entry(2, SECOND, new=1)]), second)
     bare = time_entry(3, THIRD, new=1)

@@ -16,9 +16,9 @@ from datetime import datetime, tzinfo
 from unittest.mock import patch
 
 import dagster as dg
+from harvest_pipeline.changes import launching
 
 from harvest_pipeline import access, failures, loads, settings
-from harvest_pipeline.changes import launching
 from harvest_pipeline.equality import comparison
 from harvest_pipeline.reconcile import sweep
 from harvest_pipeline.sandbox.clock import Clock
