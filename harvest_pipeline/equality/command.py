@@ -1,9 +1,6 @@
 """The command `harvest-pipeline verify`: compares now, and prints a statement.
 
-Belongs here: its arguments and exit codes. Does not belong here: the comparison (comparison.py),
-the statement (statement.py).
-
-It starts no Dagster run, and only reads the database.
+It starts no Dagster run, and only reads the database, unless it is to repair what differs.
 """
 
 import argparse
@@ -16,17 +13,22 @@ from datetime import date
 import click
 
 from harvest_pipeline.access import client_from_environment
+from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.config import account_settings
-from harvest_pipeline.equality.comparison import compare
+from harvest_pipeline.equality.comparison import compare, compare_and_repair
+from harvest_pipeline.equality.questions import RECORDS as COMPARED
 from harvest_pipeline.equality.questions import themes
 from harvest_pipeline.equality.statement import Statement
 from harvest_pipeline.equality.verdict import Verdict
 from harvest_pipeline.harvest.errors import HarvestError
+from harvest_pipeline.loads import Loads, spool_folder
+from harvest_pipeline.reconcile.reconciliation import Reconciliation
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Settings, SettingsError, load_environment
 from harvest_pipeline.sync.choice import chosen_accounts
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
+from harvest_pipeline.warehouse.ledger import LoadContext
 
 #: Months before the current one.
 _MONTHS = 5
@@ -45,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--to", dest="last", type=_day, metavar="DAY", help="last day; today")
     parser.add_argument("--account", metavar="NAME", help="one account of harvest.yaml")
+    parser.add_argument(
+        "--repair", action="store_true", help="read what differs again, then compare once more"
+    )
     parser.add_argument("--json", action="store_true", help="the same for programs")
 
 
@@ -55,7 +60,12 @@ def run(arguments: argparse.Namespace) -> int:
         environment = load_environment()
         accounts = chosen_accounts(account_settings(environment), arguments.account)
         statements = [
-            _statement(settings, _days(settings, arguments.first, arguments.last), environment)
+            _statement(
+                settings,
+                _days(settings, arguments.first, arguments.last),
+                environment,
+                repair=arguments.repair,
+            )
             for settings in accounts
         ]
     except click.ClickException as error:
@@ -71,15 +81,38 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if all(each.verdict is Verdict.EQUAL for each in statements) else 1
 
 
-def _statement(settings: Settings, days: Window, environment: Mapping[str, str]) -> Statement:
+def _statement(
+    settings: Settings, days: Window, environment: Mapping[str, str], *, repair: bool
+) -> Statement:
     """Compare the account. Raises HarvestError and WarehouseError."""
     warehouse = Warehouse(settings.duckdb, settings.schema, log=_say)
-    with closing(client_from_environment(settings, environment, _say)) as client:
-        today = settings.today()
+    today = settings.today()
+    with (
+        closing(client_from_environment(settings, environment, _say)) as client,
+        spool_folder(settings.state_folder) as folder,
+    ):
+        if not repair:
+            outcomes = [
+                compare(client, warehouse, theme, days, today, by_month=True)
+                for theme in themes(settings)
+            ]
+            return Statement(settings, days, outcomes)
+        identity = client.identity
+        again = Reconciliation(
+            Loads(client, warehouse, (), folder, _say),
+            LoadContext("verify", "verify", int(identity.account_id), identity.reader),
+            [RECORDS[name] for theme in themes(settings) for name in COMPARED[theme]],
+            Window(settings.start_date, today),
+            thorough=False,
+        )
         outcomes = [
-            compare(client, warehouse, theme, days, today, by_month=True)
+            compare_and_repair(
+                client, warehouse, theme, days, today, again.read_again, by_month=True
+            )
             for theme in themes(settings)
         ]
+        if again.refused:
+            raise again.refused
     return Statement(settings, days, outcomes)
 
 

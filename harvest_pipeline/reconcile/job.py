@@ -12,8 +12,7 @@ from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.checks import check_results
 from harvest_pipeline.equality.checks import statement_events
-from harvest_pipeline.equality.comparison import compare, compare_again
-from harvest_pipeline.equality.questions import RECORDS as COMPARED
+from harvest_pipeline.equality.comparison import compare_and_repair
 from harvest_pipeline.equality.questions import themes
 from harvest_pipeline.equality.statement import Statement
 from harvest_pipeline.failures import Retries, explained
@@ -31,9 +30,6 @@ from harvest_pipeline.warehouse.ledger import LoadContext, refuse_another_accoun
 #: or failed is tried.
 _NIGHT = time(3)
 _MOST_ATTEMPTS = 3
-#: How often what still differs after it was read again is read once more: a timer that runs through
-#: the night grows between two questions.
-_ROUNDS = 3
 
 _Event = dg.AssetMaterialization | dg.AssetCheckEvaluation
 
@@ -185,17 +181,10 @@ def _compared(
     harvest: HarvestResource = getattr(context.resources, settings.schema)
     client, days = harvest.client(settings), existing_days(settings)
     warehouse = Warehouse(settings.duckdb, settings.schema, log=context.log.info)
-    outcomes = [compare(client, warehouse, theme, days, days.last) for theme in themes(settings)]
-    for outcome in outcomes:
-        for _ in range(_ROUNDS):
-            if not outcome.differences:
-                break
-            windows = outcome.windows_that_differ
-            context.log.info(f"{len(outcome.differences)} figures differ; reading them again.")
-            for name in COMPARED[outcome.theme]:
-                record = RECORDS[name]
-                reconciliation.read_again(record, windows if record.day else [None])
-            compare_again(client, warehouse, outcome)
+    outcomes = [
+        compare_and_repair(client, warehouse, theme, days, days.last, reconciliation.read_again)
+        for theme in themes(settings)
+    ]
     return Statement(settings, days, outcomes)
 
 

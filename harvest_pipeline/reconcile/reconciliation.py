@@ -112,13 +112,14 @@ class Reconciliation:
             self.refused = self.refused or error
         return list(self._found.values())
 
-    def read_again(self, record: Record, windows: Iterable[Window | None]) -> None:
+    def read_again(self, name: str, windows: Sequence[Window]) -> None:
         """Read days of a record in full although nothing says that they changed, and count them as
-        touched; None: all of a record without days. Raises as `run` does."""
-        found = self._found[record.name]
-        with self._asking(record):
-            for window in windows:
-                self._load(found, self._again.spools(record, Scope(record.name, window)))
+        touched; all of a record without days. Raises as `run` does."""
+        found = self._found[name]
+        dated = found.record.day is not None
+        with self._asking(found.record):
+            for window in windows if dated else [None]:
+                self._load(found, self._again.spools(found.record, Scope(name, window)))
                 found.days |= set(window.days()) if window else set()
 
     def _now(self) -> datetime:

@@ -14,7 +14,7 @@ from harvest_pipeline.catalogue.columns import DAY, ID, INSTANT, INTEGER, LIST, 
 from harvest_pipeline.scope import Filters, Proof, Reader, Scope, Spool
 from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.errors import AnotherAccount, LoadNotCommitted
-from harvest_pipeline.warehouse.sql import comma, identifier
+from harvest_pipeline.warehouse.sql import comma, identifier, literal
 
 
 def _column(name: str, type: str, description: str) -> Column:
@@ -60,21 +60,46 @@ LEDGER = tables.Table(
 )
 
 
-_LOAD = "record, window_first, window_last, role, user_id, user_name, read_at, loaded_at, rowid"
-_ORDER = f"SELECT {_LOAD} AS position FROM {LEDGER.name} WHERE"
-#: One view for each meaning of a load. `position` is the order of the commits: clocks are set back.
-VIEWS = {
-    # All records of these days, or of the whole record.
-    "_read_in_full": f"{_ORDER} filters IS NULL AND proof IN"
-    f" ('{Proof.TOTAL_ENTRIES}', '{Proof.CURSOR_CHAIN}')",
-    # As many rows as Harvest has records, after all changes were in.
-    "_counted": f"{_ORDER} proof = '{Proof.COUNTED}'",
-    # All that changed since an instant.
-    "_changes_read": f"SELECT (filters->>'updated_since')::TIMESTAMPTZ AS since, {_LOAD} AS"
-    f" position FROM {LEDGER.name} WHERE proof = '{Proof.CHANGES}'",
-    # There is nothing to read: the account's module is off.
-    "_module_off": f"{_ORDER} proof = '{Proof.MODULE_OFF}'",
-}
+_OF_A_LOAD = ("record", "window_first", "window_last", "role", "user_id", "user_name", "read_at")
+#: Columns of views that the ledger does not have.
+_SINCE = _column("since", INSTANT, "The changes are those since this instant, in UTC.")
+_POSITION = _column("position", INTEGER, "The order of the commits; clocks are set back.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """A view: the loads of one meaning."""
+
+    name: str
+    description: str
+    condition: str
+    columns: str = ""
+
+
+#: One view for each meaning that a load can have.
+MEANINGS = (
+    _Meaning(
+        "_read_in_full",
+        "Loads that brought all records of their days, or of the whole record.",
+        f"filters IS NULL AND proof IN ('{Proof.TOTAL_ENTRIES}', '{Proof.CURSOR_CHAIN}')",
+    ),
+    _Meaning(
+        "_counted",
+        "Days on which there were as many rows as Harvest has records, after all changes were in.",
+        f"proof = '{Proof.COUNTED}'",
+    ),
+    _Meaning(
+        "_changes_read",
+        "Loads that brought everything that had changed since an instant.",
+        f"proof = '{Proof.CHANGES}'",
+        "(filters->>'updated_since')::TIMESTAMPTZ AS since, ",
+    ),
+    _Meaning(
+        "_module_off",
+        "Days on which there was nothing to read, since the account's module was off.",
+        f"proof = '{Proof.MODULE_OFF}'",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +178,19 @@ def _refuse_another_account(connection: duckdb.DuckDBPyConnection, account_id: i
 
 def prepare_views(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the views on the ledger, whose table is there, that are missing."""
-    for name, query in VIEWS.items():
-        if not tables.exists(connection, name):
-            connection.execute(f"CREATE VIEW {name} AS {query}")
+    described = [*(each for each in LEDGER.columns if each.name in _OF_A_LOAD), _POSITION]
+    for view in MEANINGS:
+        if tables.exists(connection, view.name):
+            continue
+        connection.execute(
+            f"CREATE VIEW {view.name} AS SELECT {view.columns}{comma(_OF_A_LOAD)},"
+            f" rowid AS position FROM {LEDGER.name} WHERE {view.condition}"
+        )
+        connection.execute(f"COMMENT ON VIEW {view.name} IS {literal(view.description)}")
+        for column in [*described, *([_SINCE] if view.columns else [])]:
+            connection.execute(
+                f"COMMENT ON COLUMN {view.name}.{column.name} IS {literal(column.description)}"
+            )
 
 
 def write(connection: duckdb.DuckDBPyConnection, load: Load) -> None:

@@ -1,4 +1,4 @@
-"""The asset checks: where they stand, when they run, how bad an outcome is, what they say."""
+"""The asset checks of the comparison: where they stand, how bad an outcome is, what they say."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,12 +11,13 @@ import pytest
 from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.datasets import report_datasets
 from harvest_pipeline.definitions import build_definitions
-from harvest_pipeline.equality.checks import CHECKS, equality_checks, themes
+from harvest_pipeline.equality.checks import CHECKS
+from harvest_pipeline.equality.questions import themes
 from harvest_pipeline.settings import Settings
 from harvest_pipeline_tests.conftest import TODAY
 from harvest_pipeline_tests.equality.conftest import Place
 
-KEY = dg.AssetKey(["harvest", "equality"])
+KEY = dg.AssetKey(["harvest", "reconciliation"])
 #: What Dagster takes for now, so that the last partition is TODAY.
 NOW = datetime(TODAY.year, TODAY.month, TODAY.day, 18, 30, tzinfo=UTC)
 
@@ -25,14 +26,15 @@ Run = Callable[..., dict[str, dg.AssetCheckEvaluation]]
 
 @pytest.fixture
 def run(environment: pytest.MonkeyPatch, place: Place) -> Iterator[Run]:
-    """Runs the job of the checks, or one of them, and gives what they say by their names."""
-    job = build_definitions().resolve_job_def("harvest_equality")
+    """Runs the checks, or one of them, and gives what they say by their names."""
+    job = build_definitions().resolve_implicit_global_asset_job_def()
     with dg.DagsterInstance.ephemeral() as instance:
 
         def run(*names: str) -> dict[str, dg.AssetCheckEvaluation]:
             place.sandbox.account.request_log.clear()
-            only = {dg.AssetCheckKey(KEY, name) for name in names}
-            chosen = job.get_subset(asset_check_selection=only) if only else job
+            every = names or [name for name, _ in CHECKS.values()]
+            only = {dg.AssetCheckKey(KEY, name) for name in every}
+            chosen = job.get_subset(asset_selection=set(), asset_check_selection=only)
             with dg.partition_loading_context(effective_dt=NOW):
                 result = chosen.execute_in_process(instance=instance)
             return {each.check_name: each for each in result.get_asset_check_evaluations()}
@@ -58,13 +60,12 @@ def test_the_job_compares_everything_and_says_what_it_did(
         assert value(evaluation, "person") == "Ada Okafor, administrator"
     # The first to run has asked who it is.
     assert sorted(value(each, "requests") for each in told.values()) == [4, 10, 11]
-    assert len(place.asked()) == 10 + 10 + 3
+    assert len(place.asked()) == 10 + 10 + 4
 
     ((entry, hours),) = place.query("SELECT id, hours FROM time_entries ORDER BY id LIMIT 1")
     edited("time_entries", entry, hours=hours + 1)
     (late,) = run("equals_harvest_time_reports").values()
-    assert (late.passed, late.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert "1 time entries changed at Harvest since the last load" in (late.description or "")
+    assert (late.passed, late.severity) == (False, dg.AssetCheckSeverity.ERROR)
 
     place.change("UPDATE expenses SET total_cost = total_cost + 1, project_name = 'x|![](y)'")
     (wrong,) = run("equals_harvest_expense_reports").values()
@@ -89,19 +90,6 @@ def test_a_run_that_materializes_asks_for_none_of_harvests_reports(
         steps = {node.name for node in job.nodes}
         assert "harvest__daily" in steps
         assert not any(name in step for name in names for step in steps)
-
-
-def test_there_is_a_schedule_that_is_off_and_every_check_takes_the_accounts_pool(
-    environment: pytest.MonkeyPatch,
-) -> None:
-    environment.setenv("HARVEST_TIMEZONE", "Europe/Berlin")
-    definitions = build_definitions()
-    (schedule,) = [s for s in definitions.schedules or [] if s.name == "harvest_equality"]
-    assert isinstance(schedule, dg.ScheduleDefinition)
-    assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 6 * * *", "Europe/Berlin")
-    assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
-    checks = equality_checks([Settings.from_environment()])
-    assert {check.node_def.pool for check in checks} == {"harvest"}
 
 
 def test_only_that_is_compared_of_which_no_report_is_switched_off() -> None:

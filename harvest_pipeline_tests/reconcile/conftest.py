@@ -63,7 +63,7 @@ class Loaded(Project):
         self.sandbox.world.clock.advance(_A_WHILE)
         self.account.request_log.clear()
         job = build_definitions().get_job_def("harvest_reconcile")
-        with self._at_noon():
+        with self.at_noon():
             result = job.execute_in_process(instance=self.instance, raise_on_error=False, **options)
         self.sandbox.world.clock.advance(_A_WHILE)
         return Night(result, self.paths())
@@ -75,7 +75,7 @@ class Loaded(Project):
         yield
         self.today = TODAY
 
-    def _at_noon(self) -> Any:
+    def at_noon(self) -> Any:
         now = datetime.combine(self.today, time(12), UTC)
         return dg.partition_loading_context(effective_dt=now)
 

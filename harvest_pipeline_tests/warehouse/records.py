@@ -14,6 +14,7 @@ from uuid import uuid4
 import duckdb
 
 from harvest_pipeline.scope import Proof, Scope, Spool, Window
+from harvest_pipeline.warehouse import ledger
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.ledger import LoadContext
 from harvest_pipeline_tests.conftest import ADMINISTRATOR
@@ -220,6 +221,7 @@ def dump(warehouse: Warehouse) -> dict[str, list[tuple[Any, ...]]]:
         names = connection.execute(
             "SELECT table_name FROM information_schema.tables"
             " WHERE table_schema = current_schema() AND table_name <> '_loads'"
+            f" AND NOT list_contains({[each.name for each in ledger.MEANINGS]}, table_name)"
         ).fetchall()
         return {name: _rows(connection, name) for (name,) in names}
 

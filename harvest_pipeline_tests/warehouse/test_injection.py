@@ -33,6 +33,7 @@ from harvest_pipeline.warehouse.io_manager import (
 from harvest_pipeline.warehouse.ledger import LEDGER, Load
 from harvest_pipeline.warehouse.loading import load
 from harvest_pipeline.warehouse.sql import identifier, literal
+from harvest_pipeline_tests.conftest import ADMINISTRATOR
 from harvest_pipeline_tests.warehouse.records import (
     CONTEXT,
     FIRST,
@@ -242,12 +243,12 @@ def test_only_the_rows_of_the_partitions_are_read_and_deleted(
 
 @pytest.mark.slow
 @many(150, at_a_desk=50)
-@given(run_id=TEXTS, report=TEXTS, role=TEXTS, record=TEXTS, field=TEXTS)
+@given(run_id=TEXTS, report=TEXTS, name=TEXTS, record=TEXTS, field=TEXTS)
 def test_the_ledger_takes_every_text_as_it_is(
     beside_victims: duckdb.DuckDBPyConnection,
     run_id: str,
     report: str,
-    role: str,
+    name: str,
     record: str,
     field: str,
 ) -> None:
@@ -255,16 +256,17 @@ def test_the_ledger_takes_every_text_as_it_is(
     now = datetime(2026, 11, 22, tzinfo=UTC)
     done = Load(
         Scope(record),
-        replace(CONTEXT, run_id=run_id, report=report, role=role),
-        *(Proof.TOTAL_ENTRIES, 1, 1, 1, 0.5, now, {field: 1}, {}, 0, now, str(uuid4())),
+        replace(CONTEXT, run_id=run_id, report=report, reader=replace(ADMINISTRATOR, name=name)),
+        *(Proof.TOTAL_ENTRIES, 1, 1, 1, 0.5, now, {field: 1}, {}, 0, 0, (), now, str(uuid4())),
     )
     with undone(connection):
         try:
             tables.prepare_tables(connection, ledger.LEDGER)
+            ledger.prepare_views(connection)
             ledger.write(connection, done)
             missing = coverage.not_covered(connection, Scope(record), [run_id], now)
         except REFUSED:
-            assert "\ud800" in run_id + report + role + record + field
+            assert "\ud800" in run_id + report + name + record + field
             connection.rollback()
             connection.begin()
             return
@@ -272,10 +274,11 @@ def test_the_ledger_takes_every_text_as_it_is(
         assert coverage.not_covered(connection, Scope(record), [run_id + "'"], now)
         assert coverage.loaded(connection, record)
         written = connection.execute(
-            f"SELECT run_id, report, role, record, unknown_fields FROM {identifier(LEDGER.name)}"
+            "SELECT run_id, report, user_name, record, unknown_fields"
+            f" FROM {identifier(LEDGER.name)}"
         ).fetchall()
         assert [(*row[:4], json.loads(row[4])) for row in written] == [
-            (run_id, report, role, record, {field: 1})
+            (run_id, report, name, record, {field: 1})
         ]
 
 
