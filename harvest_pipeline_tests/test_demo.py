@@ -12,6 +12,7 @@ import pytest
 
 from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.settings import project_folder
+from harvest_pipeline_tests.waiting import PATIENCE
 
 
 @pytest.mark.slow
@@ -29,7 +30,7 @@ def test_the_demo_loads_all_reports_of_the_sandbox_and_shows_them(tmp_path: Path
         env={**environment, "HARVEST_START_DATE": start.isoformat()},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     database = folder / "data" / "sandbox" / "warehouse.duckdb"

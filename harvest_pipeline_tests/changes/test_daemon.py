@@ -22,6 +22,7 @@ from dagster._daemon.sensor import execute_sensor_iteration
 
 from harvest_pipeline_tests.changes.watching import MINUTE, NOW, Watching
 from harvest_pipeline_tests.conftest import TODAY
+from harvest_pipeline_tests.waiting import PATIENCE
 
 MONDAY = TODAY - timedelta(days=4)
 _SENSOR = "harvest_changes"
@@ -79,7 +80,7 @@ def test_a_daemon_that_is_killed_anywhere_in_a_tick_launches_each_run_once_and_l
         for dying_at in ("TICK_CREATED", "RUN_IDS_RESERVED", "RUN_CREATED", "RUN_LAUNCHED"):
             daemon = fork.Process(target=die, args=(instance.get_ref(), file, now, dying_at))
             daemon.start()
-            daemon.join(60)
+            daemon.join(PATIENCE)
             assert daemon.exitcode == -signal.SIGKILL, dying_at
             now += 6 * MINUTE
         look_once(workspace, now)

@@ -1,6 +1,5 @@
 """What a person does in the Dagster UI: materialize, backfill a range, use the schedule."""
 
-import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import duckdb
 
 from harvest_pipeline_tests.ui.attacks import LAUNCH
 from harvest_pipeline_tests.ui.conftest import DAYS_BACK, IN_BROWSER, DagsterUI
+from harvest_pipeline_tests.waiting import wait_for
 
 pytestmark = IN_BROWSER
 
@@ -30,14 +30,16 @@ query Assets { assetNodes { assetKey { path } isPartitioned
 
 def finished_runs(ui: DagsterUI, count: int) -> list[dict[str, Any]]:
     """Wait until there are so many runs and all have ended; newest first."""
-    deadline = time.monotonic() + 240
-    while time.monotonic() < deadline:
-        runs = ui.ask(RUNS)["runsOrError"]["results"]
-        ended = [run for run in runs if run["status"] in ("SUCCESS", "FAILURE", "CANCELED")]
-        if len(ended) == len(runs) >= count:
-            return runs
-        time.sleep(1)
-    raise AssertionError(f"still not finished: {runs}")
+
+    def runs() -> list[dict[str, Any]]:
+        return ui.ask(RUNS)["runsOrError"]["results"]
+
+    def over() -> bool:
+        ended = [run["status"] in ("SUCCESS", "FAILURE", "CANCELED") for run in runs()]
+        return len(ended) >= count and all(ended)
+
+    wait_for(over, runs)
+    return runs()
 
 
 def rows(ui: DagsterUI, sql: str) -> list[tuple[Any, ...]]:
@@ -111,7 +113,6 @@ def test_materialize_backfill_and_schedule(ui: DagsterUI, page: Any, tmp_path: P
             assert asset["assetMaterializations"], asset
     page.goto(f"{ui.url}/assets/harvest/invoices?view=partitions")
     page.get_by_text("invoices").first.wait_for()
-    page.wait_for_timeout(2000)
     page.screenshot(path=tmp_path / "invoices.png")
 
 
@@ -150,7 +151,7 @@ def test_the_page_of_a_run_is_updated_while_it_runs(ui: DagsterUI, page: Any) ->
     page.on("websocket", lambda opened: sockets.append(opened.url))
     run = ui.ask(LAUNCH)["launchRun"]["run"]["runId"]
     page.goto(f"{ui.url}/runs/{run}")
-    page.get_by_text("RUN_SUCCESS", exact=True).first.wait_for(timeout=60_000)
+    page.get_by_text("RUN_SUCCESS", exact=True).first.wait_for()
     assert sockets == [f"ws://127.0.0.1:{ui.port}/graphql"]
 
 
