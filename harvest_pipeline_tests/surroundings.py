@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,11 @@ def of_nobody(home: Path) -> Iterator[None]:
         patch.setenv("HARVEST_CONFIG", os.devnull)
         patch.setenv("HARVEST_TOKEN_STORE", str(home / "accounts"))
         yield
+
+
+def utc_today() -> date:
+    """The day as Harvest and the sandbox have it, whatever the machine's time zone."""
+    return datetime.now(UTC).date()
 
 
 def needs(program: str) -> pytest.MarkDecorator:

@@ -1,12 +1,13 @@
 """What a person does in the Dagster UI: materialize, backfill a range, use the schedule."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import duckdb
 
+from harvest_pipeline_tests.surroundings import utc_today
 from harvest_pipeline_tests.ui.attacks import LAUNCH
 from harvest_pipeline_tests.ui.conftest import DAYS_BACK, IN_BROWSER, DagsterUI
 from harvest_pipeline_tests.waiting import wait_for
@@ -61,7 +62,7 @@ def test_materialize_backfill_and_schedule(ui: DagsterUI, page: Any, tmp_path: P
     page.screenshot(path=tmp_path / "materialized.png")
 
     # Backfill a range of days: one run.
-    last = date.today()
+    last = utc_today()
     first = last - timedelta(days=9)
     page.goto(f"{ui.url}/assets/harvest/daily")
     page.get_by_role("button", name="Materialize").first.click()
@@ -84,11 +85,13 @@ def test_materialize_backfill_and_schedule(ui: DagsterUI, page: Any, tmp_path: P
     page.goto(f"{ui.url}/locations/harvest/schedules/harvest_recent_days")
     page.get_by_role("button", name="Preview tick result").click()
     page.screenshot(path=tmp_path / "preview.png")
-    page.get_by_role("button", name="5:00 AM").click()
-    page.wait_for_timeout(1000)
-    page.screenshot(path=tmp_path / "times.png")
     tick = datetime.now(UTC) - timedelta(hours=5)
-    page.get_by_text(f"{tick:%b} {tick.day}, 5:00 AM").last.click()
+    offered = page.get_by_text(f"{tick:%b} {tick.day}, 5:00 AM")
+    before = offered.count()
+    page.get_by_role("button", name="5:00 AM").click()
+    wait_for(lambda: offered.count() > before)
+    page.screenshot(path=tmp_path / "times.png")
+    offered.last.click()
     page.get_by_role("button", name="Continue").click()
     page.get_by_role("button", name="Launch all").wait_for()
     page.screenshot(path=tmp_path / "result.png")
@@ -119,7 +122,7 @@ def test_materialize_backfill_and_schedule(ui: DagsterUI, page: Any, tmp_path: P
 def test_the_launchpad_takes_the_parameters_of_a_run(
     ui: DagsterUI, page: Any, tmp_path: Path
 ) -> None:
-    day = date.today() - timedelta(days=1)
+    day = utc_today() - timedelta(days=1)
     earlier = len(ui.ask(RUNS)["runsOrError"]["results"])
     page.goto(f"{ui.url}/locations/harvest/jobs/harvest_expenses/playground")
     # What can be given stands there from the start, in one block.
