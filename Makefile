@@ -13,6 +13,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 
+# Settings of other projects, with which .venv would not be what constraints.txt says.
+unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX PIP_CONSTRAINT PIP_REQUIRE_HASHES
+
 .PHONY: demo dev test soak test-duckdb-1.5 lint format docs lock clean
 
 demo: .venv/installed

@@ -1,6 +1,5 @@
 """A project on a sandbox account, as its user has it: environment, Dagster instance, database."""
 
-import os
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
@@ -22,6 +21,7 @@ from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.sandbox.truth import truth
 from harvest_pipeline.scope import Reader, Window
 from harvest_pipeline.settings import Settings
+from harvest_pipeline_tests.surroundings import of_nobody
 
 TODAY = date(2026, 11, 20)
 #: The person behind the loads of tests that ask Harvest for nobody.
@@ -127,13 +127,8 @@ class Project:
 
 @pytest.fixture(scope="session", autouse=True)
 def nobodys_own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test sees the accounts that its user has connected, nor their variables."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in os.environ:
-            if name.startswith("HARVEST_"):
-                patch.delenv(name)
-        patch.setenv("HARVEST_CONFIG", os.devnull)
-        patch.setenv("HARVEST_TOKEN_STORE", str(tmp_path_factory.mktemp("accounts", numbered=True)))
+    """No test sees the accounts that its user has connected, nor anything else of that person."""
+    with of_nobody(tmp_path_factory.mktemp("home")):
         yield
 
 

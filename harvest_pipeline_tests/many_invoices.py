@@ -23,6 +23,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from requests import Session
 
+from harvest_pipeline_tests.waiting import PATIENCE
+
 FIRST, LAST = date(2026, 5, 5), date(2026, 11, 20)
 _DAYS = (LAST - FIRST).days + 1
 _PER_PAGE = 2000
@@ -200,7 +202,7 @@ class ManyInvoices:
     def _ask(self, what: str, **params: int) -> Any:
         with Session() as session:
             session.trust_env = False
-            answer = session.get(f"{self.url}/{what}", params=params, timeout=30)
+            answer = session.get(f"{self.url}/{what}", params=params, timeout=PATIENCE)
             answer.raise_for_status()
             return answer.json()
 

@@ -15,6 +15,7 @@ from dagster.components.component_scaffolding import scaffold_object
 
 import harvest_pipeline
 from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline_tests.waiting import PATIENCE
 
 ACME: dict[str, Any] = {
     "name": "acme",
@@ -86,7 +87,7 @@ class Scaffolded:
             env={**os.environ, "PYTHONPATH": str(self.folder / "src"), **variables},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
 

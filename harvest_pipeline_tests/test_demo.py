@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -12,6 +12,8 @@ import pytest
 
 from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.settings import project_folder
+from harvest_pipeline_tests.surroundings import utc_today
+from harvest_pipeline_tests.waiting import PATIENCE
 
 
 @pytest.mark.slow
@@ -21,7 +23,7 @@ def test_the_demo_loads_all_reports_of_the_sandbox_and_shows_them(tmp_path: Path
     for name in ("harvest_pipeline", "dagster.yaml", "workspace.yaml"):
         source = project_folder() / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
-    start = date.today() - timedelta(days=40)
+    start = utc_today() - timedelta(days=40)
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("HARVEST_", "DAGSTER"))}
     done = subprocess.run(
         [sys.executable, "-m", "harvest_pipeline.cli", "demo", "--once"],
@@ -29,7 +31,7 @@ def test_the_demo_loads_all_reports_of_the_sandbox_and_shows_them(tmp_path: Path
         env={**environment, "HARVEST_START_DATE": start.isoformat()},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     database = folder / "data" / "sandbox" / "warehouse.duckdb"

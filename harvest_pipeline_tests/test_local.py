@@ -12,6 +12,7 @@ import pytest
 from harvest_pipeline.local import dagster_environment
 from harvest_pipeline.settings import project_folder
 from harvest_pipeline_tests.ui.conftest import by_ctrl_c, started_dev
+from harvest_pipeline_tests.waiting import PATIENCE
 
 
 def told(*options: str, **environment: str) -> str:
@@ -21,7 +22,7 @@ def told(*options: str, **environment: str) -> str:
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert answer.returncode == 1
     assert answer.stdout == ""

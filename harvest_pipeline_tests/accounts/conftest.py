@@ -1,8 +1,12 @@
 """A store in a folder of its own, and accounts in it."""
 
 import os
-from collections.abc import Callable
+import random
+import signal
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -62,6 +66,24 @@ def connect(store: AccountStore) -> Connect:
         return account
 
     return save
+
+
+def killed_while_it_writes(writes: Sequence[Callable[[], object]]) -> None:
+    """A process that does one write after the other for ever, killed after the first."""
+    reading, writing = os.pipe()
+
+    def write_for_ever() -> None:
+        for write in cycle(writes):
+            write()
+            os.write(writing, b".")
+
+    child = forked(write_for_ever)
+    os.read(reading, 1)
+    time.sleep(random.uniform(0, 0.03))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(reading)
+    os.close(writing)
 
 
 def forked(work: Callable[[], object]) -> int:

@@ -32,6 +32,7 @@ from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.conftest import MakeClient
 from harvest_pipeline_tests.harvest.fault_server import FaultServer
 from harvest_pipeline_tests.harvest.oauth_server import OAuthServer
+from harvest_pipeline_tests.waiting import PATIENCE
 
 ANY = msgspec.json.Decoder(dict[str, object])
 TOKEN_PATH = "/api/v2/oauth2/token"
@@ -299,14 +300,14 @@ def test_a_renewal_is_finished_and_stored_even_if_another_thread_fails(
 
         def task(fails: bool) -> None:
             if fails:
-                asked.wait(10)
+                asked.wait(PATIENCE)
                 failed.set()
                 raise ZeroDivisionError
             get(client)
 
         def answer_late() -> None:
             asked.set()
-            failed.wait(10)
+            failed.wait(PATIENCE)
             time.sleep(0.2)  # until the client has interrupted what is under way
 
         harvest.before_answer = answer_late

@@ -1,19 +1,18 @@
 """Files for one pair of eyes, replaced whole or not at all."""
 
 import os
-import random
 import resource
 import signal
 import stat
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from harvest_pipeline.accounts import private_files
 from harvest_pipeline.harvest.errors import StoreUnusable
-from harvest_pipeline_tests.accounts.conftest import forked
+from harvest_pipeline_tests.accounts.conftest import forked, killed_while_it_writes
 
 SOMEBODY_ELSE = 65534
 CHOWN = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -160,19 +159,11 @@ def test_a_disk_that_is_full_leaves_the_old_content(file: Path) -> None:
 
 def test_a_writer_that_is_killed_leaves_old_or_new(file: Path) -> None:
     versions = [b"old" * 5000, b"new" * 5001]
-
-    def write_for_ever() -> None:
-        while True:
-            for content in versions:
-                private_files.write(file, content)
-
     seen = set[bytes | None]()
     for _ in range(60):
-        child = forked(write_for_ever)
-        time.sleep(random.uniform(0.001, 0.03))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        killed_while_it_writes([partial(private_files.write, file, each) for each in versions])
         seen.add(private_files.read(file))
-    assert {*versions} <= seen <= {*versions, b"a secret"}
+        versions.reverse()
+    assert seen == {*versions}
     private_files.write(file, b"after")
     assert private_files.names(file.parent) == ["acme.secret"]

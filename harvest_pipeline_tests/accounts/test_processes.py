@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -145,12 +144,10 @@ def test_a_token_that_died_with_its_process_is_told_with_the_command_that_mends_
         account = store.find("acme")
         assert account is not None
         client = used(store, account, server.url, make_client)
-        begun = time.monotonic()
         asked = len(server.requests)
         for _ in range(3):
             with pytest.raises(TokenRejected, match="run `harvest-pipeline connect --name acme`"):
                 client.get(f"{client.api_url}/thing", ANY)
-        assert time.monotonic() - begun < 10
         assert server.paths()[asked:].count(TOKEN_PATH) == 1
         assert "acme" in {account.name for account in store.accounts()}  # it can be listed
 

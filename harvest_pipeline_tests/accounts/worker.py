@@ -5,7 +5,6 @@ is sent, and says how that went in one line each.
 """
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -31,7 +30,7 @@ def main(folder: Path) -> None:
         state_folder=folder.parent / "state",
         log=lambda line: None,
         # Eight of these on two cores: an answer may take its time.
-        patience=replace(PATIENCE, connect=30.0, read=30.0, deadline=30.0),
+        patience=PATIENCE,
         limits=LIMITS,
     )
     print("ready", flush=True)

@@ -1,7 +1,6 @@
 """The channels by themselves: what arrives, and one sentence without a secret for what does not."""
 
 import ssl
-import time
 
 import pytest
 import trustme
@@ -17,6 +16,7 @@ from harvest_pipeline_tests.alerts.conftest import PASSWORD, PATH, Hook
 from harvest_pipeline_tests.alerts.mail_server import MailServer
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.fault_server import FaultServer, script
+from harvest_pipeline_tests.waiting import soon
 
 MESSAGE = alert(
     "a run failed",
@@ -206,9 +206,8 @@ def test_a_webhook_that_never_answers_is_left_in_time(
 ) -> None:
     monkeypatch.setattr(webhook_module, "_DEADLINE", 0.3)
     hook.then = [slow]
-    begun = time.monotonic()
-    assert "did not answer in time" in refusal(webhook(hook.address))
-    assert time.monotonic() - begun < 2
+    with soon():
+        assert "did not answer in time" in refusal(webhook(hook.address))
 
 
 @pytest.mark.parametrize(

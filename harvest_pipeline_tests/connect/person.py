@@ -14,7 +14,6 @@ import subprocess
 import sys
 import termios
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +24,7 @@ import requests
 
 from harvest_pipeline.cli import main
 from harvest_pipeline.sandbox.server import SandboxServer
-
-#: How long a step of a test may take on a busy machine.
-PATIENCE_SECONDS = 30.0
-
+from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
 #: Set in a developer's .env perhaps; empty counts as not set.
 _UNSET = ("ACCESS_TOKEN", "CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN", "ACCOUNT_ID", "INSTANCE")
@@ -126,15 +122,17 @@ class Command:
 
     def see(self, pattern: str) -> str:
         """Wait until the output matches; the first group of the match, or all of it."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < deadline:
-            ended = self._process.poll() is not None and not self._reader.is_alive()
-            if match := re.search(pattern, self.output):
-                return match[match.re.groups and 1]
-            if ended:
-                break
-            time.sleep(0.02)
-        raise AssertionError(f"{pattern!r} was not printed:\n{self.output}")
+        wait_for(
+            lambda: re.search(pattern, self.output) or self._has_ended(),
+            lambda: f"{pattern!r} was not printed:\n{self.output}",
+        )
+        match = re.search(pattern, self.output)
+        assert match, f"{pattern!r} was not printed:\n{self.output}"
+        return match[match.re.groups and 1]
+
+    def _has_ended(self) -> bool:
+        """Whether it prints nothing any more."""
+        return self._process.poll() is not None and not self._reader.is_alive()
 
     def address(self) -> str:
         """The address for the browser, once it is printed."""
@@ -145,8 +143,8 @@ class Command:
 
     def wait(self) -> int:
         """The exit code."""
-        code = self._process.wait(PATIENCE_SECONDS)
-        self._reader.join(PATIENCE_SECONDS)
+        code = self._process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
         return code
 
     def _read(self) -> None:
@@ -157,13 +155,13 @@ class Command:
 
 def decide(address: str, account: str = "all", decision: str = "allow") -> str:
     """Answer the sandbox's consent page; the address to which it sends the browser."""
-    page = requests.get(address, timeout=10)
+    page = requests.get(address, timeout=PATIENCE)
     assert page.status_code == 200, page.text
     fields = dict(parse_qsl(urlsplit(address).query))
     answer = requests.post(
         address.partition("?")[0],
         data={**fields, "account": account, "decision": decision},
         allow_redirects=False,
-        timeout=10,
+        timeout=PATIENCE,
     )
     return answer.headers["Location"]

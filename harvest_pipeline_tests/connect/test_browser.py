@@ -1,6 +1,6 @@
 """Connecting as a person does it: a real browser, the consent page, a click on Allow."""
 
-import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -8,24 +8,20 @@ import pytest
 
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline_tests.connect.person import Person
-from harvest_pipeline_tests.ui.conftest import CHROMIUM, free_port
+from harvest_pipeline_tests.surroundings import needs
+from harvest_pipeline_tests.ui.conftest import free_port
 
-pytestmark = [
-    pytest.mark.browser,
-    # A person without chromium can still run the rest; CI installs it and may not skip.
-    pytest.mark.skipif(
-        CHROMIUM is None and not os.environ.get("CI"), reason="Debian's chromium is not installed"
-    ),
-]
+pytestmark = [pytest.mark.browser, needs("chromium")]
 
 
 @pytest.fixture
 def opened(tmp_path: Path) -> tuple[Path, dict[str, str]]:
     """The file into which the system's browser writes the address that it is opened with."""
     seen, browser = tmp_path / "opened", tmp_path / "browser"
-    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {seen}.new && mv {seen}.new {seen}\n')
+    there = shlex.quote(str(seen))
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {there}.new && mv {there}.new {there}\n')
     browser.chmod(0o700)
-    return seen, {"BROWSER": f"{browser} %s"}
+    return seen, {"BROWSER": f"{shlex.quote(str(browser))} %s"}
 
 
 def test_a_person_connects_looks_tests_and_removes(

@@ -16,6 +16,7 @@ from harvest_pipeline_tests.connect.person import Person, decide
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.fault_server import FaultServer
 from harvest_pipeline_tests.ui.conftest import free_port
+from harvest_pipeline_tests.waiting import PATIENCE
 
 APPLICATION = {"HARVEST_CLIENT_ID": CLIENT_ID, "HARVEST_CLIENT_SECRET": CLIENT_SECRET}
 TOKEN_PATH = "/api/v2/oauth2/token"
@@ -29,7 +30,7 @@ def test_allowing_stores_the_account(person: Person, sandbox: SandboxServer) -> 
     first = sandbox.account
     with person.start(*connect("--sandbox")) as command:
         address = command.address()
-        page = requests.get(decide(address, str(first.id)), timeout=20)
+        page = requests.get(decide(address, str(first.id)), timeout=PATIENCE)
         assert command.wait() == 0
     assert page.status_code == 200
     assert "The account is connected." in page.text
@@ -62,7 +63,7 @@ def test_the_address_asks_with_state_and_pkce_for_a_code(person: Person) -> None
 
 def test_refusing_stores_nothing(person: Person) -> None:
     with person.start(*connect("--sandbox")) as command:
-        page = requests.get(decide(command.address(), decision="deny"), timeout=20)
+        page = requests.get(decide(command.address(), decision="deny"), timeout=PATIENCE)
         assert command.wait() == 1
     assert (page.status_code, person.stored()) == (400, [])
     assert "Error: Access was refused on Harvest's page" in command.output
@@ -72,7 +73,7 @@ def test_refusing_stores_nothing(person: Person) -> None:
 def test_a_wrong_state_costs_no_token_request(person: Person, sandbox: SandboxServer) -> None:
     with person.start(*connect("--sandbox")) as command:
         redirect = decide(command.address())
-        page = requests.get(re.sub(r"state=[^&]+", "state=another", redirect), timeout=20)
+        page = requests.get(re.sub(r"state=[^&]+", "state=another", redirect), timeout=PATIENCE)
         assert command.wait() == 1
     assert (page.status_code, person.stored()) == (400, [])
     assert TOKEN_PATH not in sandbox.account.request_log.paths()
@@ -83,7 +84,7 @@ def test_a_code_that_has_expired_stores_nothing(person: Person, sandbox: Sandbox
     with person.start(*connect("--sandbox")) as command:
         redirect = decide(command.address())
         sandbox.world.clock.advance(601)
-        page = requests.get(redirect, timeout=20)
+        page = requests.get(redirect, timeout=PATIENCE)
         assert command.wait() == 1
     assert (page.status_code, person.stored()) == (400, [])
     assert "has expired or has been used" in command.output
@@ -103,8 +104,10 @@ def test_a_code_that_was_used_stores_nothing(person: Person, sandbox: SandboxSer
             "redirect_uri": "http://x",
         }
         agent = {"User-Agent": "thief"}
-        requests.post(sandbox.id_url + TOKEN_PATH, {**stolen, **theirs}, headers=agent, timeout=9)
-        requests.get(redirect, timeout=20)
+        requests.post(
+            sandbox.id_url + TOKEN_PATH, {**stolen, **theirs}, headers=agent, timeout=PATIENCE
+        )
+        requests.get(redirect, timeout=PATIENCE)
         assert command.wait() == 1
     assert person.stored() == []
     assert "has expired or has been used" in command.output
@@ -113,7 +116,7 @@ def test_a_code_that_was_used_stores_nothing(person: Person, sandbox: SandboxSer
 def test_a_wrong_client_secret_stores_nothing(person: Person) -> None:
     wrong = {**APPLICATION, "HARVEST_CLIENT_SECRET": "wrong-canary-4711"}
     with person.start(*connect(), **wrong) as command:
-        page = requests.get(decide(command.address()), timeout=20)
+        page = requests.get(decide(command.address()), timeout=PATIENCE)
         assert command.wait() == 1
     assert (page.status_code, person.stored()) == (400, [])
     assert "HARVEST_CLIENT_SECRET" in command.output
@@ -138,7 +141,7 @@ def test_a_person_is_asked_for_the_application_and_the_secret_does_not_show(
         command.type(f"{CLIENT_SECRET}\n")
         redirect = decide(command.address(), str(sandbox.account_id))
         arguments = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
-        requests.get(redirect, timeout=20)
+        requests.get(redirect, timeout=PATIENCE)
         assert command.wait() == 0
     assert person.stored() == ["harvest.json", "harvest.secret"]
     assert CLIENT_SECRET not in command.output
@@ -151,7 +154,7 @@ def test_of_several_accounts_the_person_chooses_by_number(
 ) -> None:
     _, second = sandbox.accounts
     with person.start(*connect("--sandbox"), terminal=True) as command:
-        page = requests.get(decide(command.address(), "all"), timeout=20)
+        page = requests.get(decide(command.address(), "all"), timeout=PATIENCE)
         assert "Go back to the terminal" in page.text
         command.see(rf"2  {second.id} {re.escape(second.name)}\n")
         for answer in ("3", "x", "", "2"):

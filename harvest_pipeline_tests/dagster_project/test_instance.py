@@ -15,6 +15,7 @@ from harvest_pipeline.partitions import range_tags
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import project_folder
 from harvest_pipeline_tests.conftest import TODAY, Project
+from harvest_pipeline_tests.waiting import PATIENCE
 
 WEEK = Window(TODAY - timedelta(days=6), TODAY)
 
@@ -75,7 +76,7 @@ def test_the_command_line_takes_it_where_there_is_no_dagster_home(
     words = ("asset", "materialize", "-m", "harvest_pipeline.definitions", "--select")
     done = subprocess.run(
         [sys.executable, "-m", "dagster", *words, "harvest/clients"],
-        cwd=home, capture_output=True, text=True, timeout=120,
+        cwd=home, capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert project.query("SELECT count(*) FROM clients") == [(len(project.truth("clients")),)]

@@ -21,6 +21,7 @@ from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import project_folder
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline_tests.conftest import TODAY, Project, failure_of
+from harvest_pipeline_tests.waiting import PATIENCE
 
 WEEK = Window(TODAY - timedelta(days=6), TODAY)
 
@@ -208,7 +209,7 @@ def holder(project: Project) -> Iterator[subprocess.Popen[str]]:
     duckdb.connect(project.database).close()
     code = (
         f"import duckdb, time; held = duckdb.connect({str(project.database)!r});"
-        "print(1, flush=True); time.sleep(60)"
+        f"print(1, flush=True); time.sleep({PATIENCE})"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout
@@ -280,7 +281,8 @@ def command(project: Project, *arguments: str) -> subprocess.CompletedProcess[st
     return subprocess.run(
         [sys.executable, "-m", "dagster", "asset", "materialize",
          "-m", "harvest_pipeline.definitions", *arguments],
-        cwd=project.database.parent, env=os.environ, capture_output=True, text=True, timeout=120,
+        cwd=project.database.parent, env=os.environ,
+        capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
 
 

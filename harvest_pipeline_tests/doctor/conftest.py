@@ -16,6 +16,7 @@ from harvest_pipeline.doctor.command import examined
 from harvest_pipeline.doctor.findings import Finding, Section
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline_tests.waiting import PATIENCE
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -116,7 +117,7 @@ class Patient:
             env={**os.environ, "PYTHONPATH": str(place)},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
 

@@ -18,6 +18,7 @@ from harvest_pipeline.doctor.output import as_text
 from harvest_pipeline.harvest.errors import HarvestError
 from harvest_pipeline_tests.doctor.conftest import Patient, document
 from harvest_pipeline_tests.doctor.test_account import ENDPOINTS, connected
+from harvest_pipeline_tests.waiting import PATIENCE
 
 CANARY = "canary/4711+secret"
 
@@ -140,7 +141,7 @@ def test_colours_are_for_terminals_only(patient: Patient) -> None:
             output += piece
     except OSError:  # the terminal is closed
         pass
-    process.wait(30)
+    process.wait(PATIENCE)
     assert b"\x1b[32mok     \x1b[0m" in output
     assert b"\x1b[33mwarning\x1b[0m" in output
 

@@ -1,8 +1,9 @@
 """What the doctor says of Dagster: its home, what dagster.yaml there says, daemon and runs."""
 
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -139,13 +140,14 @@ def test_a_run_that_is_unfinished_for_too_long_is_told(
     patient: Patient, status: dg.DagsterRunStatus
 ) -> None:
     config = yaml.safe_load((PROJECT / "dagster.yaml").read_text())
-    config["run_monitoring"]["max_runtime_seconds"] = 1
+    config["run_monitoring"]["max_runtime_seconds"] = 3600
     (patient.home / "dagster.yaml").unlink()
     (patient.home / "dagster.yaml").write_text(yaml.safe_dump(config))
     with instance(patient) as opened:
         run = opened.create_run_for_job(nightly, status=status)
         opened.create_run_for_job(nightly, status=dg.DagsterRunStatus.SUCCESS)
-    time.sleep(2.1)
+    with closing(sqlite3.connect(patient.home / "history" / "runs.db")) as runs, runs:
+        runs.execute("UPDATE runs SET create_timestamp = datetime('now', '-2 hours')")
     with instance(patient) as opened:
         opened.create_run_for_job(nightly, status=status)  # this one is young
     finding = patient.examined(offline=True).about("runs")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.loading import load
+from harvest_pipeline_tests.waiting import PATIENCE
 from harvest_pipeline_tests.warehouse.records import (
     CONTEXT,
     FIRST,
@@ -64,7 +65,7 @@ def test_two_processes_that_load_the_same_day_leave_one_set_of_rows(tmp_path: Pa
         assert each.stdin
         each.stdin.write("go\n")
         each.stdin.flush()
-    assert [each.wait(60) for each in loaders] == [0, 0]
+    assert [each.wait(PATIENCE) for each in loaders] == [0, 0]
     warehouse = Warehouse(tmp_path / "warehouse.duckdb", "harvest")
     assert select(warehouse, "SELECT count(*), count(DISTINCT id) FROM time_entries") == [
         (len(ENTRIES), len(ENTRIES))

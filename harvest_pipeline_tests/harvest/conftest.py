@@ -1,20 +1,23 @@
-"""Clients for tests: short pauses, no limits that a test would have to wait for."""
+"""Clients for tests: short pauses, no limits that a test would have to wait for, certificates."""
 
+import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trustme
 
 from harvest_pipeline.harvest.auth import Credentials, PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.limits import Limit, Limits
 from harvest_pipeline.harvest.patience import Patience
+from harvest_pipeline_tests import waiting
 
 PATIENCE = Patience(
-    connect=2.0,
-    read=2.0,
-    deadline=2.0,
+    connect=waiting.PATIENCE,
+    read=waiting.PATIENCE,
+    deadline=waiting.PATIENCE,
     attempts=3,
     first_pause=0.01,
     longest_pause=0.05,
@@ -30,6 +33,27 @@ MakeClient = Callable[..., HarvestClient]
 @pytest.fixture
 def log() -> list[str]:
     return []
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """Gives certificates away; nobody trusts it yet."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def bundle(authority: trustme.CA, tmp_path: Path) -> Path:
+    """The file of the authority, for whoever is to trust it."""
+    path = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return path
+
+
+def context_of(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    """A server's TLS with that certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return context
 
 
 @pytest.fixture

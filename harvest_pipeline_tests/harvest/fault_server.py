@@ -18,6 +18,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
+from harvest_pipeline_tests.waiting import PATIENCE
+
 #: What is done with a connection after a request; false: the connection is closed.
 Action = Callable[[socket.socket], bool]
 
@@ -213,7 +215,7 @@ def _drip(connection: socket.socket, data: bytes) -> None:
 def drip_headers(connection: socket.socket) -> bool:
     """A header that never ends, a byte at a time."""
     connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-    _drip(connection, b"z" * 1000)
+    _drip(connection, b"z" * 1200)
     return False
 
 
@@ -240,7 +242,7 @@ def drip_without_length(connection: socket.socket) -> bool:
 
 def hang(connection: socket.socket) -> bool:
     """Say nothing."""
-    time.sleep(30)
+    time.sleep(PATIENCE)
     return False
 
 

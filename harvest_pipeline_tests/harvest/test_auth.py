@@ -68,11 +68,13 @@ def test_a_401_in_the_middle_costs_one_token_however_many_threads_get_it(
             assert harvest.fetched == round_
 
 
-def test_a_token_is_renewed_before_it_ends(make_client: MakeClient) -> None:
-    with FaultServer(harvest := OAuthServer(expires_in=0.4)) as server:
+def test_a_token_is_renewed_before_it_ends(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FaultServer(harvest := OAuthServer(expires_in=3600)) as server:
         client = make_client(server.url, credentials=oauth(server.url))
         get(client)
-        time.sleep(0.25)
+        monkeypatch.setattr("harvest_pipeline.harvest.auth.time", lambda: time.time() + 3500)
         get(client)
         assert harvest.fetched == 2
         assert server.paths().count("/v2/thing") == 2  # no 401 in between

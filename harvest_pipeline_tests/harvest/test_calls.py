@@ -2,7 +2,6 @@
 
 import signal
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -22,9 +21,11 @@ from harvest_pipeline.harvest.errors import (
     RequestRefused,
     TokenRejected,
 )
+from harvest_pipeline.harvest.limits import Limiter
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.conftest import MakeClient
 from harvest_pipeline_tests.harvest.fault_server import Action, FaultServer, script
+from harvest_pipeline_tests.waiting import PATIENCE, soon, wait_for
 
 ANY = msgspec.json.Decoder(dict[str, object])
 FINE = fault.answer({"id": 1})
@@ -104,6 +105,20 @@ def test_a_refusal_is_not_repeated(
     assert not caught.value.retryable
 
 
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """For how long all who share an account are stopped, each time."""
+    found: list[float] = []
+    stop = Limiter.pause
+
+    def noting(limiter: Limiter, account: str, seconds: float) -> None:
+        found.append(seconds)
+        stop(limiter, account, seconds)
+
+    monkeypatch.setattr(Limiter, "pause", noting)
+    return found
+
+
 def _in(seconds: float, clock_ahead: float = 0.0) -> dict[str, str]:
     """`Retry-After` as a date, by a server whose clock may be ahead of ours."""
     now = datetime.now(UTC) + timedelta(seconds=clock_ahead)
@@ -114,42 +129,44 @@ def _in(seconds: float, clock_ahead: float = 0.0) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("headers", "least", "most"),
+    ("headers", "pause"),
     [
-        ({"Retry-After": "1"}, 1.0, 1.9),
-        (_in(1), 1.0, 1.9),
-        (_in(1, clock_ahead=3600), 1.0, 1.9),
-        (_in(1, clock_ahead=-3600), 1.0, 1.9),
-        ({"Retry-After": "soon"}, 0.1, 0.9),
-        ({"Retry-After": "-5"}, 0.1, 0.9),
-        ({"Retry-After": ""}, 0.1, 0.9),
-        ({}, 0.1, 0.9),
-        (_in(-60), 0.1, 0.9),
+        ({"Retry-After": "1"}, 1.0),
+        (_in(1), 1.0),
+        (_in(1, clock_ahead=3600), 1.0),
+        (_in(1, clock_ahead=-3600), 1.0),
+        ({"Retry-After": "soon"}, 0.1),
+        ({"Retry-After": "-5"}, 0.1),
+        ({"Retry-After": ""}, 0.1),
+        ({}, 0.1),
+        (_in(-60), 0.1),
     ],
     ids=["seconds", "date", "ahead", "behind", "junk", "negative", "empty", "missing", "past"],
 )
 def test_429_waits_as_long_as_harvest_says(
-    headers: dict[str, str], least: float, most: float, make_client: MakeClient
+    headers: dict[str, str], pause: float, pauses: list[float], make_client: MakeClient
 ) -> None:
     with FaultServer(script(fault.answer({}, 429, headers), FINE)) as server:
         assert get(make_client(server.url)) == {"id": 1}
         first, second = (request.at for request in server.requests)
-    assert least <= second - first <= most
+    assert pauses == [pause]
+    assert second - first >= pause
 
 
-def test_a_503_that_says_when_is_a_throttle_too(make_client: MakeClient) -> None:
+def test_a_503_that_says_when_is_a_throttle_too(
+    pauses: list[float], make_client: MakeClient
+) -> None:
     with FaultServer(script(fault.answer({}, 503, {"Retry-After": "1"}), FINE)) as server:
         get(make_client(server.url))
         first, second = (request.at for request in server.requests)
-    assert 1.0 <= second - first <= 1.9
+    assert pauses == [1.0]
+    assert second - first >= 1.0
 
 
 def test_a_pause_longer_than_the_cap_is_not_sat_out(make_client: MakeClient) -> None:
     with FaultServer(script(fault.answer({}, 429, {"Retry-After": "86400"}))) as server:
-        started = time.monotonic()
-        with pytest.raises(RateLimited) as caught:
+        with soon(), pytest.raises(RateLimited) as caught:
             get(make_client(server.url))
-        assert time.monotonic() - started < 2.0
         assert len(server.requests) == 1
     assert caught.value.retry_after == 86400.0
     assert caught.value.retryable
@@ -168,10 +185,11 @@ def test_a_pause_that_is_on_is_not_sat_out_by_those_who_wait_less(
     with FaultServer(script(fault.answer({}, 429, {"Retry-After": "600"}), FINE)) as server:
         with pytest.raises(RateLimited):
             get(make_client(server.url))
-        started = time.monotonic()
-        with pytest.raises(RateLimited, match=r"asked for a pause.* in (600|599) seconds"):
+        with (
+            soon(),
+            pytest.raises(RateLimited, match=r"asked for a pause.* in (600|5\d\d) seconds"),
+        ):
             get(make_client(server.url))
-        assert time.monotonic() - started < 2.0
         assert len(server.requests) == 1
 
 
@@ -181,9 +199,7 @@ def test_a_429_stops_everything_that_shares_the_account(make_client: MakeClient)
         throttled, other = make_client(server.url), make_client(server.url)
         with ThreadPoolExecutor() as threads:
             threads.submit(get, throttled, "/first")
-            while not server.requests:
-                time.sleep(0.01)
-            time.sleep(0.1)
+            wait_for(lambda: other.left.pause)
             assert get(other) == {"id": 1}
         times = [request.at for request in server.requests]
     assert len(times) == 3
@@ -192,10 +208,9 @@ def test_a_429_stops_everything_that_shares_the_account(make_client: MakeClient)
 
 def test_a_long_wait_is_said_once_for_all_threads(make_client: MakeClient, log: list[str]) -> None:
     throttled = fault.answer({}, 429, {"Retry-After": "4"})
-    started = time.monotonic()
 
-    def respond(_: fault.Request) -> Action:
-        return throttled if time.monotonic() - started < 2.0 else FINE
+    def respond(request: fault.Request) -> Action:
+        return throttled if request.at - server.requests[0].at < 2.0 else FINE
 
     with FaultServer(respond) as server:
         client = make_client(server.url, throttle_cap=9.0)
@@ -208,21 +223,17 @@ def test_a_failure_stops_what_else_is_in_flight(make_client: MakeClient) -> None
 
     def respond(request: fault.Request) -> Action:
         if request.path.endswith("/bad"):
-            time.sleep(0.3)
+            wait_for(lambda: {"/v2/slow", "/v2/pausing"} <= set(server.paths()))
             return fault.answer({}, 403)
         return fault.hang if request.path.endswith("/slow") else fault.answer({}, 500)
 
     with FaultServer(respond) as server:
-        client = make_client(
-            server.url, deadline=20.0, read=20.0, first_pause=20.0, longest_pause=20.0
-        )
-        started = time.monotonic()
-        with pytest.raises(PermissionMissing):
+        client = make_client(server.url, first_pause=PATIENCE, longest_pause=PATIENCE)
+        with soon(), pytest.raises(PermissionMissing):
             client.in_flight(
                 lambda path: get(client, path),
                 ["/slow", "/pausing", "/bad", "/slow", *["/late"] * 100],
             )
-        assert time.monotonic() - started < 8.0
         assert server.paths().count("/v2/late") < 3
         with pytest.raises(PermissionMissing):  # and the client is of use again
             get(client, "/bad")
@@ -231,11 +242,14 @@ def test_a_failure_stops_what_else_is_in_flight(make_client: MakeClient) -> None
 def test_an_interrupted_read_ends_at_once(make_client: MakeClient) -> None:
     """As when a run is terminated: the main thread is interrupted, the others hang."""
     with FaultServer(script(fault.hang)) as server:
-        client = make_client(server.url, deadline=20.0, read=20.0)
+        client = make_client(server.url)
         main = threading.get_ident()
-        threading.Timer(0.3, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
-        started = time.monotonic()
-        with pytest.raises(KeyboardInterrupt):
+
+        def interrupt() -> None:
+            wait_for(lambda: len(server.requests) == 3)
+            signal.pthread_kill(main, signal.SIGINT)
+
+        threading.Thread(target=interrupt).start()
+        with soon(), pytest.raises(KeyboardInterrupt):
             client.in_flight(lambda path: get(client, path), ["/a", "/b", "/c"])
-        assert time.monotonic() - started < 8.0
         assert sorted(server.paths()) == ["/v2/a", "/v2/b", "/v2/c"]

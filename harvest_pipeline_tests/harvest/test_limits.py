@@ -15,6 +15,7 @@ from harvest_pipeline.harvest.limits import Left, Limit, Limiter, Limits
 from harvest_pipeline.harvest.patience import Patience
 from harvest_pipeline_tests.harvest.conftest import LIMITS, MakeClient
 from harvest_pipeline_tests.harvest.fault_server import FaultServer, answer, script
+from harvest_pipeline_tests.waiting import PATIENCE
 
 ANY = msgspec.json.Decoder(dict[str, object])
 #: 20 requests in half a second: Harvest's limit with another clock.
@@ -40,18 +41,42 @@ def work(folder: Path, requests: int, sent: "multiprocessing.Queue[list[float]]"
     sent.put(times)
 
 
-def test_processes_share_one_limit_and_use_it_up(tmp_path: Path) -> None:
+class Clock:
+    """The time as the limiter sees it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = time.time()
+        monkeypatch.setattr("harvest_pipeline.harvest.limits.time", lambda: self.now)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def test_processes_share_one_limit(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     sent: multiprocessing.Queue[list[float]] = context.Queue()
     processes = [context.Process(target=work, args=(tmp_path, 35, sent)) for _ in range(2)]
     for process in processes:
         process.start()
-    times = sorted(sent.get(timeout=30) + sent.get(timeout=30))
+    times = sent.get(timeout=PATIENCE) + sent.get(timeout=PATIENCE)
     for process in processes:
         process.join()
+    assert len(times) == 70
     assert most_in_any(0.5, times) <= 20
-    # 70 requests are 3 windows and a rest; a little is lost while all slots are taken.
-    assert times[-1] - times[0] < 3 * 0.5 + 1.0
+
+
+def test_a_limit_is_used_up_before_anybody_waits(tmp_path: Path, clock: Clock) -> None:
+    limiter = Limiter(tmp_path, SCALED, Patience())
+    for _ in range(3):
+        for _ in range(20):
+            turn = limiter.enter("account", reports=False)
+            assert turn.slot is not None
+            limiter.leave(turn.slot, reports=False)
+        wait = limiter.enter("account", reports=False).wait
+        assert wait == pytest.approx(0.5, abs=0.001)
+        clock.now += wait
 
 
 def test_threads_keep_general_and_report_limits_apart(make_client: MakeClient) -> None:
@@ -68,16 +93,18 @@ def test_threads_keep_general_and_report_limits_apart(make_client: MakeClient) -
     assert most_in_any(0.5, asked[False]) <= 20
 
 
-def test_a_slot_is_free_a_window_after_the_answer_not_after_the_question(tmp_path: Path) -> None:
+def test_a_slot_is_free_a_window_after_the_answer_not_after_the_question(
+    tmp_path: Path, clock: Clock
+) -> None:
     """A slow answer may have been counted by Harvest as late as it came."""
     limiter = Limiter(tmp_path, Limits(Limit(1, 0.3, 1.0), Limit(1, 0.3, 1.0)), Patience())
     turn = limiter.enter("account", reports=False)
     assert turn.slot is not None
-    time.sleep(0.4)
+    clock.now += 0.4
     assert limiter.enter("account", reports=False).slot is None
     limiter.leave(turn.slot, reports=False)
-    assert 0.2 < limiter.enter("account", reports=False).wait <= 0.3
-    time.sleep(0.31)
+    assert limiter.enter("account", reports=False).wait == pytest.approx(0.3, abs=0.001)
+    clock.now += 0.31
     assert limiter.enter("account", reports=False).slot is not None
 
 
@@ -89,33 +116,35 @@ def test_accounts_do_not_wait_for_each_other(tmp_path: Path) -> None:
 
 
 def take_and_die(folder: Path) -> None:
-    Limiter(folder, SCALED, Patience(deadline=0.3)).enter("account", reports=False)
+    Limiter(folder, SCALED, Patience(deadline=PATIENCE)).enter("account", reports=False)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_the_slots_of_a_process_that_died_come_back(tmp_path: Path) -> None:
+def test_the_slots_of_a_process_that_died_come_back(tmp_path: Path, clock: Clock) -> None:
     process = multiprocessing.get_context("spawn").Process(target=take_and_die, args=(tmp_path,))
     process.start()
     process.join()
     one = Limits(Limit(1, 0.5, 1.0), Limit(1, 0.5, 1.0))
-    limiter = Limiter(tmp_path, one, Patience(deadline=0.3))
+    limiter = Limiter(tmp_path, one, Patience(deadline=PATIENCE))
+    clock.now = time.time()
     turn = limiter.enter("account", reports=False)
     assert turn.slot is None
-    assert 0 < turn.wait <= 0.8
-    time.sleep(turn.wait + 0.01)
+    # Window and deadline, from when it took the slot.
+    assert 0 < turn.wait <= 0.5 + PATIENCE
+    clock.now += turn.wait
     assert limiter.enter("account", reports=False).slot is not None
 
 
-def test_a_pause_holds_for_all_and_is_never_shortened(tmp_path: Path) -> None:
+def test_a_pause_holds_for_all_and_is_never_shortened(tmp_path: Path, clock: Clock) -> None:
     limiter, other = (Limiter(tmp_path, LIMITS, Patience()) for _ in range(2))
     limiter.pause("account", 0.4)
     other.pause("account", 0.1)
-    assert 0.3 < other.enter("account", reports=True).wait <= 0.4
-    time.sleep(0.41)
+    assert other.enter("account", reports=True).wait == pytest.approx(0.4, abs=0.001)
+    clock.now += 0.41
     assert other.enter("account", reports=True).slot is not None
 
 
-def test_what_is_left_is_counted_for_each_account_and_kind(tmp_path: Path) -> None:
+def test_what_is_left_is_counted_for_each_account_and_kind(tmp_path: Path, clock: Clock) -> None:
     limiter = Limiter(tmp_path, Limits(Limit(3, 60.0, 1.0), Limit(2, 60.0, 1.0)), Patience())
     assert limiter.left("account") == Left(general=3, reports=2, pause=0.0)
     for reports in (False, False, True):
@@ -125,18 +154,17 @@ def test_what_is_left_is_counted_for_each_account_and_kind(tmp_path: Path) -> No
     assert limiter.left("account") == Left(general=1, reports=1, pause=0.0)
     assert limiter.left("other") == Left(general=3, reports=2, pause=0.0)
     limiter.pause("account", 30.0)
-    assert 29 < limiter.left("account").pause <= 30
+    assert limiter.left("account").pause == pytest.approx(30.0, abs=0.001)
     assert limiter.left("account").general == 1  # looking takes nothing
 
 
 def test_slots_from_before_the_clock_was_set_back_are_not_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, clock: Clock
 ) -> None:
     limiter = Limiter(tmp_path, Limits(Limit(3, 15.0, 1.0), Limit(2, 15.0, 1.0)), Patience())
-    an_hour_on = time.time() + 3600
-    monkeypatch.setattr("harvest_pipeline.harvest.limits.time", lambda: an_hour_on)
+    clock.now += 3600
     assert limiter.enter("account", reports=False).slot is not None
-    monkeypatch.undo()
+    clock.now -= 3600
     assert limiter.left("account").general == 3
 
 

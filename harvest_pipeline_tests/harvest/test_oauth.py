@@ -20,6 +20,7 @@ from harvest_pipeline.harvest.errors import (
 from harvest_pipeline.harvest.oauth import Application, Authorization, exchange_code, refresh
 from harvest_pipeline.harvest.transport import Transport
 from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline_tests import waiting
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.conftest import PATIENCE
 from harvest_pipeline_tests.harvest.fault_server import FaultServer
@@ -52,7 +53,7 @@ def state_of(authorization: Authorization) -> str:
 
 def allowed(authorization: Authorization) -> str:
     """Open the address and click Allow; the address to which the browser is sent."""
-    page = requests.get(authorization.url, timeout=10).text
+    page = requests.get(authorization.url, timeout=waiting.PATIENCE).text
     fields = {
         name: unescape(value)
         for name, value in re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page)

@@ -14,7 +14,7 @@ import trustme
 import harvest_pipeline
 from harvest_pipeline.harvest.errors import HarvestUnavailable, HostNotTrusted
 from harvest_pipeline_tests.harvest import fault_server as fault
-from harvest_pipeline_tests.harvest.conftest import TOKEN, MakeClient
+from harvest_pipeline_tests.harvest.conftest import TOKEN, MakeClient, context_of
 from harvest_pipeline_tests.harvest.fault_server import FaultServer, script
 
 ANY = msgspec.json.Decoder(dict[str, object])
@@ -36,25 +36,6 @@ WRONG: dict[str, Callable[[trustme.CA], trustme.LeafCert]] = {
     "unknown authority": lambda _: trustme.CA().issue_cert("127.0.0.1"),
     "self-signed": self_signed,
 }
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def bundle(authority: trustme.CA, tmp_path: Path) -> Path:
-    """The file of the authority that is trusted."""
-    path = tmp_path / "authority.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return path
-
-
-def context_of(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)
-    return context
 
 
 def test_the_right_certificate_is_trusted(

@@ -3,13 +3,12 @@
 import json
 import socket
 import ssl
-import subprocess
-import time
 import tracemalloc
 from pathlib import Path
 
 import msgspec
 import pytest
+import trustme
 
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.deadline import Watchdog
@@ -20,10 +19,13 @@ from harvest_pipeline.harvest.errors import (
     HostNotTrusted,
 )
 from harvest_pipeline_tests.harvest import fault_server as fault
-from harvest_pipeline_tests.harvest.conftest import TOKEN, MakeClient
+from harvest_pipeline_tests.harvest.conftest import TOKEN, MakeClient, context_of
 from harvest_pipeline_tests.harvest.fault_server import Action, FaultServer, script
+from harvest_pipeline_tests.waiting import PATIENCE, soon, wait_for
 
 ANY = msgspec.json.Decoder(dict[str, object])
+#: A deadline that a busy machine does not exceed where the answer comes at once.
+LATER = 3.0
 WHOLE = json.dumps({"text": "x" * 3000}).encode()
 
 
@@ -45,15 +47,13 @@ def get(client: HarvestClient) -> dict[str, object]:
 def test_no_exchange_outlives_its_deadline(slow: Action, make_client: MakeClient) -> None:
     with FaultServer(script(slow)) as server:
         client = make_client(server.url, deadline=0.5, attempts=1)
-        started = time.monotonic()
-        with pytest.raises(HarvestUnavailable, match=r"not whole within 0\.5 seconds"):
+        with soon(), pytest.raises(HarvestUnavailable, match=r"not whole within 0\.5 seconds"):
             get(client)
-        assert time.monotonic() - started < 0.5 + 2.0
 
 
 def test_a_kept_connection_is_watched_in_later_exchanges_too(make_client: MakeClient) -> None:
     with FaultServer(script(fault.answer({}), fault.drip_headers)) as server:
-        client = make_client(server.url, deadline=0.5, attempts=1)
+        client = make_client(server.url, deadline=LATER, attempts=1)
         get(client)
         with pytest.raises(HarvestUnavailable):
             get(client)
@@ -63,9 +63,8 @@ def test_a_connection_that_is_made_after_the_deadline_is_ended_at_once() -> None
     watchdog = Watchdog()
     ours, theirs = socket.socketpair()
     with ours, theirs, watchdog.watching(0.01):
-        ours.settimeout(5.0)
-        while not watchdog.expired:
-            time.sleep(0.01)
+        ours.settimeout(PATIENCE)
+        wait_for(lambda: watchdog.expired)
         watchdog.adopt("peer", ours)
         assert ours.recv(1) == b""
     watchdog.close()
@@ -73,7 +72,7 @@ def test_a_connection_that_is_made_after_the_deadline_is_ended_at_once() -> None
 
 def test_after_a_deadline_the_next_attempt_succeeds(make_client: MakeClient) -> None:
     with FaultServer(script(fault.drip_body, fault.answer({"id": 1}))) as server:
-        assert get(make_client(server.url, deadline=0.3)) == {"id": 1}
+        assert get(make_client(server.url, deadline=LATER)) == {"id": 1}
 
 
 @pytest.mark.parametrize(
@@ -204,33 +203,16 @@ def test_the_headers_are_those_that_harvest_asks_for(make_client: MakeClient) ->
     assert TOKEN not in server.requests[0].target
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A self-signed certificate of 127.0.0.1, with its key."""
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-days", "2", *subject, "-keyout", str(path), "-out", f"{path}.crt"),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
-    return path
-
-
-def tls_context(certificate: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context
+@pytest.fixture
+def tls(authority: trustme.CA) -> ssl.SSLContext:
+    """That of 127.0.0.1."""
+    return context_of(authority.issue_cert("127.0.0.1"))
 
 
 def test_a_certificate_that_does_not_verify_stops_the_request(
-    make_client: MakeClient, certificate: Path
+    make_client: MakeClient, tls: ssl.SSLContext
 ) -> None:
-    with FaultServer(script(fault.answer({})), tls=tls_context(certificate)) as server:
+    with FaultServer(script(fault.answer({})), tls=tls) as server:
         with pytest.raises(HostNotTrusted, match="REQUESTS_CA_BUNDLE") as caught:
             get(make_client(server.url))
         assert not caught.value.retryable
@@ -238,12 +220,12 @@ def test_a_certificate_that_does_not_verify_stops_the_request(
 
 
 def test_a_named_certificate_is_trusted_and_the_deadline_holds_over_tls(
-    make_client: MakeClient, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    make_client: MakeClient, tls: ssl.SSLContext, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", f"{certificate}.crt")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
     actions = script(fault.answer({"id": 1}), fault.drip_headers, fault.drip_body)
-    with FaultServer(actions, tls=tls_context(certificate)) as server:
-        client = make_client(server.url, deadline=0.5, attempts=1)
+    with FaultServer(actions, tls=tls) as server:
+        client = make_client(server.url, deadline=LATER, attempts=1)
         assert get(client) == {"id": 1}
         for _ in range(2):
             with pytest.raises(HarvestUnavailable, match="not whole within"):

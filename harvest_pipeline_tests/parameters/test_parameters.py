@@ -25,6 +25,7 @@ from harvest_pipeline.datasets import Dataset
 from harvest_pipeline.options import OptionsError
 from harvest_pipeline.scope import Filters, Scope, Window
 from harvest_pipeline.settings import project_folder
+from harvest_pipeline_tests import reference
 from harvest_pipeline_tests.parameters.expected import Account, Part, differences, expected
 from harvest_pipeline_tests.parameters.stage import (
     CHANGES_BEGIN,
@@ -35,7 +36,6 @@ from harvest_pipeline_tests.parameters.stage import (
     question,
 )
 from harvest_pipeline_tests.parameters.story import DAY, START, TODAY
-from harvest_pipeline_tests.reference import FOLDER
 
 pytestmark = pytest.mark.slow
 
@@ -273,15 +273,13 @@ def test_every_way_to_write_a_parameter_means_the_same_for_every_report(
 
 
 def test_what_reports_take_is_what_the_reference_says() -> None:
-    text = (FOLDER / "REFERENCE.md").read_text("utf-8")
-    section = text.split("### 16.2 Which parameter applies where")[1].split("### 16.3")[0]
+    said = {title.lower(): line for title, line in reference.parameters().items()}
     for report, line in TABLE.items():
-        title = REPORTS[report].title.replace("'", "")
-        rows = [[cell.strip() for cell in row.split("|")] for row in section.splitlines()]
-        (cells,) = [row[3:8] for row in rows if len(row) > 8 and row[2].lower() == title.lower()]
-        # Only the first word: what it is compared with, and how, is said in words.
-        words = [re.sub(r"[^SCP-]", "", cell.split()[0]) for cell in cells]
-        assert words == [line[kind] for kind in ("days", "since", "status", "projects", "users")]
+        cells = said.pop(REPORTS[report].title.replace("'", "").lower())
+        for kind in ("days", "since", "status", "projects", "users"):
+            # Only the first word: what it is compared with, and how, is said in words.
+            assert re.sub(r"[^SCP-]", "", cells[kind].split()[0]) == line[kind], (report, kind)
+    assert not said
 
 
 def _assert_applied(changed: Changed, ran: Ran, report: str, parameter: Parameter) -> str:

@@ -10,6 +10,7 @@ import requests
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.sandbox.truth import truth
 from harvest_pipeline_tests.sandbox.visitor import TODAY, Visitor, plain
+from harvest_pipeline_tests.waiting import PATIENCE
 
 
 def test_a_moved_entry_is_found_on_its_new_day_only(
@@ -194,7 +195,7 @@ def test_a_change_that_makes_no_sense_is_refused(
 
 
 def door(sandbox: SandboxServer, method: str, path: str, body: Any = None) -> requests.Response:
-    return requests.request(method, f"{sandbox.id_url}/sandbox{path}", json=body, timeout=10)
+    return requests.request(method, f"{sandbox.id_url}/sandbox{path}", json=body, timeout=PATIENCE)
 
 
 def test_the_doors_do_the_same_over_http(own_sandbox: SandboxServer, visitor: Visitor) -> None:

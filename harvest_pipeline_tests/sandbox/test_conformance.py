@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-import yaml
 
 from harvest_pipeline.sandbox.generator.names import CLIENTS, HOME_CURRENCY, TIME_ZONES
 from harvest_pipeline.sandbox.lists import LISTS
@@ -161,7 +160,7 @@ def test_every_documented_filter_is_known(key: str) -> None:
 
 
 def test_time_zones_and_currencies_are_those_that_harvest_has() -> None:
-    lookups = yaml.safe_load((reference.FOLDER / "lookups.yaml").read_text("utf-8"))
+    lookups = reference.lookups()
     zones = {zone["name"]: zone["iana"] for zone in lookups["time_zones"]}
     for name, iana in TIME_ZONES:
         assert zones[name] == iana

@@ -8,11 +8,12 @@ import pytest
 
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.visitor import Visitor
+from harvest_pipeline_tests.waiting import PATIENCE
 
 
 def ask(sandbox: SandboxServer, path: str, headers: dict[str, str], method: str = "GET"):
     """One request with these headers and no others."""
-    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=PATIENCE)
     connection.putrequest(method, path, skip_accept_encoding=True)
     for name, value in headers.items():
         connection.putheader(name, value)
@@ -116,7 +117,7 @@ def test_an_unknown_record_is_not_found_as_json(path: str, administrator: Visito
 
 def test_a_get_with_a_body_is_refused(administrator: Visitor) -> None:
     address = f"{administrator.sandbox.api_url}/clients"
-    answer = administrator.session.get(address, data="null", timeout=10)
+    answer = administrator.session.get(address, data="null", timeout=PATIENCE)
     assert answer.status_code == 400
     assert answer.text == "HTTP GET requests with a body are not accepted."
 

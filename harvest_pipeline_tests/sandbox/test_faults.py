@@ -12,6 +12,7 @@ import requests
 from harvest_pipeline.sandbox import changes, faults
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.visitor import Visitor
+from harvest_pipeline_tests.waiting import PATIENCE
 
 
 def test_a_fault_meets_the_requests_of_its_path_so_many_times(
@@ -54,7 +55,7 @@ def test_any_status_can_be_answered(
 
 def test_a_connection_can_be_reset(own_sandbox: SandboxServer) -> None:
     own_sandbox.account.faults.add(faults.Reset())
-    with socket.create_connection(("127.0.0.1", own_sandbox.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", own_sandbox.port), timeout=PATIENCE) as connection:
         connection.sendall(b"GET /v2/clients HTTP/1.1\r\nHost: x\r\n\r\n")
         with pytest.raises(ConnectionResetError):
             connection.recv(1)
@@ -89,7 +90,7 @@ def test_an_answer_can_drip(
     assert answer.json()["full_domain"] == "fernhill.harvestapp.com"
     # a client that gives up in the middle does no harm
     address = f"{own_sandbox.api_url}/company"
-    with visitor.session.get(address, stream=True, timeout=10):
+    with visitor.session.get(address, stream=True, timeout=PATIENCE):
         pass
     assert visitor.get("/company").status_code == 200
 
@@ -127,7 +128,7 @@ def test_a_token_can_expire_in_the_middle(own_sandbox: SandboxServer) -> None:
 
     def sign_in() -> None:
         address = f"{own_sandbox.id_url}/api/v2/oauth2/token"
-        token = visitor.session.post(address, data=grant, timeout=10).json()["access_token"]
+        token = visitor.session.post(address, data=grant, timeout=PATIENCE).json()["access_token"]
         visitor.session.headers["Authorization"] = f"Bearer {token}"
 
     sign_in()
@@ -141,7 +142,7 @@ def test_the_identity_host_has_faults_too(own_sandbox: SandboxServer, visitor: V
     own_sandbox.account.faults.add(faults.AnswerWith(500, path="/accounts"))
     own_sandbox.account.faults.add(faults.AnswerWith(502, path="/oauth2/token"))
     assert visitor.get(f"{own_sandbox.id_url}/api/v2/accounts").status_code == 500
-    token = visitor.session.post(f"{own_sandbox.id_url}/api/v2/oauth2/token", timeout=10)
+    token = visitor.session.post(f"{own_sandbox.id_url}/api/v2/oauth2/token", timeout=PATIENCE)
     assert token.status_code == 502
 
 
@@ -162,18 +163,20 @@ def test_records_can_change_between_two_pages(own_sandbox: SandboxServer, visito
 def test_faults_come_in_through_the_door(own_sandbox: SandboxServer, visitor: Visitor) -> None:
     door = f"{own_sandbox.id_url}/sandbox/faults"
     fault = {"kind": "answer", "path": "/clients", "status": 429, "headers": {"Retry-After": "7"}}
-    requests.post(door, data=json.dumps(fault), timeout=10).raise_for_status()
+    requests.post(door, data=json.dumps(fault), timeout=PATIENCE).raise_for_status()
     change = {
         "kind": "change_after",
         "path": "/tasks",
         "changes": [{"do": "create", "kind": "tasks", "fields": {"name": "Late"}}],
     }
-    waiting = requests.post(door, data=json.dumps(change), timeout=10).json()
+    waiting = requests.post(door, data=json.dumps(change), timeout=PATIENCE).json()
     assert [fault["kind"] for fault in waiting] == ["answer", "change_after"]
     answer = visitor.get("/clients")
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "7")
     before = visitor.read("/tasks")["total_entries"]
     assert visitor.read("/tasks")["total_entries"] == before + 1
-    requests.post(door, data=json.dumps({**fault, "times": None}), timeout=10).raise_for_status()
-    assert requests.delete(door, timeout=10).json() == []
+    requests.post(
+        door, data=json.dumps({**fault, "times": None}), timeout=PATIENCE
+    ).raise_for_status()
+    assert requests.delete(door, timeout=PATIENCE).json() == []
     assert visitor.get("/clients").status_code == 200

@@ -13,6 +13,7 @@ import requests
 
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.visitor import TODAY, Visitor
+from harvest_pipeline_tests.waiting import PATIENCE
 
 REDIRECT = "http://127.0.0.1:8123/callback"
 AGENT = {"User-Agent": "tests (tests@fernhill.example)"}
@@ -32,7 +33,7 @@ def consent(sandbox: SandboxServer, decision: str, account: str = "all", **param
         "redirect_uri": REDIRECT,
         **params,
     }
-    page = requests.get(f"{sandbox.id_url}/oauth2/authorize", params=asked, timeout=10)
+    page = requests.get(f"{sandbox.id_url}/oauth2/authorize", params=asked, timeout=PATIENCE)
     assert page.status_code == 200
     fields = {
         name: unescape(value)
@@ -43,7 +44,7 @@ def consent(sandbox: SandboxServer, decision: str, account: str = "all", **param
         f"{sandbox.id_url}/oauth2/authorize",
         data={**fields, "account": account, "decision": decision},
         allow_redirects=False,
-        timeout=10,
+        timeout=PATIENCE,
     )
     assert answer.status_code == 302
     location = urlsplit(answer.headers["Location"])
@@ -55,7 +56,7 @@ def token(sandbox: SandboxServer, as_json: bool = False, **fields: str) -> reque
     address = f"{sandbox.id_url}/api/v2/oauth2/token"
     sent = {"client_id": sandbox.client_id, "client_secret": sandbox.client_secret, **fields}
     body: dict[str, Any] = {"json": sent} if as_json else {"data": sent}
-    return requests.post(address, **body, headers=AGENT, timeout=10)
+    return requests.post(address, **body, headers=AGENT, timeout=PATIENCE)
 
 
 def bearer(answer: requests.Response) -> dict[str, str]:
@@ -97,7 +98,7 @@ def test_allowing_leads_to_a_token(two_accounts: SandboxServer, as_json: bool) -
     assert answer.json()["token_type"] == "bearer"
     assert answer.json()["expires_in"] == 1209600
     headers = {**bearer(answer), "Harvest-Account-Id": str(two_accounts.account_id)}
-    me = requests.get(f"{two_accounts.api_url}/users/me", headers=headers, timeout=10)
+    me = requests.get(f"{two_accounts.api_url}/users/me", headers=headers, timeout=PATIENCE)
     assert me.json()["access_roles"] == ["administrator"]
 
 
@@ -110,11 +111,13 @@ def test_the_choice_of_one_account_closes_the_other(two_accounts: SandboxServer)
     back = consent(two_accounts, "allow", second)
     assert back["scope"] == f"harvest:{second}"
     headers = bearer(token(two_accounts, grant_type="authorization_code", code=back["code"]))
-    accounts = requests.get(f"{two_accounts.id_url}/api/v2/accounts", headers=headers, timeout=10)
+    accounts = requests.get(
+        f"{two_accounts.id_url}/api/v2/accounts", headers=headers, timeout=PATIENCE
+    )
     assert [str(account["id"]) for account in accounts.json()["accounts"]] == [second]
     for account_id, status in ((first, 404), (second, 200)):
         own = {**headers, "Harvest-Account-Id": account_id}
-        answer = requests.get(f"{two_accounts.api_url}/users/me", headers=own, timeout=10)
+        answer = requests.get(f"{two_accounts.api_url}/users/me", headers=own, timeout=PATIENCE)
         assert answer.status_code == status
 
 
@@ -146,10 +149,12 @@ def test_the_verifier_must_fit_the_challenge(two_accounts: SandboxServer, method
 def test_a_redirect_must_stay_on_this_machine(two_accounts: SandboxServer) -> None:
     for redirect in ("https://evil.example/", "http://127.0.0.1.evil.example/", "", "javascript:1"):
         asked = {"client_id": two_accounts.client_id, "redirect_uri": redirect}
-        answer = requests.get(f"{two_accounts.id_url}/oauth2/authorize", params=asked, timeout=10)
+        answer = requests.get(
+            f"{two_accounts.id_url}/oauth2/authorize", params=asked, timeout=PATIENCE
+        )
         assert answer.status_code == 400
     wrong = {"client_id": "somebody", "redirect_uri": REDIRECT}
-    answer = requests.get(f"{two_accounts.id_url}/oauth2/authorize", params=wrong, timeout=10)
+    answer = requests.get(f"{two_accounts.id_url}/oauth2/authorize", params=wrong, timeout=PATIENCE)
     assert answer.status_code == 400
 
 
@@ -189,10 +194,10 @@ def test_an_access_token_expires_with_the_sandbox_s_clock(own_sandbox: SandboxSe
     headers = bearer(token(own_sandbox, **grant))
     address = f"{own_sandbox.id_url}/api/v2/accounts"
     own_sandbox.account.clock.advance(1209600 - 60)
-    assert requests.get(address, headers=headers, timeout=10).status_code == 200
+    assert requests.get(address, headers=headers, timeout=PATIENCE).status_code == 200
     own_sandbox.account.clock.advance(60)
-    assert requests.get(address, headers=headers, timeout=10).status_code == 401
-    assert requests.get(address, headers=bearer(token(own_sandbox, **grant)), timeout=10).ok
+    assert requests.get(address, headers=headers, timeout=PATIENCE).status_code == 401
+    assert requests.get(address, headers=bearer(token(own_sandbox, **grant)), timeout=PATIENCE).ok
 
 
 def test_a_rotated_refresh_token_that_is_used_again_revokes_all() -> None:
@@ -205,8 +210,8 @@ def test_a_rotated_refresh_token_that_is_used_again_revokes_all() -> None:
         assert new != old
         second = token(sandbox, **new)
         address = f"{sandbox.id_url}/api/v2/accounts"
-        assert requests.get(address, headers=bearer(second), timeout=10).status_code == 200
+        assert requests.get(address, headers=bearer(second), timeout=PATIENCE).status_code == 200
         assert token(sandbox, **old).json()["error"] == "invalid_grant"
-        assert requests.get(address, headers=bearer(second), timeout=10).status_code == 401
+        assert requests.get(address, headers=bearer(second), timeout=PATIENCE).status_code == 401
         newest = {**old, "refresh_token": second.json()["refresh_token"]}
         assert token(sandbox, **newest).json()["error"] == "invalid_grant"

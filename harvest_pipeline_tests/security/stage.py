@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,8 +21,6 @@ from harvest_pipeline.settings import project_folder
 from harvest_pipeline_tests.ui.conftest import EGRESS
 
 _TESTS = Path(__file__).resolve().parent.parent
-#: How long one thing may take on a busy machine, in seconds.
-_PATIENCE = 120.0
 _CREDENTIALS = ("ACCESS_TOKEN", "CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN")
 
 
@@ -182,11 +179,3 @@ def watched_processes(pause: float = 0.2) -> Iterator[set[bytes]]:
     finally:
         over.set()
         thread.join()
-
-
-def wait_for(what: str, condition: Any) -> None:
-    """Wait until `condition()` is true."""
-    deadline = time.monotonic() + _PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)

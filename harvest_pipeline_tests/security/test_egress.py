@@ -5,7 +5,7 @@ connections that Python knows nothing of.
 """
 
 import re
-import shutil
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,14 +13,13 @@ from pathlib import Path
 import pytest
 
 from harvest_pipeline.sandbox.server import SandboxServer
-from harvest_pipeline_tests.security.stage import Stage, wait_for
+from harvest_pipeline_tests.security.stage import Stage
 from harvest_pipeline_tests.security.webserver import WebServer
+from harvest_pipeline_tests.surroundings import needs
 from harvest_pipeline_tests.ui.conftest import dev
+from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed"),
-]
+pytestmark = [pytest.mark.slow, needs("strace")]
 #: -D: the tracer is a child, so that signals reach the program itself.
 STRACE = ("strace", "-D", "-f", "--seccomp-bpf", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o")
 _ADDRESS = re.compile(r'inet_(?:addr\(|pton\(AF_INET6, )"([^"]+)"')
@@ -45,8 +44,8 @@ for family, address in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:d
                 pass
 """
     trace = tmp_path / "trace"
-    subprocess.run([*STRACE, str(trace), sys.executable, "-c", code], check=True, timeout=60)
-    wait_for("the trace", lambda: addressed(trace) == {"192.0.2.1", "2001:db8::1"})
+    subprocess.run([*STRACE, str(trace), sys.executable, "-c", code], check=True, timeout=PATIENCE)
+    wait_for(lambda: addressed(trace) == {"192.0.2.1", "2001:db8::1"}, lambda: "the trace")
 
 
 def test_a_run_and_the_ui_ask_the_sandbox_and_nobody_else(
@@ -54,23 +53,20 @@ def test_a_run_and_the_ui_ask_the_sandbox_and_nobody_else(
 ) -> None:
     trace = tmp_path / "trace"
     traced = tmp_path / "python"
-    traced.write_text(f'#!/bin/sh\nexec {" ".join(STRACE)} {trace} {sys.executable} "$@"\n')
+    command = shlex.join([*STRACE, str(trace), sys.executable])
+    traced.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     traced.chmod(0o755)
     with SandboxServer(years=0.1, scale=0.2, rate_limit=None) as sandbox:
         stage = Stage(tmp_path / "stage", sandbox)
         environment = stage.environment()
-        # Nothing of the person's own may be what keeps telemetry away.
-        for name in ("DAGSTER_DISABLE_TELEMETRY", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-            environment.pop(name, None)
-            monkeypatch.delenv(name, raising=False)
         monkeypatch.setattr(sys, "executable", str(traced))
         with dev(environment, tmp_path / "dev.txt") as url:
             server = WebServer(url)
             run = server.launch("harvest_people")
-            wait_for("the run", lambda: server.status(run) in ("SUCCESS", "FAILURE"))
+            wait_for(lambda: server.status(run) in ("SUCCESS", "FAILURE"), lambda: "the run")
             assert server.status(run) == "SUCCESS"
         assert sandbox.account.request_log.paths()
-        wait_for("the trace", lambda: f"htons({sandbox.port})" in trace.read_text())
+        wait_for(lambda: f"htons({sandbox.port})" in trace.read_text(), lambda: "the trace")
     assert addressed(trace) == {"127.0.0.1"}
     # Dagster writes here what its telemetry would send.
     assert not (stage.home / "logs" / "event.log").exists()

@@ -33,13 +33,13 @@ from harvest_pipeline_tests.security.stage import (
     Outcome,
     Stage,
     Worker,
-    wait_for,
     watched_processes,
 )
 from harvest_pipeline_tests.security.webserver import WebServer
 from harvest_pipeline_tests.ui.conftest import dev
+from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.slow
 
 #: Only the sandbox and other servers of these tests are ever asked.
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -139,7 +139,9 @@ def reading(stage: Stage, worker: Worker) -> Iterator[None]:
     worker.begin(
         stage.environment(HARVEST_ACCESS_TOKEN=planted.TOKEN), assets=[("harvest", "clients")]
     )
-    wait_for("the run to read", lambda: not any(isinstance(f, Hang) for f in waiting.waiting))
+    wait_for(
+        lambda: not any(isinstance(f, Hang) for f in waiting.waiting), lambda: "the run to read"
+    )
     yield
     waiting.clear()
 
@@ -213,12 +215,14 @@ def play_web_server(played: Played) -> None:
                 {"resources": {"cedar": {"config": {"access_token": launched["token"]}}}},
             ),
         }
-        wait_for("three runs", lambda: all(over(server.status(run)) for run in runs.values()))
-        sandbox.world.faults.add(Hang(path="/users", seconds=60))
+        wait_for(
+            lambda: all(over(server.status(run)) for run in runs.values()), lambda: "three runs"
+        )
+        sandbox.world.faults.add(Hang(path="/users", seconds=PATIENCE))
         runs["terminated"] = server.launch("acme_people")
-        wait_for("a run to read", lambda: not sandbox.world.faults.waiting)
+        wait_for(lambda: not sandbox.world.faults.waiting, lambda: "a run to read")
         server.terminate(runs["terminated"])
-        wait_for("its end", lambda: over(server.status(runs["terminated"])))
+        wait_for(lambda: over(server.status(runs["terminated"])), lambda: "its end")
         played.statuses = {name: server.status(run) for name, run in runs.items()}
         played.told_by_server = list(server.everything("acme_people", stage.home))
 

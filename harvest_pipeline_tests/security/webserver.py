@@ -11,6 +11,8 @@ from typing import Any
 
 import requests
 
+from harvest_pipeline_tests.waiting import PATIENCE
+
 _REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "harvest"}
 _METADATA = """
 metadataEntries { label description
@@ -78,7 +80,7 @@ class WebServer:
     def ask(self, query: str, **variables: Any) -> tuple[Any, bytes]:
         """The data of a GraphQL answer, and the answer as it came."""
         answer = requests.post(
-            f"{self._url}/graphql", json={"query": query, "variables": variables}, timeout=120
+            f"{self._url}/graphql", json={"query": query, "variables": variables}, timeout=PATIENCE
         )
         content = answer.json()
         assert "errors" not in content, content
@@ -122,9 +124,9 @@ class WebServer:
             "/graphql",
             "/notebook?repoLocName=harvest",
         ):
-            yield path, requests.get(f"{self._url}{path}", timeout=60).content
+            yield path, requests.get(f"{self._url}{path}", timeout=PATIENCE).content
 
     def _get(self, path: str) -> bytes:
-        answer = requests.get(f"{self._url}{path}", timeout=60)
+        answer = requests.get(f"{self._url}{path}", timeout=PATIENCE)
         assert answer.ok, (path, answer.status_code)
         return answer.content

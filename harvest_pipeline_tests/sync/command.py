@@ -10,7 +10,6 @@ import struct
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,9 +19,8 @@ import duckdb
 
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.settings import project_folder
+from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
-#: Seconds after which something hangs.
-_PATIENCE = 60.0
 _CODE = "import sys; from harvest_pipeline.cli import main; sys.exit(main())"
 
 
@@ -50,7 +48,7 @@ class Place:
             env={**self.environment, **variables},
             capture_output=True,
             text=True,
-            timeout=_PATIENCE,
+            timeout=PATIENCE,
         )
 
     @contextmanager
@@ -98,10 +96,12 @@ class Terminal:
 
     def until(self, condition: Callable[[], object]) -> None:
         """Read on until that is so."""
-        deadline = time.monotonic() + _PATIENCE
-        while not condition():
-            assert time.monotonic() < deadline, self.output
-            assert self.read(), self.output
+
+        def so() -> object:
+            return condition() or not self.read()
+
+        wait_for(so, lambda: self.output)
+        assert condition(), self.output
 
     def read(self) -> bool:
         """Take what has come; False when the command has ended."""
@@ -122,9 +122,7 @@ class Terminal:
 
     def end(self) -> int:
         """Wait for the end of the command; returns its exit code."""
-        deadline = time.monotonic() + _PATIENCE
-        while self.read():
-            assert time.monotonic() < deadline, self.output
+        wait_for(lambda: not self.read(), lambda: self.output)
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         os.close(self._file)
         return code

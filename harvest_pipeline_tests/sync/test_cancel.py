@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import time
 
 import dagster as dg
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from harvest_pipeline.sandbox.faults import Hang
 from harvest_pipeline.sandbox.truth import truth
 from harvest_pipeline_tests.sync.command import Place, Terminal
+from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
 CANCELED = dg.DagsterRunStatus.CANCELED
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 def hanging(place: Place) -> Terminal:
     """A run that has loaded the clients, and waits for Harvest to answer with the invoices."""
-    place.sandbox.account.faults.add(Hang(path="/invoices", seconds=60, times=None))
+    place.sandbox.account.faults.add(Hang(path="/invoices", seconds=PATIENCE, times=None))
     terminal = Terminal(place, "sync", "clients", "invoices", "--days-back", "50")
     terminal.until(lambda: "invoices  pages 0  0 rows  3 requests" in terminal.output)
     return terminal
@@ -87,10 +87,7 @@ def test_a_run_whose_command_was_killed_cancels_itself(place: Place) -> None:
     terminal = hanging(place)
     terminal.send(signal.SIGKILL)
     assert terminal.end() == -signal.SIGKILL
-    deadline = time.monotonic() + 30
-    while place.last_run().status != CANCELED:
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_for(lambda: place.last_run().status == CANCELED)
 
 
 def test_a_run_whose_process_was_killed_counts_as_failed(place: Place) -> None:

@@ -1,7 +1,7 @@
 """`harvest-pipeline sync` from a shell: a real run of the instance, and what is said of it."""
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -13,6 +13,7 @@ from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.sandbox.truth import truth
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import project_folder
+from harvest_pipeline_tests.surroundings import utc_today
 from harvest_pipeline_tests.sync.command import Place
 
 pytestmark = pytest.mark.slow
@@ -20,12 +21,17 @@ pytestmark = pytest.mark.slow
 CHOSEN = ("clients", "invoices", "invoice_payments")
 
 
+def days_ago(first: int, last: int) -> Window:
+    """From so many days ago to so many days ago."""
+    return Window(utc_today() - timedelta(days=first), utc_today() - timedelta(days=last))
+
+
 class Synced:
     """One command that went well, and what it left."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self.days = Window(date.today() - timedelta(days=40), date.today() - timedelta(days=5))
+        self.days = days_ago(40, 5)
         place.sandbox.account.request_log.clear()
         first, last = str(self.days.first), str(self.days.last)
         self.done = place.run("sync", *CHOSEN, "--from", first, "--to", last)
@@ -147,13 +153,12 @@ def test_several_accounts_are_read_one_after_the_other(tmp_path: Path) -> None:
         "acme: tasks",
         "cedar: tasks",
     ]
-    today = date.today()
     with place.instance() as instance:
         last, *others = instance.get_runs()
     assert [run.asset_selection for run in others] == [
         {dg.AssetKey([name, "tasks"])} for name in ("cedar", "acme")
     ]
-    days = range_tags(Window(today - timedelta(days=10), today - timedelta(days=5)))
+    days = range_tags(days_ago(10, 5))
     assert last.tags.items() >= days.items()
 
 

@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 import requests
 
+from harvest_pipeline_tests.waiting import PATIENCE
+
 #: Launches a run over a few small reports.
 LAUNCH = """
 mutation { launchRun(executionParams: {runConfigData: {}, selector: {
@@ -65,7 +67,7 @@ class Request:
         }
         lines = [f"{self.method} {target} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
         text = "\r\n".join(lines).replace("PORT", str(port)) + "\r\n\r\n" + content
-        with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
             connection.sendall(text.encode())
             answer = b""
             # An accepted WebSocket stays open; its answer is the head.
@@ -186,7 +188,7 @@ def traces(url: str, trace: str = "") -> dict[str, Any]:
     `trace` is needed for checks, which are not listed.
     """
     answer = requests.post(
-        f"{url}/graphql", json={"query": TRACES, "variables": {"trace": trace}}, timeout=30
+        f"{url}/graphql", json={"query": TRACES, "variables": {"trace": trace}}, timeout=PATIENCE
     ).json()
     assert "errors" not in answer, answer
     return answer["data"]

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,8 +17,9 @@ import requests
 
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.settings import project_folder
+from harvest_pipeline_tests.surroundings import needs
+from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
-CHROMIUM = shutil.which("chromium")
 #: Without these a browser on this network waits for hosts that it cannot reach.
 FLAGS = [
     "--no-sandbox",
@@ -36,10 +36,7 @@ FLAGS = [
 IN_BROWSER = [
     pytest.mark.browser,
     pytest.mark.slow,
-    # A person without chromium can still run the rest; CI installs it and may not skip.
-    pytest.mark.skipif(
-        CHROMIUM is None and not os.environ.get("CI"), reason="Debian's chromium is not installed"
-    ),
+    needs("chromium"),
 ]
 #: What the schedule of that UI reads again: Dagster takes long for each day of each report.
 DAYS_BACK = 14
@@ -82,7 +79,7 @@ class DagsterUI:
     def ask(self, query: str, **variables: Any) -> Any:
         """The data of a GraphQL query."""
         answer = requests.post(
-            f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=60
+            f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=PATIENCE
         ).json()
         assert "errors" not in answer, answer
         return answer["data"]
@@ -126,10 +123,14 @@ class Dev:
     def assert_ends(self, end: "Callable[[subprocess.Popen[bytes]], None]") -> None:
         """Ended like this, it goes with exit code 0, and takes everything that it started along."""
         # Until the daemon has begun, it does not know what to do about Ctrl-C.
-        _wait(lambda: "following daemons" in self.output.read_text(), self.output)
+        wait_for(lambda: "following daemons" in self.output.read_text(), self.told)
         end(self.process)
-        assert self.process.wait(60) == 0, self.output.read_text()[-3000:]
-        _wait(lambda: not self.lives(), self.output)
+        assert self.process.wait(PATIENCE) == 0, self.told()
+        wait_for(lambda: not self.lives(), self.told)
+
+    def told(self) -> str:
+        """The last that it has printed."""
+        return self.output.read_text()[-3000:]
 
 
 def by_sigterm(server: "subprocess.Popen[bytes]") -> None:
@@ -170,10 +171,10 @@ def started_dev(
     try:
 
         def serves() -> bool:
-            assert process.poll() is None, output.read_text()[-3000:]
+            assert process.poll() is None, started.told()
             return _serves(started.url)
 
-        _wait(serves, output)
+        wait_for(serves, started.told)
         yield started
     finally:
         if started.lives():
@@ -189,17 +190,10 @@ def dev(environment: Mapping[str, str], output: Path, *options: str) -> Iterator
         started.assert_ends(by_sigterm)
 
 
-def _wait(condition: Callable[[], bool], output: Path) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, output.read_text()[-3000:]
-        time.sleep(0.1)
-
-
 def _serves(url: str) -> bool:
     # The port is open before the UI is ready; a question waits for its answer.
     try:
-        return requests.get(f"{url}/server_info", timeout=60).ok
+        return requests.get(f"{url}/server_info", timeout=PATIENCE).ok
     except requests.RequestException:
         return False
 
@@ -239,9 +233,11 @@ def page(tmp_path: Path) -> Iterator[Any]:
 
     names = "--host-resolver-rules=MAP *.test 127.0.0.1"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, names])
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=[*FLAGS, names]
+        )
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(PATIENCE * 1000)
         yield page
         page.screenshot(path=tmp_path / "last.png")
         browser.close()

@@ -2,8 +2,8 @@
 
 import socket
 import stat
-import time
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -25,6 +25,7 @@ from harvest_pipeline_tests.ui.conftest import (
     noting_egress,
     started_dev,
 )
+from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -47,23 +48,23 @@ def run(ui: DagsterUI) -> Iterator[str]:
 
 def finished(ui: DagsterUI, run: str) -> str:
     """The status of a run when it has ended."""
-    deadline = time.monotonic() + 120
-    while (status := ui.ask(RUN, id=run)["runOrError"]["status"]) not in ("SUCCESS", "FAILURE"):
-        assert time.monotonic() < deadline, status
-        time.sleep(0.5)
-    return status
+
+    def status() -> str:
+        return ui.ask(RUN, id=run)["runOrError"]["status"]
+
+    wait_for(lambda: status() in ("SUCCESS", "FAILURE"), status)
+    return status()
 
 
 def healthy_daemons(url: str) -> set[str]:
     """The kinds of daemons, when all of them are healthy."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        answer = requests.post(f"{url}/graphql", json={"query": DAEMONS}, timeout=30).json()
-        statuses = answer["data"]["instance"]["daemonHealth"]["allDaemonStatuses"]
-        if statuses and all(each["healthy"] for each in statuses):
-            return {each["daemonType"] for each in statuses}
-        time.sleep(0.3)
-    raise AssertionError(statuses)
+
+    def statuses() -> list[dict[str, Any]]:
+        answer = requests.post(f"{url}/graphql", json={"query": DAEMONS}, timeout=PATIENCE).json()
+        return answer["data"]["instance"]["daemonHealth"]["allDaemonStatuses"]
+
+    wait_for(lambda: (every := statuses()) and all(each["healthy"] for each in every), statuses)
+    return {each["daemonType"] for each in statuses()}
 
 
 class TestAttacks:
@@ -150,9 +151,9 @@ def read_only(ui: DagsterUI, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 class TestReadOnly:
     def test_nothing_is_launched_reported_or_sent(self, read_only: Dev) -> None:
         url = read_only.url
-        answer = requests.post(f"{url}/graphql", json={"query": LAUNCH}, timeout=30).json()
+        answer = requests.post(f"{url}/graphql", json={"query": LAUNCH}, timeout=PATIENCE).json()
         assert answer["data"]["launchRun"]["__typename"] == "UnauthorizedError"
-        report = requests.post(f"{url}/report_asset_materialization/x", json={}, timeout=30)
+        report = requests.post(f"{url}/report_asset_materialization/x", json={}, timeout=PATIENCE)
         assert report.status_code == 401
         found = traces(url)
         assert found["runsOrError"]["results"] == []

@@ -1,15 +1,16 @@
 """What a person does in the Dagster UI: materialize, backfill a range, use the schedule."""
 
-import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import duckdb
 
+from harvest_pipeline_tests.surroundings import utc_today
 from harvest_pipeline_tests.ui.attacks import LAUNCH
 from harvest_pipeline_tests.ui.conftest import DAYS_BACK, IN_BROWSER, DagsterUI
+from harvest_pipeline_tests.waiting import wait_for
 
 pytestmark = IN_BROWSER
 
@@ -30,14 +31,16 @@ query Assets { assetNodes { assetKey { path } isPartitioned
 
 def finished_runs(ui: DagsterUI, count: int) -> list[dict[str, Any]]:
     """Wait until there are so many runs and all have ended; newest first."""
-    deadline = time.monotonic() + 240
-    while time.monotonic() < deadline:
-        runs = ui.ask(RUNS)["runsOrError"]["results"]
-        ended = [run for run in runs if run["status"] in ("SUCCESS", "FAILURE", "CANCELED")]
-        if len(ended) == len(runs) >= count:
-            return runs
-        time.sleep(1)
-    raise AssertionError(f"still not finished: {runs}")
+
+    def runs() -> list[dict[str, Any]]:
+        return ui.ask(RUNS)["runsOrError"]["results"]
+
+    def over() -> bool:
+        ended = [run["status"] in ("SUCCESS", "FAILURE", "CANCELED") for run in runs()]
+        return len(ended) >= count and all(ended)
+
+    wait_for(over, runs)
+    return runs()
 
 
 def rows(ui: DagsterUI, sql: str) -> list[tuple[Any, ...]]:
@@ -59,7 +62,7 @@ def test_materialize_backfill_and_schedule(ui: DagsterUI, page: Any, tmp_path: P
     page.screenshot(path=tmp_path / "materialized.png")
 
     # Backfill a range of days: one run.
-    last = date.today()
+    last = utc_today()
     first = last - timedelta(days=9)
     page.goto(f"{ui.url}/assets/harvest/daily")
     page.get_by_role("button", name="Materialize").first.click()
@@ -82,11 +85,13 @@ def test_materialize_backfill_and_schedule(ui: DagsterUI, page: Any, tmp_path: P
     page.goto(f"{ui.url}/locations/harvest/schedules/harvest_recent_days")
     page.get_by_role("button", name="Preview tick result").click()
     page.screenshot(path=tmp_path / "preview.png")
-    page.get_by_role("button", name="5:00 AM").click()
-    page.wait_for_timeout(1000)
-    page.screenshot(path=tmp_path / "times.png")
     tick = datetime.now(UTC) - timedelta(hours=5)
-    page.get_by_text(f"{tick:%b} {tick.day}, 5:00 AM").last.click()
+    offered = page.get_by_text(f"{tick:%b} {tick.day}, 5:00 AM")
+    before = offered.count()
+    page.get_by_role("button", name="5:00 AM").click()
+    wait_for(lambda: offered.count() > before)
+    page.screenshot(path=tmp_path / "times.png")
+    offered.last.click()
     page.get_by_role("button", name="Continue").click()
     page.get_by_role("button", name="Launch all").wait_for()
     page.screenshot(path=tmp_path / "result.png")
@@ -111,14 +116,13 @@ def test_materialize_backfill_and_schedule(ui: DagsterUI, page: Any, tmp_path: P
             assert asset["assetMaterializations"], asset
     page.goto(f"{ui.url}/assets/harvest/invoices?view=partitions")
     page.get_by_text("invoices").first.wait_for()
-    page.wait_for_timeout(2000)
     page.screenshot(path=tmp_path / "invoices.png")
 
 
 def test_the_launchpad_takes_the_parameters_of_a_run(
     ui: DagsterUI, page: Any, tmp_path: Path
 ) -> None:
-    day = date.today() - timedelta(days=1)
+    day = utc_today() - timedelta(days=1)
     earlier = len(ui.ask(RUNS)["runsOrError"]["results"])
     page.goto(f"{ui.url}/locations/harvest/jobs/harvest_expenses/playground")
     # What can be given stands there from the start, in one block.
@@ -150,7 +154,7 @@ def test_the_page_of_a_run_is_updated_while_it_runs(ui: DagsterUI, page: Any) ->
     page.on("websocket", lambda opened: sockets.append(opened.url))
     run = ui.ask(LAUNCH)["launchRun"]["run"]["runId"]
     page.goto(f"{ui.url}/runs/{run}")
-    page.get_by_text("RUN_SUCCESS", exact=True).first.wait_for(timeout=60_000)
+    page.get_by_text("RUN_SUCCESS", exact=True).first.wait_for()
     assert sockets == [f"ws://127.0.0.1:{ui.port}/graphql"]
 
 

@@ -13,6 +13,7 @@ import pytest
 from harvest_pipeline import private
 from harvest_pipeline.private import make_folder, private_files
 from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline_tests.waiting import PATIENCE
 
 #: Reads from a server, loads, and spills, under umask 000; prints the modes seen meanwhile.
 SCRIPT = """
@@ -123,13 +124,13 @@ def test_a_thread_that_is_done_does_not_open_the_files_of_another(tmp_path: Path
     def stay() -> None:
         with private_files():
             inside.set()
-            leave.wait(30)
+            leave.wait(PATIENCE)
             (tmp_path / "late").touch()
 
     thread = threading.Thread(target=stay)
     with private_files():
         thread.start()
-        assert inside.wait(30)
+        assert inside.wait(PATIENCE)
     (tmp_path / "meanwhile").touch()
     leave.set()
     thread.join()

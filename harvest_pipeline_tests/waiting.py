@@ -1,0 +1,24 @@
+"""How tests wait: until something is so, and only a machine that hangs exceeds the bound."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+#: Seconds after which something hangs: a busy machine needs less. pyproject.toml gives a test more.
+PATIENCE = 600.0
+
+
+def wait_for(condition: Callable[[], object], told: Callable[[], object] = lambda: "") -> None:
+    """Wait until `condition()` is true; `told()` is what an error shows."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, told()
+        time.sleep(0.05)
+
+
+@contextmanager
+def soon() -> Iterator[None]:
+    """What is done here ends, and does not sit out what would take a minute or more."""
+    began = time.monotonic()
+    yield
+    assert time.monotonic() - began < 45
