@@ -125,11 +125,12 @@ class Project:
 
 @pytest.fixture(scope="session", autouse=True)
 def nobodys_own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test sees the accounts that its user has connected, nor their variables."""
+    """No test sees the accounts that its user has connected, nor their variables and `.env`."""
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
             if name.startswith("HARVEST_"):
                 patch.delenv(name)
+        patch.setenv("PYTHON_DOTENV_DISABLED", "1")
         patch.setenv("HARVEST_CONFIG", os.devnull)
         patch.setenv("HARVEST_TOKEN_STORE", str(tmp_path_factory.mktemp("accounts", numbered=True)))
         yield

@@ -30,10 +30,6 @@ from harvest_pipeline.sandbox.server import SandboxServer
 PATIENCE_SECONDS = 30.0
 
 
-#: Set in a developer's .env perhaps; empty counts as not set.
-_UNSET = ("ACCESS_TOKEN", "CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN", "ACCOUNT_ID", "INSTANCE")
-
-
 @dataclass(frozen=True)
 class Outcome:
     """How a command ended; `output` is what it printed, both streams together."""
@@ -50,7 +46,6 @@ class Person:
         ours = ("HARVEST_", "DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
         self.environment = {
             **{name: text for name, text in os.environ.items() if not name.startswith(ours)},
-            **{f"HARVEST_{name}": "" for name in (*_UNSET, "SCHEMA")},
             "HARVEST_CONFIG": os.devnull,
             "HARVEST_TOKEN_STORE": str(store),
             "HARVEST_API_URL": sandbox.api_url,
