@@ -1,17 +1,17 @@
-"""How an account is reached: the variables of the environment, else what `connect` has stored.
-
-Belongs here: which variables hold credentials, which of them win, and the way to a client.
-Does not belong here: the store itself (accounts/), Dagster (resources.py).
-"""
+"""How an account is reached: the variables of the environment, else what `connect` has stored."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from harvest_pipeline.accounts.credentials import stored_credentials
+from harvest_pipeline.accounts.credentials import (
+    digest,
+    environment_credentials,
+    stored_credentials,
+)
 from harvest_pipeline.accounts.store import AccountStore
 from harvest_pipeline.accounts.stored import StoredAccount, is_name
 from harvest_pipeline.harvest.account import instance_host
-from harvest_pipeline.harvest.auth import Credentials, OAuthRefresh, PersonalAccessToken
+from harvest_pipeline.harvest.auth import Credentials, PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import AccountNotFound, CredentialsMissing
 from harvest_pipeline.harvest.patience import Patience
@@ -94,12 +94,31 @@ def client_from_environment(
 ) -> HarvestClient:
     """The client of an account as a run would make it, for what is no run of Dagster. Raises as
     `client_of` does."""
-    given = {field: environment[name] for field, name in variables(settings, environment).items()}
+    given = _values(settings, environment)
     if settings.account_id:
         given["account_id"] = settings.account_id
     if settings.instance:
         given["instance"] = settings.instance
     return client_of(settings, given, environment, log, patience)
+
+
+def credentials_from_environment(settings: Settings, environment: Mapping[str, str]) -> Credentials:
+    """The credentials of that client. Raises as `client_of` does."""
+    return _access(settings, _values(settings, environment), environment).credentials
+
+
+def renewed_variable(settings: Settings, environment: Mapping[str, str]) -> tuple[str, str] | None:
+    """The variable with the refresh token that is used for the account, and the digest by which the
+    store knows what it was renewed to; None if another kind of credentials is used."""
+    names, given = variables(settings, environment), _values(settings, environment)
+    if "access_token" in given or not all(field in given for field in OAUTH_FIELDS):
+        return None
+    return names["refresh_token"], digest(given, settings.id_url)
+
+
+def _values(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+    names = variables(settings, environment)
+    return {field: environment[name] for field, name in names.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +135,8 @@ def _access(
     instance = given.get("instance", "").strip() or None
     prefix = _prefix(settings, environment)
     if _holds_token(given):
-        return _Access(_credentials(given, prefix, settings.id_url), account_id, instance)
+        credentials = _credentials(given, prefix, settings.id_url, environment)
+        return _Access(credentials, account_id, instance)
     store, stored = _stored(settings, environment)
     if stored is None:
         if given.get("client_id") or given.get("client_secret"):
@@ -135,14 +155,15 @@ def _stored(
     return store, store.find(settings.schema) if is_name(settings.schema) else None
 
 
-def _credentials(given: Mapping[str, str], prefix: str, id_url: str) -> Credentials:
+def _credentials(
+    given: Mapping[str, str], prefix: str, id_url: str, environment: Mapping[str, str]
+) -> Credentials:
     if token := given.get("access_token"):
         return PersonalAccessToken(token, f"{prefix}ACCESS_TOKEN")
     if not all(given.get(field) for field in OAUTH_FIELDS):
         raise CredentialsMissing(_missing(given, prefix))
-    return OAuthRefresh(
-        given["client_id"], given["client_secret"], given["refresh_token"], id_url, prefix
-    )
+    store = AccountStore.from_environment(environment)
+    return environment_credentials(store, given, prefix, id_url)
 
 
 def _holds_token(fields: Mapping[str, str]) -> bool:

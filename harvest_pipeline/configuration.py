@@ -32,8 +32,10 @@ Written from the code by `make docs`; do not edit. There are three places:
   switched off;
 - **the parameters of a run**, in the launchpad, in the backfill dialog or on the command line.
 
-The environment wins over `.env`, and the parameters of a run over those of a dataset. What cannot
-work is refused in one sentence, before anything is read.
+`.env` wins over the environment, also with an empty value, as in Dagster's own commands; every
+start and `harvest-pipeline doctor` name each variable that both set differently. The parameters of
+a run win over those of a dataset. What cannot work is refused in one sentence, before anything is
+read.
 
 ## Variables
 

@@ -66,6 +66,8 @@ def _sandbox_environment() -> Generator[dict[str, str]]:
                 "HARVEST_TOKEN_STORE": str(project_folder() / "data" / "sandbox" / "accounts"),
                 "HARVEST_DUCKDB": "data/sandbox/warehouse.duckdb",
                 "HARVEST_START_DATE": str(start),
+                # What `.env` says is of a person's own account.
+                "PYTHON_DOTENV_DISABLED": "1",
             },
             project_folder() / ".dagster" / "sandbox",
         )

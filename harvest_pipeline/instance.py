@@ -22,10 +22,16 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 from dagster._core.instance.ref import InstanceRef
 
 from harvest_pipeline.checks import NAMES
+from harvest_pipeline.settings import load_environment
 
 
 class Instance(dg.DagsterInstance):
     """Dagster's own in everything else: the same configuration, the same files."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        # Of the processes of `dagster dev` the first alone knows what was set beside `.env`.
+        load_environment()
+        super().__init__(*arguments, **named)
 
     @classmethod
     def config_schema(cls) -> Mapping[str, Any]:

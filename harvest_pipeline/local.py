@@ -108,12 +108,18 @@ def _run(
     Ctrl-C reaches the process itself, which then ends in its own way; we wait for it. SIGTERM
     reaches us alone, so it is passed on: no server may outlive the command that started it.
     """
+    folder = project_folder()
+    if "PYTHON_DOTENV_DISABLED" in environment:
+        # Dagster's commands put the `.env` of their folder over the environment; here is none.
+        path = os.pathsep.join(filter(None, (str(folder), environment.get("PYTHONPATH"))))
+        environment = {**environment, "PYTHONPATH": path}
+        folder = Path(environment["DAGSTER_HOME"])
     # A shell starts what it puts into the background with SIGINT ignored, which children inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(  # noqa: S603
         # Dagster warns of its own superseded and beta functions; that is of no use to a user.
         [sys.executable, "-W", "ignore", *arguments],
-        cwd=project_folder(),
+        cwd=folder,
         env=environment,
         pass_fds=[listener.fileno()] if listener else [],
     )

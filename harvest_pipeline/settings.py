@@ -1,14 +1,9 @@
-"""What a person can set: environment variables and `.env`, read and validated once.
-
-Belongs here: which values of the variables (variables.py) can work, and the sentence for each wrong
-one.
-Does not belong here: credentials. They stay in the environment (resources.py reads them at run
-time through `EnvVar`), so that no value of this module is ever a secret.
-"""
+"""What a person can set by variables (variables.py), validated; no value here is ever a secret:
+credentials stay in the environment, where `EnvVar` finds them."""
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from ipaddress import ip_address
@@ -18,7 +13,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import click
-from dotenv import load_dotenv
+from dotenv import dotenv_values
 
 from harvest_pipeline.datasets import Dataset, report_datasets
 from harvest_pipeline.scope import Window
@@ -50,10 +45,88 @@ def project_folder() -> Path:
     return beside if (beside / "workspace.yaml").is_file() else Path.cwd()
 
 
-def load_environment() -> Mapping[str, str]:
-    """The environment, with what only `.env` sets added to it (for child processes too)."""
-    load_dotenv(project_folder() / ".env", override=False)
+def load_environment(tell: Callable[[str], object] | None = None) -> Mapping[str, str]:
+    """The environment with `.env` over it, for this process and its children.
+
+    That `.env` wins is Dagster's own rule, so `dagster` and our commands see the same account and
+    database. `tell` (without it, standard error) gets one sentence, once in a process, if both set
+    a HARVEST_ variable and differ. Raises SettingsError for a file that cannot be read.
+    """
+    before = (dict(os.environ), _started_with())
+    values = dotenv()
+    os.environ.update(values)
+    differing = [
+        name
+        for name, text in sorted(values.items())
+        if name.startswith("HARVEST_") and any(each.get(name, text) != text for each in before)
+    ]
+    if differing and not set(differing) <= _TOLD:
+        _TOLD.update(differing)
+        (tell or _to_standard_error)(_sentence(differing))
     return os.environ
+
+
+#: The variables that this process has named.
+_TOLD: set[str] = set()
+
+
+def _sentence(differing: Sequence[str]) -> str:
+    *others, last = differing
+    names, be, them = (f"{', '.join(others)} and {last}", "are", "them")
+    if not others:
+        names, be, them = last, "is", "it"
+    return (
+        f"{names} {be} set in the environment and, differently, in {dotenv_path()}, which wins; "
+        f"remove {them} from one of the two."
+    )
+
+
+def _to_standard_error(sentence: str) -> None:
+    click.echo(sentence, err=True)
+
+
+def dotenv_path() -> Path:
+    """The file `.env` beside `workspace.yaml`, whether it exists or not."""
+    return project_folder() / ".env"
+
+
+def dotenv() -> dict[str, str]:
+    """What `.env` sets, as Dagster's own loader (`dagster._core.secrets.env_file`, whose import
+    costs a second or two) has it. Raises SettingsError.
+
+    Nothing where PYTHON_DOTENV_DISABLED says so, as for `load_dotenv`, nor in a workspace of `dg`:
+    each project has a file of its own there, which Dagster has loaded by then.
+    """
+    disabled = os.environ.get("PYTHON_DOTENV_DISABLED", "").casefold()
+    if disabled in ("1", "true", "t", "yes", "y") or "DAGSTER_PROJECT_ENV_FILE_PATHS" in os.environ:
+        return {}
+    path = dotenv_path()
+    try:
+        values = {name: text for name, text in dotenv_values(path).items() if text is not None}
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be read: {error.strerror or error}; make it readable for you."
+        ) from None
+    except UnicodeDecodeError:
+        values = {"": ""}
+    for name, text in values.items():
+        # UTF-16 without a mark has a NUL in every other place.
+        if not name.isprintable() or not name or "\0" in text:
+            raise SettingsError(f"{path} is not a text file in UTF-8; save it as one.")
+    return values
+
+
+def _started_with() -> dict[str, str]:
+    """The environment that this process got: a command of Dagster's has put `.env` over it by now.
+
+    Empty where the system does not tell it (Linux does).
+    """
+    try:
+        content = Path("/proc/self/environ").read_bytes()
+    except OSError:
+        return {}
+    pairs = (os.fsdecode(each).partition("=") for each in content.split(b"\0"))
+    return {name: text for name, equals, text in pairs if equals}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +165,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        """Read `.env` (the environment wins) and the environment.
+        """Read `.env` (which wins) and the environment.
 
         Raises SettingsError naming the first variable whose value cannot work.
         """

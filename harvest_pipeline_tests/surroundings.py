@@ -17,12 +17,13 @@ _KEPT = re.compile(r"PATH|LD_\w+|USER|LOGNAME|TMPDIR|LANG|LC_\w+|TZ|CI|WRITE_DOC
 
 @contextmanager
 def of_nobody(home: Path) -> Iterator[None]:
-    """No account, proxy, certificate, keyring or home folder of whoever runs the tests."""
+    """No account, `.env`, proxy, certificate, keyring or home folder of the person who runs them."""
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
             if not _KEPT.fullmatch(name):
                 patch.delenv(name)
         patch.setenv("HOME", str(home))
+        patch.setenv("PYTHON_DOTENV_DISABLED", "1")
         patch.setenv("HARVEST_CONFIG", os.devnull)
         patch.setenv("HARVEST_TOKEN_STORE", str(home / "accounts"))
         yield

@@ -23,8 +23,11 @@ def test_the_demo_loads_all_reports_of_the_sandbox_and_shows_them(tmp_path: Path
     for name in ("harvest_pipeline", "dagster.yaml", "workspace.yaml"):
         source = project_folder() / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+    # As somebody begins it who has not filled it in: it would win over what the demo sets.
+    (folder / ".env").write_text("HARVEST_ACCESS_TOKEN=\nHARVEST_DUCKDB=data/mine.duckdb\n")
     start = utc_today() - timedelta(days=40)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("HARVEST_", "DAGSTER"))}
+    ours = ("HARVEST_", "DAGSTER", "PYTHON_DOTENV_DISABLED")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     done = subprocess.run(
         [sys.executable, "-m", "harvest_pipeline.cli", "demo", "--once"],
         cwd=folder,
@@ -41,7 +44,8 @@ def test_the_demo_loads_all_reports_of_the_sandbox_and_shows_them(tmp_path: Path
             line = next(line for line in done.stdout.splitlines() if line.startswith(f"{report} "))
             assert line.split()[-1] == f"{count:,}"
             assert count > 0
+    assert not (folder / "data" / "mine.duckdb").exists()
     # Everything generated is in the two folders that `make clean` removes.
     assert {path.name for path in folder.iterdir()} == {
-        "harvest_pipeline", "dagster.yaml", "workspace.yaml", "data", ".dagster",
+        ".env", "harvest_pipeline", "dagster.yaml", "workspace.yaml", "data", ".dagster",
     }  # fmt: skip

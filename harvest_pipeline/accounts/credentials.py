@@ -1,10 +1,9 @@
-"""The credentials of a stored account, for a client.
+"""OAuth 2 credentials and tokens for a client, and the way of renewed ones back into the store."""
 
-Belongs here: the way from the store to `Credentials`, and back for renewed tokens.
-Does not belong here: when and how tokens are renewed (harvest/auth.py, harvest/oauth.py).
-"""
-
+import hashlib
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from harvest_pipeline.accounts.store import AccountStore
 from harvest_pipeline.accounts.stored import Secrets, StoredAccount
@@ -15,7 +14,8 @@ from harvest_pipeline.harvest.auth import (
     RefreshedTokens,
 )
 from harvest_pipeline.harvest.errors import CredentialsMissing, StoreUnusable
-from harvest_pipeline.harvest.token_endpoint import Application, Source
+from harvest_pipeline.harvest.secrecy import checked
+from harvest_pipeline.harvest.token_endpoint import Application, Source, environment
 
 
 def stored_credentials(
@@ -64,30 +64,94 @@ class _InStore:
         )
 
     def read(self) -> Kept:
-        secrets = self._store.secrets(self._account)
-        refresh_tokens = (secrets.refresh_token, secrets.previous_refresh_token)
-        return Kept(
-            secrets.access_token,
-            secrets.expires_at,
-            secrets.renew_at,
-            tuple(token for token in refresh_tokens if token),
-        )
+        return _kept(self._store.secrets(self._account))
 
     def write(self, kept: Kept) -> None:
-        newest, *older = kept.refresh_tokens
-        secrets = Secrets(
-            client_id=self._application.client_id,
-            client_secret=self._application.client_secret,
-            access_token=kept.access_token,
-            expires_at=kept.expires_at,
-            renew_at=kept.renew_at,
-            refresh_token=newest,
-            previous_refresh_token=older[0] if older else None,
+        application = self._application
+        secrets = replace(
+            _secrets(kept),
+            client_id=application.client_id,
+            client_secret=application.client_secret,
         )
         self._store.replace_secrets(self._account, secrets)
 
     def alone(self) -> AbstractContextManager[None]:
         return self._store.lock(self._account.name)
+
+
+def environment_credentials(
+    store: AccountStore, given: Mapping[str, str], prefix: str, id_url: str
+) -> RefreshedTokens:
+    """Credentials for the OAuth 2 values of variables that begin with `prefix`.
+
+    The store keeps what the refresh token is renewed to: Harvest may take each only once. Raises
+    CredentialsMalformed.
+    """
+    application = Application(
+        checked(given["client_id"], f"{prefix}CLIENT_ID"),
+        checked(given["client_secret"], f"{prefix}CLIENT_SECRET"),
+    )
+    first = checked(given["refresh_token"], f"{prefix}REFRESH_TOKEN")
+    keep = _RenewedVariable(store, digest(given, id_url), first, prefix)
+    return RefreshedTokens(application, id_url, keep)
+
+
+def digest(given: Mapping[str, str], id_url: str) -> str:
+    """What a refresh token of the environment is known by in the store.
+
+    Neither the account nor the variable is in it: several of them may share one token. The host is,
+    so that no token goes to another one.
+    """
+    parts = (id_url.rstrip("/"), given.get("client_id", ""), given.get("refresh_token", ""))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+class _RenewedVariable:
+    """Keeps what the refresh token of a variable was renewed to; the variable stays as it is."""
+
+    def __init__(self, store: AccountStore, known_by: str, first: str, prefix: str) -> None:
+        self._store = store
+        self._digest = known_by
+        self._first = Secrets(refresh_token=first)
+        self._prefix = prefix
+
+    @property
+    def source(self) -> Source:
+        newest = self._held().refresh_token
+        return environment(self._prefix, replaced=newest != self._first.refresh_token)
+
+    def read(self) -> Kept:
+        return _kept(self._held())
+
+    def write(self, kept: Kept) -> None:
+        self._store.keep_renewed(self._digest, _secrets(kept))
+
+    def alone(self) -> AbstractContextManager[None]:
+        return self._store.lock_renewed(self._digest)
+
+    def _held(self) -> Secrets:
+        return self._store.renewed(self._digest) or self._first
+
+
+def _kept(secrets: Secrets) -> Kept:
+    refresh_tokens = (secrets.refresh_token, secrets.previous_refresh_token)
+    return Kept(
+        secrets.access_token,
+        secrets.expires_at,
+        secrets.renew_at,
+        tuple(token for token in refresh_tokens if token),
+    )
+
+
+def _secrets(kept: Kept) -> Secrets:
+    newest, *older = kept.refresh_tokens
+    return Secrets(
+        access_token=kept.access_token,
+        expires_at=kept.expires_at,
+        renew_at=kept.renew_at,
+        refresh_token=newest,
+        previous_refresh_token=older[0] if older else None,
+    )
 
 
 def _connect(account: StoredAccount) -> str:

@@ -1,14 +1,9 @@
-"""The store of connected accounts on this machine.
-
-Belongs here: which folder and vault hold them, and changing them so that a reader sees the old or
-the new account, whenever a process dies.
-Does not belong here: how a file or a keyring keeps bytes (private_files.py, vaults.py), and when
-a token is renewed (credentials.py).
-"""
+"""The store on this machine of connected accounts, and of what refresh tokens of the
+environment were renewed to: a reader sees the old or the new one, whenever a process dies."""
 
 import os
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -154,21 +149,59 @@ class AccountStore:
                 self._vault(kind).delete(name)
             return private_files.remove(path)
 
-    @contextmanager
-    def lock(self, name: str) -> Generator[None]:
+    def renewed(self, digest: str) -> Secrets | None:
+        """What the refresh token of the environment with that digest was renewed to."""
+        content = self._renewed_vault.get(_renewed_name(digest))
+        if content is None:
+            return None
+        secrets = _decoded(content, Secrets)
+        if secrets is None:
+            raise StoreUnusable(
+                f"{_renewed_name(digest)} in {self.folder}, which goes on from a refresh token of "
+                "the environment, is damaged; set a new token, or run `harvest-pipeline connect`."
+            )
+        return secrets
+
+    def keep_renewed(self, digest: str, secrets: Secrets) -> None:
+        """Store what it was renewed to. The caller holds the lock (`lock_renewed`)."""
+        self._renewed_vault.set(_renewed_name(digest), msgspec.json.encode(secrets))
+
+    def remove_renewed(self, digest: str) -> bool:
+        """Remove what it was renewed to; whether there was anything. Takes the lock itself."""
+        if self._renewed_vault.get(_renewed_name(digest)) is None:
+            return False
+        with self.lock_renewed(digest):
+            self._renewed_vault.delete(_renewed_name(digest))
+        return True
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
         """Keep every other thread and process from changing that account; not reentrant.
 
         Raises StoreBusy when that does not succeed within a minute.
         """
+        return self._locked(check_name(name), f"the stored account {name}")
+
+    def lock_renewed(self, digest: str) -> AbstractContextManager[None]:
+        """The same for what a refresh token of the environment was renewed to."""
+        return self._locked(_renewed_name(digest), "a refresh token of the environment")
+
+    @property
+    def _renewed_vault(self) -> Vault:
+        # In files where nothing else was chosen: a keyring answers in a person's session and not in
+        # the next job of cron, which would use the old token.
+        return self._vault(self._vault_kind or "file")
+
+    @contextmanager
+    def _locked(self, stem: str, what: str) -> Generator[None]:
         private_files.make_folder(self.folder)
-        path = self.folder / f"{check_name(name)}.lock"
+        path = self.folder / f"{stem}.lock"
         lock = FileLock(path, timeout=_LOCK_SECONDS, mode=0o600)
         try:
             lock.acquire()
         except Timeout:
             raise StoreBusy(
-                f"Another process has held the stored account {name} for {_LOCK_SECONDS:.0f} "
-                "seconds, fetching a token perhaps; try again later."
+                f"Another process has held {what} for {_LOCK_SECONDS:.0f} seconds, fetching a "
+                "token perhaps; try again later."
             ) from None
         except OSError as error:
             raise StoreUnusable(f"{path} cannot be locked: {error.strerror or error}.") from error
@@ -193,6 +226,11 @@ class AccountStore:
             account = self.find(name)
             return [account.vault] if account else []
         return ["file", "keyring"] if keyring_is_usable() else ["file"]
+
+
+def _renewed_name(digest: str) -> str:
+    """Under which name it is kept, which no account can have."""
+    return f"environment-{digest}"
 
 
 def _users_folder() -> Path:

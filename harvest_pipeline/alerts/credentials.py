@@ -14,12 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-from harvest_pipeline.access import client_from_environment, winning_variables
-from harvest_pipeline.accounts.credentials import stored_credentials
-from harvest_pipeline.accounts.store import AccountStore
-from harvest_pipeline.accounts.stored import is_name
+from harvest_pipeline.access import client_from_environment, credentials_from_environment
 from harvest_pipeline.alerts.messages import Alert, alert
 from harvest_pipeline.alerts.state import CredentialState
+from harvest_pipeline.harvest.auth import RefreshedTokens
 from harvest_pipeline.harvest.client import user_agent
 from harvest_pipeline.harvest.errors import HarvestError
 from harvest_pipeline.harvest.patience import Patience
@@ -77,12 +75,14 @@ class Credentials:
         """
         remedy = "what the sentence says; until then no run of this account succeeds."
         try:
-            end = self._end(settings)
-            if end and end - self._now < _AHEAD:
+            tokens = self._tokens(settings)
+            ends_at = tokens.expires_at if tokens else None
+            end = None if ends_at is None else datetime.fromtimestamp(ends_at, UTC)
+            if tokens and end and end - self._now < _AHEAD:
                 ending = "ended" if end <= self._now else "will end"
                 when = f"on {end:%Y-%m-%d %H:%M} UTC"
                 try:
-                    self._renew(settings)
+                    self._renew(settings, tokens)
                 except HarvestError as error:
                     if error.retryable:
                         raise
@@ -95,27 +95,15 @@ class Credentials:
             return str(error), remedy
         return None
 
-    def _end(self, settings: Settings) -> datetime | None:
-        """When the stored access token ends, in UTC; None where there is none, or no end."""
-        if winning_variables(settings, self._environment) or not is_name(settings.schema):
-            return None
-        store = AccountStore.from_environment(self._environment)
-        stored = store.find(settings.schema)
-        if stored is None or stored.kind != "oauth2":
-            return None
-        ends_at = store.secrets(stored).expires_at
-        return None if ends_at is None else datetime.fromtimestamp(ends_at, UTC)
+    def _tokens(self, settings: Settings) -> RefreshedTokens | None:
+        """The credentials if they are of the kind that is renewed. Raises as `client_of` does."""
+        credentials = credentials_from_environment(settings, self._environment)
+        return credentials if isinstance(credentials, RefreshedTokens) else None
 
-    def _renew(self, settings: Settings) -> None:
-        """Renew the stored access token, as runs do a little before it ends."""
-        store = AccountStore.from_environment(self._environment)
-        stored = store.find(settings.schema)
-        if stored is None:  # removed meanwhile; `_use` tells
-            return
-        rejected = store.secrets(stored).access_token or ""
-        credentials = stored_credentials(store, stored, settings.api_url, settings.id_url)
+    def _renew(self, settings: Settings, tokens: RefreshedTokens) -> None:
+        """Renew the access token that is kept, as runs do a little before it ends."""
         with closing(Transport(user_agent(settings.contact), _PATIENCE)) as transport:
-            credentials.renew(transport, rejected)
+            tokens.renew_early(transport)
 
     def _use(self, settings: Settings) -> None:
         """Ask Harvest who the account is read as."""

@@ -12,9 +12,10 @@ from datetime import datetime
 
 from tabulate import tabulate
 
+from harvest_pipeline.access import renewed_variable
 from harvest_pipeline.accounts.credentials import stored_credentials
 from harvest_pipeline.accounts.store import AccountStore
-from harvest_pipeline.accounts.stored import StoredAccount
+from harvest_pipeline.accounts.stored import StoredAccount, is_name
 from harvest_pipeline.config import account_settings
 from harvest_pipeline.connect.overview import Row, overview
 from harvest_pipeline.connect.terminal import PATIENCE
@@ -85,8 +86,21 @@ def _expiry(row: Row) -> str:
 
 
 def _remove(arguments: argparse.Namespace) -> int:
-    """Forget an account. Raises SettingsError for an unknown name, and StoreUnusable."""
-    store = AccountStore.from_environment(load_environment())
+    """Forget an account, and what a refresh token of the environment was renewed to for it.
+
+    Raises SettingsError for an unknown name, and StoreUnusable.
+    """
+    environment = load_environment()
+    store = AccountStore.from_environment(environment)
+    settings = next((s for s in account_settings(environment) if s.schema == arguments.name), None)
+    variable = settings and renewed_variable(settings, environment)
+    if variable and store.remove_renewed(variable[1]):
+        print(
+            f"What {variable[0]} was renewed to is removed from this machine: set a new token "
+            "before the next run, since Harvest may take each only once."
+        )
+        if not is_name(arguments.name) or store.find(arguments.name) is None:
+            return 0
     if not store.remove(arguments.name):
         _named(store, arguments.name)
     print(

@@ -6,15 +6,23 @@ Does not belong here: the endpoints (endpoints.py).
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 
-from harvest_pipeline.access import client_from_environment, variables, winning_variables
+from harvest_pipeline.access import (
+    client_from_environment,
+    credentials_from_environment,
+    renewed_variable,
+    variables,
+    winning_variables,
+)
 from harvest_pipeline.accounts.store import AccountStore
 from harvest_pipeline.accounts.stored import StoredAccount, is_name
 from harvest_pipeline.doctor.endpoints import Endpoints
 from harvest_pipeline.doctor.findings import Finding, Section, ok, section, told, warning, wrong
 from harvest_pipeline.doctor.origins import Origins
 from harvest_pipeline.harvest.account import Identity, Role
+from harvest_pipeline.harvest.auth import RefreshedTokens
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import (
     AccountAmbiguous,
@@ -94,7 +102,7 @@ class AccountCheck:
         if self._winning:
             origin = ", ".join(f"{n} ({self._origins.source(n)})" for n in self._winning)
             also = "; the stored account of that name is not used then" if self._stored else ""
-            yield ok("credentials", f"{origin}{also}")
+            yield ok("credentials", f"{origin}{self._renewed()}{also}")
         elif self._stored and self._store:
             stored = self._stored
             kept = "the system keyring" if stored.vault == "keyring" else self._store.folder
@@ -112,6 +120,15 @@ class AccountCheck:
                 f"Run `harvest-pipeline connect{name}`, or set "
                 f"{prefix}ACCESS_TOKEN in the environment or in .env.",
             )
+
+    def _renewed(self) -> str:
+        """Where the refresh token of the environment goes on."""
+        variable = renewed_variable(self.settings, self._origins.environment)
+        if variable and self._store:
+            with suppress(StoreUnusable):  # which the first question tells
+                if self._store.renewed(variable[1]):
+                    return f"; what it was renewed to is kept in {self._store.folder}"
+        return ""
 
     def _not_asked(self) -> Iterator[Finding]:
         yield ok("Harvest", "was not asked")
@@ -154,16 +171,12 @@ class AccountCheck:
 
     def _lasting(self) -> str:
         """How long the token is good, as far as it is known here."""
-        if "access_token" in self._names:
+        tokens = credentials_from_environment(self.settings, self._origins.environment)
+        if not isinstance(tokens, RefreshedTokens):
             return "it ends when it is revoked"
-        if self._winning or self._store is None or self._stored is None:
-            return "every process fetches its own with the refresh token"
-        if self._stored.kind == "token":
-            return "it ends when it is revoked"
-        expires_at = self._store.secrets(self._stored).expires_at
-        if expires_at is None:
+        if tokens.expires_at is None:
             return "it is renewed by itself"
-        end = datetime.fromtimestamp(expires_at, UTC)
+        end = datetime.fromtimestamp(tokens.expires_at, UTC)
         return f"it ends on {end:%Y-%m-%d %H:%M} UTC, and is renewed by itself before"
 
     def _described(self, identity: Identity, company: Mapping[str, object]) -> str:

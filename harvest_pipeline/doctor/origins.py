@@ -1,47 +1,34 @@
-"""Where each variable has its value from: the environment, `.env`, or nowhere.
-
-Belongs here: telling the two apart, which is only possible before `.env` is added to the
-environment.
-Does not belong here: what the variables mean (settings.py).
-"""
+"""Where each variable has its value from: `.env`, which wins, the environment, or nowhere."""
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from dotenv import dotenv_values
-
-from harvest_pipeline.settings import load_environment, project_folder
+from harvest_pipeline.settings import SettingsError, dotenv, load_environment
 
 
 @dataclass(frozen=True, slots=True)
 class Origins:
-    """All variables, as every command of the project sees them.
+    """All variables, as every command of the project and of Dagster sees them.
 
-    `outside` are those of the environment itself, which win over those of the file `dotenv`; the
-    latter are in `inside`. `unreadable` says why the file could not be read, if it could not.
+    `inside` are the names of those in `.env`, `differing` the sentence on those that the
+    environment sets otherwise, `unreadable` the one on a file that cannot be read.
     """
 
     environment: Mapping[str, str]
-    outside: frozenset[str]
-    inside: Mapping[str, str]
-    dotenv: Path
-    unreadable: str = ""
+    inside: frozenset[str] = frozenset()
+    differing: str = ""
+    unreadable: SettingsError | None = None
 
     @classmethod
     def read(cls) -> "Origins":
-        """Look at the environment, then add `.env` to it as every command does."""
-        dotenv = project_folder() / ".env"
-        outside = frozenset(os.environ)
+        """Put `.env` over the environment as every command does."""
+        told: list[str] = []
         try:
-            inside = {name: text for name, text in dotenv_values(dotenv).items() if text}
-            return cls(load_environment(), outside, inside, dotenv)
-        except OSError as error:
-            problem = error.strerror or "it is not readable"
-        except UnicodeDecodeError:
-            problem = "it is not a text file in UTF-8"
-        return cls(os.environ, outside, {}, dotenv, problem)
+            environment = load_environment(told.append)
+            return cls(environment, frozenset(dotenv()), "".join(told))
+        except SettingsError as error:
+            return cls(os.environ, unreadable=error)
 
     def value(self, name: str) -> str:
         """The value, "" if it is not set; a blank one counts as not set."""
@@ -50,7 +37,5 @@ class Origins:
     def source(self, name: str) -> str:
         """Where the value is from, in a word or two; for one that is not set, "default"."""
         if self.value(name):
-            return "environment" if name in self.outside else ".env"
-        if name in self.outside and self.inside.get(name, "").strip():
-            return "default; it is empty in the environment, which wins over .env"
-        return "default"
+            return ".env" if name in self.inside else "environment"
+        return "default; it is empty in .env" if name in self.inside else "default"

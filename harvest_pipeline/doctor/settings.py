@@ -19,7 +19,7 @@ from harvest_pipeline.doctor.findings import Finding, Section, ok, section, told
 from harvest_pipeline.doctor.origins import Origins
 from harvest_pipeline.harvest.account import is_instance
 from harvest_pipeline.harvest.errors import StoreUnusable
-from harvest_pipeline.settings import Settings, SettingsError, project_folder
+from harvest_pipeline.settings import Settings, SettingsError, dotenv_path, project_folder
 from harvest_pipeline.variables import VARIABLES
 
 _CREDENTIALS = (
@@ -103,24 +103,25 @@ class Project:
         )
 
     def _dotenv(self) -> Iterator[Finding]:
-        path = self.origins.dotenv
+        path = dotenv_path()
         if self.origins.unreadable:
-            yield wrong(
-                ".env",
-                f"{path} cannot be read: {self.origins.unreadable}.",
-                "Make it readable for you, or save it anew as text.",
-            )
-        elif not path.is_file():
-            yield ok(".env", f"there is no {path}")
-        elif path.stat().st_mode & 0o077 and any(map(self._is_secret, self.origins.inside)):
+            yield told(".env", self.origins.unreadable)
+            return
+        if self.origins.differing:
+            yield told(".env", SettingsError(self.origins.differing), "warning")
+        secrets = [each for each in self.origins.inside if _is_secret(each)]
+        if any(map(self.origins.value, secrets)) and path.stat().st_mode & 0o077:
             mode = stat.S_IMODE(path.stat().st_mode)
             yield warning(
                 ".env",
                 f"{path} holds credentials and can be read by others on this machine ({mode:04o}).",
                 f"chmod 600 {path}",
             )
-        else:
-            yield ok(".env", f"{path}; the environment wins over it")
+        elif not self.origins.differing:
+            there = (
+                "which wins over the environment" if self.origins.inside else "which sets nothing"
+            )
+            yield ok(".env", f"{path}, {there}" if path.exists() else f"there is no {path}")
 
     def _config(self) -> Iterator[Finding]:
         if self.file_refused:
@@ -221,8 +222,9 @@ class Project:
             for settings in self.accounts
         )
 
-    def _is_secret(self, name: str) -> bool:
-        return name in _CREDENTIALS or _OF_AN_ACCOUNT.fullmatch(name) is not None
+
+def _is_secret(name: str) -> bool:
+    return name in _CREDENTIALS or _OF_AN_ACCOUNT.fullmatch(name) is not None
 
 
 def _named(error: SettingsError, environment: Mapping[str, str]) -> str | None:

@@ -1,8 +1,4 @@
-"""Credentials: a personal access token, or OAuth 2 with a refresh token.
-
-Belongs here: which token is sent, when it is renewed, and that nobody renews it twice.
-Does not belong here: the requests for tokens (oauth.py), and storing them (the accounts package).
-"""
+"""Credentials: which token is sent, when it is renewed, and that nobody renews it twice."""
 
 import contextlib
 import threading
@@ -23,7 +19,6 @@ from harvest_pipeline.harvest.token_endpoint import (
     GrantRefused,
     Source,
     Tokens,
-    environment,
 )
 from harvest_pipeline.harvest.transport import Transport
 
@@ -152,6 +147,18 @@ class RefreshedTokens(Secretive):
         once."""
         return self._usable(transport, rejected)
 
+    @property
+    def expires_at(self) -> float | None:
+        """When the access token that is kept ends; None where there is none, or no end is known.
+
+        Raises StoreUnusable.
+        """
+        return self._keep.read().expires_at
+
+    def renew_early(self, transport: Transport) -> None:
+        """Renew the access token that is kept, though it has not ended. Raises as `token` does."""
+        self.renew(transport, self._keep.read().access_token or "")
+
     def _usable(self, transport: Transport, rejected: str | None) -> str:
         with self._lock:
             # Reading costs up to 40 ms where a keyring keeps them, which is much for each request.
@@ -191,44 +198,3 @@ class RefreshedTokens(Secretive):
 
     def _redeem(self, transport: Transport, refresh_token: str) -> Tokens:
         return refresh(transport, self._id_url, self._application, refresh_token, self._keep.source)
-
-
-class _InMemory(Secretive):
-    """Keeps tokens for as long as the process lives."""
-
-    def __init__(self, refresh_token: str, source: Source) -> None:
-        self.source = source
-        self._kept = Kept(None, None, None, (refresh_token,))
-
-    def read(self) -> Kept:
-        return self._kept
-
-    def write(self, kept: Kept) -> None:
-        self._kept = kept
-
-    def alone(self) -> AbstractContextManager[None]:
-        return contextlib.nullcontext()
-
-
-class OAuthRefresh(RefreshedTokens):
-    """Access tokens for the OAuth 2 values of the environment; nothing is stored.
-
-    `prefix` is how the names of the variables begin. Raises CredentialsMalformed.
-    """
-
-    def __init__(
-        self,
-        client_id: str,
-        client_secret: str,
-        refresh_token: str,
-        id_url: str,
-        prefix: str = "HARVEST_",
-    ) -> None:
-        super().__init__(
-            Application(
-                checked(client_id, f"{prefix}CLIENT_ID"),
-                checked(client_secret, f"{prefix}CLIENT_SECRET"),
-            ),
-            id_url,
-            _InMemory(checked(refresh_token, f"{prefix}REFRESH_TOKEN"), environment(prefix)),
-        )

@@ -73,12 +73,14 @@ class Source:
     remedy: str
 
 
-def environment(prefix: str) -> Source:
-    """The variables whose names begin with `prefix`."""
+def environment(prefix: str, *, replaced: bool = False) -> Source:
+    """The variables whose names begin with `prefix`; `replaced`: the token that was renewed from
+    the one in the variable."""
     return Source(
-        refresh_token=f"the refresh token in {prefix}REFRESH_TOKEN",
+        refresh_token="the refresh token that "
+        f"{'replaced the one' if replaced else 'is'} in {prefix}REFRESH_TOKEN",
         application=f"{prefix}CLIENT_ID with this {prefix}CLIENT_SECRET",
-        remedy="connect the account again to get one",
+        remedy="set a new one, or remove the variable and run `harvest-pipeline connect`",
     )
 
 

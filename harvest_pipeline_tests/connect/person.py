@@ -26,9 +26,6 @@ from harvest_pipeline.cli import main
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
-#: Set in a developer's .env perhaps; empty counts as not set.
-_UNSET = ("ACCESS_TOKEN", "CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN", "ACCOUNT_ID", "INSTANCE")
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -46,7 +43,6 @@ class Person:
         ours = ("HARVEST_", "DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
         self.environment = {
             **{name: text for name, text in os.environ.items() if not name.startswith(ours)},
-            **{f"HARVEST_{name}": "" for name in (*_UNSET, "SCHEMA")},
             "HARVEST_CONFIG": os.devnull,
             "HARVEST_TOKEN_STORE": str(store),
             "HARVEST_API_URL": sandbox.api_url,

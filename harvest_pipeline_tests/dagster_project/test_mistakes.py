@@ -18,7 +18,6 @@ from harvest_pipeline.resources import HarvestResource
 from harvest_pipeline.sandbox.faults import AnswerWith, Forbid
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.scope import Window
-from harvest_pipeline.settings import project_folder
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline_tests.conftest import TODAY, Project, failure_of
 from harvest_pipeline_tests.waiting import PATIENCE
@@ -326,27 +325,3 @@ def test_the_command_line_loads_a_day_and_a_range_from_anywhere(project: Project
         (len(there), sum(row["hours"] for row in there))
     ]
     assert project.query("SELECT count(*) FROM people") == [(len(project.truth("users")),)]
-
-
-def test_a_dotenv_file_beside_the_workspace_is_read_and_the_environment_wins(
-    tmp_path: Path,
-) -> None:
-    """In a copy of the project's folder, so that nobody's own .env is touched."""
-    copy = tmp_path / "a project"
-    copy.mkdir()
-    (copy / "harvest_pipeline").symlink_to(project_folder() / "harvest_pipeline")
-    (copy / "workspace.yaml").symlink_to(project_folder() / "workspace.yaml")
-    (copy / ".env").write_text("HARVEST_SCHEMA=from_file\nHARVEST_TIMEZONE=Europe/Berlin\n")
-    code = (
-        "import harvest_pipeline.settings as s, pathlib;"
-        f"s._PACKAGE_FOLDER = pathlib.Path({str(copy)!r}) / 'harvest_pipeline';"
-        "x = s.Settings.from_environment(); print(x.schema, x.timezone, x.duckdb)"
-    )
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HARVEST_")}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**environment, "HARVEST_TIMEZONE": "Asia/Kolkata"},
-        cwd=tmp_path, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    database = copy / "data" / "warehouse.duckdb"
-    assert done.stdout.strip() == f"from_file Asia/Kolkata {database}"

@@ -107,6 +107,7 @@ class Patient:
         shutil.copytree(PROJECT / "harvest_pipeline", place / "harvest_pipeline")
         for name in ("workspace.yaml", "dagster.yaml"):
             shutil.copy(PROJECT / name, place)
+        self.set(PYTHON_DOTENV_DISABLED=None)
         return place
 
     def command(self, *arguments: str, place: Path = PROJECT) -> "subprocess.CompletedProcess[str]":

@@ -10,9 +10,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from harvest_pipeline.accounts.credentials import environment_credentials
+from harvest_pipeline.accounts.store import AccountStore
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.harvest.auth import OAuthRefresh, PersonalAccessToken
+from harvest_pipeline.harvest.auth import Credentials, PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import (
     AccountAmbiguous,
@@ -171,10 +173,14 @@ def test_a_wrong_token_is_rejected(settled: SandboxServer, make_client: MakeClie
         _ = client.identity
 
 
-def oauth(sandbox: SandboxServer) -> OAuthRefresh:
-    return OAuthRefresh(
-        sandbox.client_id, sandbox.client_secret, sandbox.refresh_token, sandbox.id_url
-    )
+def oauth(sandbox: SandboxServer, folder: Path) -> Credentials:
+    given = {
+        "client_id": sandbox.client_id,
+        "client_secret": sandbox.client_secret,
+        "refresh_token": sandbox.refresh_token,
+    }
+    store = AccountStore(folder / "accounts", "file")
+    return environment_credentials(store, given, "HARVEST_", sandbox.id_url)
 
 
 @pytest.mark.parametrize("rotating", [False, True])
@@ -184,7 +190,7 @@ def test_a_token_that_expires_in_the_middle_of_a_read_is_renewed_once(
     with SandboxServer(
         today=TODAY, years=1.2, rate_limit=None, rotate_refresh_tokens=rotating
     ) as sandbox:
-        client = client_of(sandbox, make_client, credentials=oauth(sandbox))
+        client = client_of(sandbox, make_client, credentials=oauth(sandbox, tmp_path))
         log = sandbox.account.request_log
         for fetched in (2, 1, 1):  # the first time there is no token to begin with
             sandbox.account.faults.add(ExpireToken(path="/time_entries", skip=1))
@@ -199,7 +205,7 @@ def test_a_token_that_is_old_by_harvests_clock_is_renewed(
     sandbox: SandboxServer, make_client: MakeClient, tmp_path: Path
 ) -> None:
     """Our clock does not notice; the 401 does."""
-    client = client_of(sandbox, make_client, credentials=oauth(sandbox))
+    client = client_of(sandbox, make_client, credentials=oauth(sandbox, tmp_path))
     _ = client.identity
     sandbox.account.clock.advance(15 * 86400)
     spool = read(client, RECORDS["clients"], None, tmp_path)

@@ -2,18 +2,20 @@
 
 import copy
 import pickle
+import tempfile
 import time
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from harvest_pipeline.accounts.credentials import environment_credentials
+from harvest_pipeline.accounts.store import AccountStore
 from harvest_pipeline.accounts.stored import Secrets
 from harvest_pipeline.harvest.auth import (
     Bearer,
     Credentials,
     Kept,
-    OAuthRefresh,
     PersonalAccessToken,
 )
 from harvest_pipeline.harvest.client import HarvestClient
@@ -35,9 +37,11 @@ from harvest_pipeline_tests.harvest.oauth_server import OAuthServer
 ANY = msgspec.json.Decoder(dict[str, object])
 
 
-def oauth(url: str, **changes: str) -> Credentials:
-    given = {"client_id": "id", "client_secret": "secret", "refresh_token": "refresh-0"}
-    return OAuthRefresh(**{**given, **changes}, id_url=url)
+def oauth(url: str, prefix: str = "HARVEST_", **changes: str) -> Credentials:
+    """Those of the environment, with a store of their own."""
+    given = {"client_id": "id", "client_secret": "secret", "refresh_token": "refresh-0", **changes}
+    store = AccountStore(Path(tempfile.mkdtemp()), "file")
+    return environment_credentials(store, given, prefix, url)
 
 
 def get(client: HarvestClient) -> dict[str, object]:
@@ -242,7 +246,7 @@ CANARY = "canary-4711"
         Authorization(Application(CANARY, CANARY), "https://127.0.0.1", "http://127.0.0.1/"),
         Bearer(CANARY),
         PersonalAccessToken(CANARY),
-        OAuthRefresh("id", CANARY, CANARY, "http://127.0.0.1"),
+        oauth("http://127.0.0.1", client_secret=CANARY, refresh_token=CANARY),
         Secrets(access_token=CANARY, client_secret=CANARY, refresh_token=CANARY),
     ],
     ids=lambda holder: type(holder).__name__,

@@ -51,3 +51,4 @@ def play(stage: Stage, worker: Worker, failure: Failure) -> Outcome:
         )
     finally:
         waiting.clear()
+        (stage.project / ".env").unlink(missing_ok=True)  # it would win over what comes next

@@ -10,6 +10,7 @@ from harvest_pipeline.sandbox.faults import RetypeField
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline_tests.security.failure import Failure
 from harvest_pipeline_tests.security.planted import (
+    DOTENV,
     LAUNCHED,
     MALFORMED,
     MISPLACED,
@@ -37,7 +38,11 @@ def of_credentials(stage: Stage, other: SandboxServer) -> Iterator[Failure]:
     yield Failure("unknown instance", "No account of this token", unknown)
     company = {**other.environment(), "HARVEST_ACCOUNT_ID": str(other.accounts[1].id)}
     yield Failure("another company", "holds records of the Harvest account", company)
-    yield Failure("token in .env", "HARVEST_ACCESS_TOKEN", {"HARVEST_ACCESS_TOKEN": None})
+    yield Failure(
+        "token in .env",
+        "does not accept the token of HARVEST_ACCESS_TOKEN",
+        files={stage.project / ".env": DOTENV},
+    )
 
 
 def of_misplaced(stage: Stage) -> Iterator[Failure]:

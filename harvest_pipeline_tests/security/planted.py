@@ -23,6 +23,7 @@ CLIENT_SECRET = _secret("client secret")
 REFRESH_TOKEN = _secret("refresh token")
 TOKEN_OF_ACME = _secret("token of an account of harvest.yaml")
 DOTENV_TOKEN = _secret("token in .env")
+DOTENV = f"HARVEST_ACCESS_TOKEN='{DOTENV_TOKEN}'\n"
 #: Whoever puts it into the wrong place would otherwise find it on a page of Dagster.
 MISPLACED = f"1044711.pt.{run_of('token in the wrong place')}-{run_of('and its other half')}"
 PASSWORD = run_of("password of an address")

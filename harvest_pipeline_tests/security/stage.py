@@ -21,7 +21,6 @@ from harvest_pipeline.settings import project_folder
 from harvest_pipeline_tests.ui.conftest import EGRESS
 
 _TESTS = Path(__file__).resolve().parent.parent
-_CREDENTIALS = ("ACCESS_TOKEN", "CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN")
 
 
 @dataclass(frozen=True)
@@ -58,14 +57,10 @@ class Stage:
         shutil.copy(project_folder() / "dagster.yaml", self.home)
 
     def environment(self, **changes: str | None) -> dict[str, str]:
-        """That of a person who has set the sandbox's token; None takes a variable away.
-
-        Credentials are there but empty, so that none comes from `.env`.
-        """
-        ours = {k: v for k, v in os.environ.items() if not k.startswith(("HARVEST_", "DISPLAY"))}
+        """That of a person who has set the sandbox's token; None takes a variable away."""
+        others = ("HARVEST_", "DISPLAY", "PYTHON_DOTENV_DISABLED")
         given: dict[str, str | None] = {
-            **ours,
-            **{f"HARVEST_{name}": "" for name in _CREDENTIALS},
+            **{k: v for k, v in os.environ.items() if not k.startswith(others)},
             **self.sandbox.environment(),
             "HARVEST_DUCKDB": str(self.database),
             "HARVEST_START_DATE": self.sandbox.first_day.isoformat(),

@@ -73,7 +73,6 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     """Every failure, once."""
     with SandboxServer(years=0.3, rate_limit=None) as sandbox:
         stage = Stage(tmp_path_factory.mktemp("leaks"), sandbox)
-        (stage.project / ".env").write_text(f"HARVEST_ACCESS_TOKEN='{planted.DOTENV_TOKEN}'\n")
         played = Played(stage, canaries())
         with watched_processes() as command_lines:
             play_failures(played)
@@ -193,6 +192,7 @@ def play_web_server(played: Played) -> None:
     names = ("acme", "blue_sky", "cedar")
     lines = [f"  - {{name: {name}, account_id: {sandbox.account_id}}}\n" for name in names]
     (stage.folder / "harvest.yaml").write_text("".join(["accounts:\n", *lines]))
+    (stage.project / ".env").write_text(planted.DOTENV)
     environment = stage.environment(
         HARVEST_CONFIG=str(stage.folder / "harvest.yaml"),
         HARVEST_ACCOUNT_ID="",

@@ -1,0 +1,210 @@
+"""`.env` and the environment: one rule, for the `dagster` command and for our own."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dagster._core.secrets.env_file import get_env_var_dict
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harvest_pipeline import settings
+from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline.settings import SettingsError, dotenv, load_environment, project_folder
+
+DAGSTER = ("-m", "dagster", "asset", "materialize", "-m", "harvest_pipeline.definitions")
+HARVEST = ("-m", "harvest_pipeline.cli")
+CANARY = "canary-4711"
+
+
+class Place:
+    """A copy of the project, so that nobody's own `.env` is touched, and its Dagster home."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "a project"
+        self.home = folder / "home"
+        self.home.mkdir()
+        shutil.copytree(
+            project_folder() / "harvest_pipeline",
+            self.folder / "harvest_pipeline",
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
+        for name in ("workspace.yaml", "dagster.yaml"):
+            shutil.copy(project_folder() / name, self.folder)
+        shutil.copy(project_folder() / "dagster.yaml", self.home)
+
+    def write(self, **variables: str) -> None:
+        """Write `.env`."""
+        lines = [f"{name}='{text}'\n" for name, text in variables.items()]
+        (self.folder / ".env").write_text("".join(lines))
+
+    def python(
+        self, *words: str, cwd: Path | None = None, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Python, in the project's folder unless another one is given."""
+        ours = ("HARVEST_", "DAGSTER_", "PYTHON_DOTENV_DISABLED")
+        return subprocess.run(
+            [sys.executable, "-W", "ignore", *words],
+            cwd=cwd or self.folder,
+            env={
+                **{name: text for name, text in os.environ.items() if not name.startswith(ours)},
+                "HARVEST_CONFIG": os.devnull,
+                "HARVEST_TOKEN_STORE": str(self.folder / "accounts"),
+                "DAGSTER_HOME": str(self.home),
+                "PYTHONPATH": str(self.folder),
+                **variables,
+            },
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+@pytest.fixture
+def other() -> Iterator[SandboxServer]:
+    with SandboxServer(years=0.1, rate_limit=None) as server:
+        yield server
+
+
+@pytest.mark.slow
+def test_every_command_reads_the_account_of_dotenv_into_the_database_of_dotenv(
+    place: Place, sandbox: SandboxServer, other: SandboxServer
+) -> None:
+    """Dagster's commands read account B while ours read account A, each in green."""
+    inside = {**other.environment(), "HARVEST_DUCKDB": "data/b.duckdb"}
+    outside = {**sandbox.environment(), "HARVEST_DUCKDB": "data/a.duckdb"}
+    # What is the same in both is named by nobody.
+    same = {"HARVEST_TIMEZONE": "Europe/Berlin"}
+    place.write(**inside, **same)
+    differing = sorted(name for name in inside if outside[name] != inside[name])
+    expected = (
+        f"{', '.join(differing[:-1])} and {differing[-1]} are set in the environment and, "
+        f"differently, in {place.folder / '.env'}, which wins; remove them from one of the two."
+    )
+    for words, cwd in (
+        ((*DAGSTER, "--select", "harvest/clients"), None),
+        ((*DAGSTER, "--select", "harvest/clients"), place.home),  # Dagster itself sees no `.env`
+        ((*HARVEST, "sync", "clients"), place.home),
+        ((*HARVEST, "doctor", "--json"), place.home),
+    ):
+        other.account.request_log.clear()
+        done = place.python(*words, cwd=cwd, **outside, **same)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert not sandbox.account.request_log.paths()
+        assert "/v2/users/me" in other.account.request_log.paths()
+        assert (place.folder / "data" / "b.duckdb").exists()
+        assert not (place.folder / "data" / "a.duckdb").exists()
+        if "doctor" in words:
+            assert done.stderr == ""
+            findings = json.loads(done.stdout)["sections"][0]["findings"]
+            said = next(each for each in findings if each["subject"] == ".env")
+            assert said["state"] == "warning"
+            assert f"{said['text'][:-1]}; r{said['remedy'][1:]}" == expected
+            found = {each["subject"]: each["text"] for each in findings}
+            assert found["HARVEST_DUCKDB"] == f"{place.folder / 'data' / 'b.duckdb'} (.env)"
+        else:
+            assert done.stderr.splitlines().count(expected) == 1
+            assert done.stderr.count("which wins") == 1
+
+
+def test_the_first_process_of_many_says_what_the_others_cannot_see(place: Place) -> None:
+    """The code server, a child of the command, has been given `.env` already."""
+    place.write(HARVEST_SCHEMA="inside", HARVEST_ACCESS_TOKEN="")
+    done = place.python(
+        *("-m", "dagster", "schedule", "list", "-w", "workspace.yaml"),
+        HARVEST_SCHEMA="outside",
+        HARVEST_ACCESS_TOKEN=CANARY,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "inside_recent_days" in done.stdout or "inside_reconcile" in done.stdout
+    assert done.stderr.count("HARVEST_ACCESS_TOKEN and HARVEST_SCHEMA are set in") == 1
+    assert CANARY not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("encoding", "command"),
+    [
+        ("cp1252", ("sync", "clients")),
+        ("utf-16", ("dev", "--port", "0")),
+        ("utf-16-le", ("demo", "--once")),
+    ],
+)
+def test_a_dotenv_in_another_encoding_is_refused_in_one_sentence(
+    place: Place, encoding: str, command: tuple[str, ...]
+) -> None:
+    (place.folder / ".env").write_bytes(f"HARVEST_CONTACT=müller@{CANARY}.de\n".encode(encoding))
+    sentence = f"{place.folder / '.env'} is not a text file in UTF-8; save it as one."
+    done = place.python(*HARVEST, *command)
+    assert (done.returncode, done.stderr) == (1, f"Error: {sentence}\n")
+    done = place.python(*HARVEST, "doctor", "--offline")
+    assert done.returncode == 1
+    assert sentence.partition(";")[0] in done.stdout
+    assert CANARY not in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+NAMES = ("HARVEST_SCHEMA", "HARVEST_DUCKDB", "HARVEST_CONTACT", "OTHER")
+TEXTS = st.text("ab ${}'\"#\\=\t_HARVEST", max_size=8) | st.sampled_from(
+    ["", "''", '"two words"', "'a#b' # said", "${HARVEST_DUCKDB}x", "${OTHER:-y}", "\\n"]
+)
+LINES = st.builds(
+    "{}{}{}{}".format,
+    st.sampled_from(["", "export ", "# ", " "]),
+    st.sampled_from(NAMES),
+    st.sampled_from(["=", " = ", ""]),
+    TEXTS,
+)
+
+
+@given(lines=st.lists(LINES, max_size=6), outside=st.dictionaries(st.sampled_from(NAMES), TEXTS))
+def test_whatever_stands_in_dotenv_is_read_as_dagster_reads_it_and_wins(
+    lines: list[str], outside: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("dotenv")
+    (folder / ".env").write_text("\n".join(lines))
+    told: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (*NAMES, "PYTHON_DOTENV_DISABLED"):
+            patch.delenv(name, raising=False)
+        for name, text in outside.items():
+            patch.setenv(name, text)
+        patch.setattr(settings, "project_folder", lambda: folder)
+        patch.setattr(settings, "_TOLD", set())
+        inside = get_env_var_dict(str(folder))
+        assert dotenv() == inside
+        seen = load_environment(told.append)
+        assert {name: seen.get(name) for name in NAMES} == {
+            name: inside.get(name, outside.get(name)) for name in NAMES
+        }
+        for name in inside:  # delenv above restores only what was there
+            patch.delenv(name)
+    differing = [n for n in NAMES if n in inside and outside.get(n, inside[n]) != inside[n]]
+    named = [n for n in differing if n.startswith("HARVEST_")]
+    assert len(told) == bool(named)
+    assert all(name in "".join(told).partition(" set in ")[0] for name in named)
+
+
+def test_a_dotenv_that_may_not_be_read_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> io.TextIOBase:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / ".env").write_text("HARVEST_SCHEMA=a\n")
+    monkeypatch.delenv("PYTHON_DOTENV_DISABLED")
+    monkeypatch.setattr(settings, "project_folder", lambda: tmp_path)
+    monkeypatch.setattr("dotenv.main.open", refused, raising=False)  # root may read everything
+    with pytest.raises(SettingsError, match="cannot be read: Permission denied; make it readable"):
+        dotenv()
