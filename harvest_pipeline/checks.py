@@ -1,8 +1,4 @@
-"""The asset checks that every dataset brings with it, evaluated right after its load.
-
-Belongs here: which questions are asked, and how bad each answer is.
-Does not belong here: the queries (warehouse/integrity.py).
-"""
+"""The asset checks that every dataset brings with it, evaluated right after its load."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -14,8 +10,6 @@ import duckdb
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.datasets import Dataset, Update
 from harvest_pipeline.harvest.account import Identity
-from harvest_pipeline.recorded import CHECK as _LOADS
-from harvest_pipeline.recorded import Loss, Recorded
 from harvest_pipeline.scope import Scope
 from harvest_pipeline.warehouse import integrity
 
@@ -26,7 +20,7 @@ _REFERENCES = "references_are_known"
 _FIELDS = "fields_are_known"
 _ROLE = "everything_is_visible"
 #: The names of all checks that datasets have.
-NAMES = frozenset({_KEY, _WINDOW, _DROP, _REFERENCES, _FIELDS, _ROLE, _LOADS})
+NAMES = frozenset({_KEY, _WINDOW, _DROP, _REFERENCES, _FIELDS, _ROLE})
 
 
 def check_specs(dataset: Dataset, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
@@ -41,7 +35,6 @@ def check_specs(dataset: Dataset, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]
         "far as those have been loaded.",
         _FIELDS: "Harvest sent every field that the columns are made for, and no other.",
         _ROLE: "The person behind the token is an administrator, whom Harvest shows everything.",
-        _LOADS: "The loads that Dagster has recorded for this asset are still in the database.",
     }
     without = _not_asked(dataset)
     return [
@@ -69,12 +62,11 @@ def check_results(
     dataset: Dataset,
     scope: Scope,
     identity: Identity,
-    recorded: Recorded,
+    asset: dg.AssetKey,
     today: date,
 ) -> Iterator[dg.AssetCheckResult]:
-    """The answers for what the warehouse holds now; `recorded` is from before the load, `today` is
-    the day that is not finished yet."""
-    record, without, asset = dataset.record, _not_asked(dataset), recorded.asset
+    """The answers for what the warehouse holds now; `today` is the day that is not finished yet."""
+    record, without = dataset.record, _not_asked(dataset)
 
     def result(
         name: str, wrong: Mapping[str, Any], severity: dg.AssetCheckSeverity
@@ -107,7 +99,6 @@ def check_results(
     fields |= {f"missing: {name}": count for name, count in sorted(drift.missing.items())}
     yield result(_FIELDS, fields, dg.AssetCheckSeverity.WARN)
     yield result(_ROLE, _hidden(record, identity), dg.AssetCheckSeverity.ERROR)
-    yield result(_LOADS, _lost(recorded.loss(connection)), dg.AssetCheckSeverity.ERROR)
 
 
 def _finding(name: str, finding: integrity.Finding) -> dict[str, Any]:
@@ -125,20 +116,6 @@ def _hidden(record: Record, identity: Identity) -> dict[str, str]:
         "person": identity.user_name,
         "what may be missing": f"Harvest leaves out, without an error, what this person may not "
         f"see of {record.title.lower()}: {record.permission}. Use an administrator's token.",
-    }
-
-
-def _lost(loss: Loss | None) -> dict[str, Any]:
-    """What a person has to know of loads that the database has lost."""
-    if loss is None:
-        return {}
-    days = loss.stretches
-    return {
-        **({"lost days": len(loss.partitions), "lost": days} if days else {}),
-        "what happened": "The database does not hold every load that Dagster has recorded: an older"
-        " copy was put back, another file is used, or it was damaged.",
-        "what to do": ("Materialize these days again. " if days else "")
-        + "`harvest-pipeline doctor` names what other reports have lost.",
     }
 
 

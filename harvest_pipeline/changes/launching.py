@@ -16,7 +16,7 @@ from harvest_pipeline import jobs
 from harvest_pipeline.changes.judging import WHOLE
 from harvest_pipeline.changes.watched import Watched
 from harvest_pipeline.datasets import Dataset
-from harvest_pipeline.partitions import EXACT_WINDOW, ONLY_CHANGED, range_tags
+from harvest_pipeline.partitions import ONLY_CHANGED, range_tags
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Settings
 
@@ -131,7 +131,7 @@ def _request(settings: Settings, window: Window | None, parts: list[Due]) -> dg.
     reports: dict[str, Dataset] = {
         report.name: report for part in parts for report in part.watched.reports
     }
-    days = range_tags(window) | EXACT_WINDOW if window else {}
+    days = range_tags(window) if window else {}
     return dg.RunRequest(
         run_key=_key(settings.schema, window, parts),
         tags={CHANGES: settings.schema, **ONLY_CHANGED, **days},

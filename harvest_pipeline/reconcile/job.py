@@ -16,14 +16,12 @@ from harvest_pipeline.loads import Loads, spool_folder
 from harvest_pipeline.partitions import existing_days, run_chain
 from harvest_pipeline.reconcile.reconciliation import RECONCILE, Reconciled, Reconciliation
 from harvest_pipeline.reconcile.sweep import Sweep
-from harvest_pipeline.recorded import LOAD
 from harvest_pipeline.resources import HarvestResource
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Settings
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.ledger import LoadContext, refuse_another_account
 
-#: Before the nightly schedule of recent days, so that each finds little to do.
 _NIGHTLY = "0 3 * * *"
 
 
@@ -124,7 +122,7 @@ def _events(settings: Settings, found: Reconciled) -> Iterator[dg.AssetMateriali
     """What was loaded of the record, for each of its reports; one event a day."""
     if not found.loads:
         return
-    metadata = {"reconciled": True, "deleted": found.deleted, LOAD: found.loads[-1].load_id}
+    metadata = {"reconciled": True, "deleted": found.deleted}
     of_record = [each for each in reports(settings) if each.record is found.record]
     kept = existing_days(settings)
     for key in asset_keys(settings, of_record):

@@ -7,7 +7,7 @@ import pytest
 
 from harvest_pipeline.changes.launching import stretches
 from harvest_pipeline.definitions import build_definitions
-from harvest_pipeline.partitions import EXACT_WINDOW, ONLY_CHANGED
+from harvest_pipeline.partitions import ONLY_CHANGED
 from harvest_pipeline.scope import Window
 from harvest_pipeline.sensors import all_sensors
 from harvest_pipeline_tests.changes.watching import NOW, START, TIME, Watching, reports_of
@@ -56,7 +56,6 @@ def test_an_entry_that_is_logged_late_is_requested_with_its_day_and_nothing_else
         "dagster/asset_partition_range_start": f"{THURSDAY}",
         "dagster/asset_partition_range_end": f"{THURSDAY}",
         "dagster/sensor_name": "harvest_changes",
-        **EXACT_WINDOW,
         **ONLY_CHANGED,
     }
     assert {key.path[-1] for key in request.asset_selection or ()} == TIME

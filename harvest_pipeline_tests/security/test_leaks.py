@@ -206,21 +206,22 @@ def play_web_server(played: Played) -> None:
         server = WebServer(url)
         launched = {"token": planted.LAUNCHED}
         runs = {
-            "acme": server.launch("acme_people"),
-            "blue_sky": server.launch("blue_sky_people"),
+            "acme": server.launch("acme", "people", "clients"),
+            "blue_sky": server.launch("blue_sky", "people", "clients"),
             "refused": server.launch(
-                "cedar_people",
-                {"resources": {"cedar": {"config": {"access_token": launched["token"]}}}},
+                "cedar",
+                "people",
+                config={"resources": {"cedar": {"config": {"access_token": launched["token"]}}}},
             ),
         }
         wait_for("three runs", lambda: all(over(server.status(run)) for run in runs.values()))
         sandbox.world.faults.add(Hang(path="/users", seconds=60))
-        runs["terminated"] = server.launch("acme_people")
+        runs["terminated"] = server.launch("acme", "people", "clients")
         wait_for("a run to read", lambda: not sandbox.world.faults.waiting)
         server.terminate(runs["terminated"])
         wait_for("its end", lambda: over(server.status(runs["terminated"])))
         played.statuses = {name: server.status(run) for name, run in runs.items()}
-        played.told_by_server = list(server.everything("acme_people", stage.home))
+        played.told_by_server = list(server.everything("acme_all_reports", stage.home))
 
 
 def over(status: str) -> bool:

@@ -41,8 +41,6 @@ IN_BROWSER = [
         CHROMIUM is None and not os.environ.get("CI"), reason="Debian's chromium is not installed"
     ),
 ]
-#: What the schedule of that UI reads again: Dagster takes long for each day of each report.
-DAYS_BACK = 14
 #: Loaded by every Python process of the UI: writes down where each of them connects to.
 EGRESS = """
 import os, sys
@@ -216,7 +214,6 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterUI]:
             **sandbox.environment(),
             "HARVEST_DUCKDB": str(folder / "warehouse.duckdb"),
             "HARVEST_START_DATE": sandbox.first_day.isoformat(),
-            "HARVEST_DAYS_BACK": str(DAYS_BACK),
             "HARVEST_CONFIG": str(folder / "harvest.yaml"),
             "DAGSTER_HOME": str(home),
             **noting_egress(folder),
