@@ -1,7 +1,7 @@
 """The scripted year of harvest_pipeline_tests/year, with all its nights: what it costs in requests.
 
-Every evening a tick of the sensor of one account, every night the reconcile of both, once a week
-the other schedules of the other account, once a month the comparison with Harvest's reports.
+Every evening a tick of the sensor of one account, every night the reconcile of both, once a month
+the comparison with Harvest's reports.
 
 Run: .venv/bin/python -m benchmarks.events_of_a_year [EVERY]   (EVERY: only every so many nights)
 """
@@ -26,10 +26,7 @@ def main(every: int) -> int:
     months = {(day.year, day.month): day for day in awake}
     # Awake less often, a night does what the nights of a sweep do together.
     sweep = {} if every == 1 else {"HARVEST_SWEEP_REQUESTS": "60"}
-    plan = Plan(
-        evenings=awake, nights=awake, mornings=awake[::7], compared=list(months.values()),
-        variables=sweep,
-    )  # fmt: skip
+    plan = Plan(evenings=awake, nights=awake, compared=list(months.values()), variables=sweep)
     began, processor = time.monotonic(), time.process_time()
     with tempfile.TemporaryDirectory() as folder, a_year(Path(folder), plan) as year:
         wrong = [

@@ -1,13 +1,6 @@
-"""One software-defined asset for each dataset: the reports of the catalogue, and the user's own.
-
-Belongs here: what an asset is called, what Dagster shows of it, and its computation: read, load,
-check.
-Does not belong here: anything about one particular report (that is the catalogue's).
-"""
+"""One software-defined asset for each dataset: the reports of the catalogue, and the user's own."""
 
 from collections.abc import Iterator
-from datetime import datetime
-from zoneinfo import ZoneInfo
 
 import dagster as dg
 
@@ -18,14 +11,13 @@ from harvest_pipeline.failures import Retries, each_explained, explained
 from harvest_pipeline.loads import Loads, spool_folder
 from harvest_pipeline.metadata import definition_metadata, materialization_metadata
 from harvest_pipeline.partitions import (
-    EXACT_WINDOW,
     ONLY_CHANGED,
     daily_partitions,
+    day_of,
     existing_days,
     run_chain,
     window_of,
 )
-from harvest_pipeline.recorded import Recorded
 from harvest_pipeline.resources import HarvestResource
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Settings
@@ -81,7 +73,6 @@ def dataset_asset(
             identity = client.identity
             with warehouse.reader() as connection:
                 refuse_another_account(connection, int(identity.account_id))
-                recorded = Recorded.until_now(context.instance, key, connection)
             loads = Loads(
                 client,
                 warehouse,
@@ -98,7 +89,7 @@ def dataset_asset(
                     LoadContext(
                         context.run.run_id, dataset.name, int(identity.account_id), identity.reader
                     ),
-                    lambda landed: materialization_metadata(landed, identity, ask, recorded.newest),
+                    lambda landed: materialization_metadata(landed, identity, ask),
                     anew=ask.anew,
                 )
             )
@@ -113,14 +104,13 @@ def dataset_asset(
 
 def _asked(context: dg.AssetExecutionContext, dataset: Dataset, settings: Settings) -> Asked:
     """What this run asks for the dataset; says which parameters of the run it ignores."""
-    today = datetime.now(ZoneInfo(dataset.cron.timezone if dataset.cron else settings.timezone))
+    today = day_of(context.run, dataset.cron.timezone if dataset.cron else settings.timezone)
     every = existing_days(settings)
-    run = window_of(context) or Window(*[min(today.date(), every.last)] * 2)
-    exact = EXACT_WINDOW.items() <= context.run.tags.items()
+    run = window_of(context) or Window(*[min(today, every.last)] * 2)
     ask = asked(
         dataset,
         getattr(context.resources, REPORT_OPTIONS),
-        Days(run, every, settings.timezone, exact),
+        Days(run, every, settings.timezone),
         _together(context, settings) or (dataset,),
     )
     if ask.ignored:

@@ -18,7 +18,7 @@ from harvest_pipeline.jobs import all_jobs
 from harvest_pipeline.reconcile.job import reconcile_jobs, reconcile_schedules
 from harvest_pipeline.report_options import report_options
 from harvest_pipeline.resources import HarvestResource
-from harvest_pipeline.schedules import all_schedules
+from harvest_pipeline.schedules import dataset_schedules
 from harvest_pipeline.sensors import all_sensors
 from harvest_pipeline.settings import Settings, load_environment
 from harvest_pipeline.warehouse.io_manager import HarvestDuckDBIOManager
@@ -49,7 +49,7 @@ def build_definitions(
         asset_checks=reconciliation_checks(accounts),
         jobs=[*all_jobs(accounts), *reconcile_jobs(accounts)],
         schedules=[
-            *all_schedules(accounts),
+            *dataset_schedules(accounts),
             *reconcile_schedules(accounts),
         ],
         sensors=[*all_sensors(accounts), *alert_sensors(accounts)],

@@ -50,7 +50,8 @@ class HarvestAccountAttributes(AccountEntry):
     )
     days_back: int | None = Field(
         default=None,
-        description="How many days the nightly schedule reads again; HARVEST_DAYS_BACK without it.",
+        description="Days before today that the schedule of a dataset without a window reads; "
+        "HARVEST_DAYS_BACK without it.",
     )
 
     @model_validator(mode="after")

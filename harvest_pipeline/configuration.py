@@ -84,11 +84,13 @@ One block for all reports of a run, in the launchpad and in the backfill dialog:
 resources:
   report_options:
     config:
-      days_back: 10
+      updated_since: 2026-11-02
 ```
 
 `harvest-pipeline sync --help` has them as options of the command. A dataset in `harvest.yaml` has
-them fixed, under `window:` and `filters:`.
+them fixed, under `window:` and `filters:`. A launch over anything that has a partition for each day
+takes no days and no `full_refresh`, and says so before anything is read: choose the days as its
+partitions.
 
 {options}
 

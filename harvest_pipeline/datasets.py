@@ -1,9 +1,4 @@
-"""Datasets: a report with parameters fixed by the user; the 18 reports are those without any.
-
-Belongs here: what a dataset is, how its table follows what was read (`Update`), and which
-combinations would lose or repeat rows.
-Does not belong here: the file that declares them (config.py), Dagster, SQL.
-"""
+"""Datasets: a report with parameters fixed by the user; the 18 reports are those without any."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,7 +6,7 @@ from enum import StrEnum
 
 from harvest_pipeline.catalogue.columns import Record, Report
 from harvest_pipeline.catalogue.reports import REPORTS, record_of
-from harvest_pipeline.options import SINCE, RunOptions, WindowOptions, parameter_of
+from harvest_pipeline.options import DAYS, SINCE, RunOptions, WindowOptions, parameter_of
 from harvest_pipeline.scope import Filters
 
 
@@ -136,14 +131,22 @@ class Dataset:
         return parameter == "window" and not self.is_report
 
     def takes_in_a_run(self, option: str) -> bool:
-        """The same for a run, which can choose other days than the dataset's, not another part."""
-        part = option not in WindowOptions.model_fields and option not in SINCE
+        """The same for a run. Its days are its partitions where there are any; else it can choose
+        other days than the dataset's, but not another part."""
+        if option in DAYS and self.has_partitions:
+            return False
+        part = option not in DAYS and option not in SINCE
         return self.takes(option) and not (part and option in self.options.given)
 
     @property
     def parameters(self) -> str:
         """The parameters that it takes, for a sentence."""
-        return ", ".join(name for name in RunOptions.model_fields if self.takes(name))
+        return ", ".join(filter(self.takes, RunOptions.model_fields))
+
+    @property
+    def parameters_in_a_run(self) -> str:
+        """The same of a run."""
+        return ", ".join(filter(self.takes_in_a_run, RunOptions.model_fields))
 
     def losing(self, options: RunOptions) -> str | None:
         """Why a read with these options would lose rows of the table; None if it does not."""
@@ -186,7 +189,7 @@ def default_update(report: Report, options: RunOptions) -> Update:
         return Update.MERGE
     if record_of(report).day:
         return Update.PARTITION
-    return Update.MERGE if given & WindowOptions.model_fields.keys() else Update.REPLACE
+    return Update.MERGE if options.has_window else Update.REPLACE
 
 
 def report_datasets(without: Iterable[str] = ()) -> tuple[Dataset, ...]:

@@ -35,13 +35,10 @@ _RESERVED = ("io_manager", "all_accounts", "main", "temp", "system", "pg_catalog
 #: called `<account>_<name>`.
 _TAKEN = (
     *sorted({*REPORTS, *RECORDS}),
-    *sorted({report.group for report in REPORTS.values()} - {*REPORTS, *RECORDS}),
     *sorted(f"{record}_deleted" for record in RECORDS),
     "all_reports",
     "equality",
-    "recent_days",
     "reconcile",
-    "small_reports",
 )
 _NAME = r"^[a-z][a-z0-9_]{0,39}$"
 
@@ -185,8 +182,9 @@ class DatasetEntry(Entry):
     )
     window: WindowOptions = Field(
         default_factory=WindowOptions,
-        description="Which days are read; without it, those of the run's partitions. For a report "
-        "without days, in which days its records changed.",
+        description="Which days its schedule and `sync` read; without it, the last "
+        "HARVEST_DAYS_BACK and today where it has partitions, else all. For a report without days, "
+        "in which days its records changed.",
         examples=[{"days_back": 10}],
     )
     schedule: ScheduleEntry | None = Field(

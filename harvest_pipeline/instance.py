@@ -1,7 +1,7 @@
 """Dagster's instance, without the rows that its planning of checks makes by mistake.
 
 Belongs here: that class, which dagster.yaml names.
-Does not belong here: what is read from an instance (recorded.py, doctor/).
+Does not belong here: what is read from an instance (doctor/).
 
 When a run over days begins, Dagster 1.13 writes down for each check that it is planned, once for
 each day of the run, also for checks without days, which are all of this project. These rows are

@@ -1,9 +1,4 @@
-"""Jobs: which assets are materialized together from the UI and by schedules.
-
-Belongs here: the jobs over the reports of an account, one for each dataset that has a schedule, and
-one over all accounts.
-Does not belong here: when they run (schedules.py).
-"""
+"""Jobs: all reports of an account, all accounts, and each dataset that has a schedule."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -26,16 +21,6 @@ ALL_ACCOUNTS = "all_accounts"
 def all_reports_job(schema: str) -> str:
     """The name of the job over all reports of an account."""
     return f"{schema}_all_reports"
-
-
-def small_reports_job(schema: str) -> str:
-    """The name of the job over the reports without a day."""
-    return f"{schema}_small_reports"
-
-
-def group_job(schema: str, group: str) -> str:
-    """The name of the job over the reports of a group of the catalogue."""
-    return f"{schema}_{group}"
 
 
 def dataset_job(schema: str, dataset: str) -> str:
@@ -79,30 +64,17 @@ def all_jobs(accounts: Sequence[Settings]) -> "list[UnresolvedAssetJobDefinition
 
 
 def _account_jobs(settings: Settings) -> "Iterator[UnresolvedAssetJobDefinition]":
-    """`<schema>_all_reports`, `<schema>_small_reports` and `<schema>_<group>` for every group of
-    the catalogue, as far as there are such reports; `<schema>_<dataset>` for each of the user's
+    """`<schema>_all_reports`, if there are reports, and `<schema>_<dataset>` for each of the user's
     own that has a schedule."""
     schema, every = settings.schema, reports(settings)
-    groups: dict[str, list[Dataset]] = {}
-    for dataset in every:
-        groups.setdefault(dataset.report.group, []).append(dataset)
-    small = [dataset for dataset in every if not dataset.has_partitions]
-    jobs = {
-        all_reports_job(schema): (every, f"All {len(every)} reports of the account {schema}."),
-        small_reports_job(schema): (small, "The reports without a day, each read whole."),
-        **{
-            group_job(schema, group): (datasets, f"The reports of the group {group}.")
-            for group, datasets in groups.items()
-        },
-        **{
-            dataset_job(schema, dataset.name): ([dataset], f"The dataset {dataset.name} alone.")
-            for dataset in settings.datasets
-            if dataset.cron
-        },
-    }
-    for name, (datasets, description) in jobs.items():
-        if datasets:
-            yield _job(name, asset_keys(settings, datasets), description)
+    if every:
+        description = f"All {len(every)} reports of the account {schema}."
+        yield _job(all_reports_job(schema), asset_keys(settings, every), description)
+    for dataset in settings.datasets:
+        if dataset.cron:
+            description = f"The dataset {dataset.name} alone."
+            name = dataset_job(schema, dataset.name)
+            yield _job(name, asset_keys(settings, [dataset]), description)
 
 
 def _job(name: str, keys: list[dg.AssetKey], description: str) -> "UnresolvedAssetJobDefinition":

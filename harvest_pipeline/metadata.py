@@ -15,7 +15,6 @@ from harvest_pipeline.asking import Asked
 from harvest_pipeline.catalogue.columns import Column
 from harvest_pipeline.datasets import Dataset
 from harvest_pipeline.harvest.account import Identity
-from harvest_pipeline.recorded import LOAD
 from harvest_pipeline.text import one_line
 from harvest_pipeline.warehouse.io_manager import Landed
 
@@ -28,7 +27,7 @@ def definition_metadata(dataset: Dataset, schema: str) -> dict[str, Any]:
         "dagster/table_name": f"{schema}.{dataset.name}",
         "documentation": dg.MetadataValue.url(record.documentation),
         "who_may_read_it": record.permission,
-        "parameters": dataset.parameters,
+        "parameters": dataset.parameters_in_a_run,
     }
     if dataset.has_partitions:
         # What the IO manager compares with a partition when another asset reads this one.
@@ -36,22 +35,17 @@ def definition_metadata(dataset: Dataset, schema: str) -> dict[str, Any]:
     return metadata
 
 
-def materialization_metadata(
-    landed: Landed, identity: Identity, ask: Asked, newest: str | None
-) -> dict[str, Any]:
+def materialization_metadata(landed: Landed, identity: Identity, ask: Asked) -> dict[str, Any]:
     """The figures of one day, or of a table without days, and which part of it was read.
 
-    `newest` is the newest load of the ledger before this reading: what a day rests on that it did
-    not have to load. `requests` and `seconds` are those of the loads that brought it, so in a range
-    of days they are the same for all days of a load; 0 if another report of the run had read it
-    already.
+    `requests` and `seconds` are those of the loads that brought it, so in a range of days they are
+    the same for all days of a load; 0 if another report of the run had read it already.
     """
     rows_key = "dagster/row_count" if landed.day is None else "dagster/partition_row_count"
     totals = {
         "hours" if unit == "hours" else f"amount_{unit}": float(total)
         for unit, total in sorted(landed.statistics.totals.items())
     }
-    latest = landed.loads[-1].load_id if landed.loads else newest
     return {
         rows_key: landed.statistics.rows,
         "rows": landed.statistics.rows,
@@ -61,7 +55,6 @@ def materialization_metadata(
         "preview": dg.MetadataValue.md(markdown(landed.statistics.preview)),
         "account": identity.account_id,
         "role": identity.role,
-        **({LOAD: latest} if latest else {}),
         **({"only": str(ask.scope.filters)} if ask.scope.filters else {}),
         **({"ignored_parameters": ", ".join(ask.ignored)} if ask.ignored else {}),
     }

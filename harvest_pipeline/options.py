@@ -1,9 +1,5 @@
-"""The parameters of a run: which days, which changes, which part (DESIGN section 7).
-
-Belongs here: the models that a launch, a command and `harvest.yaml` fill, what goes together, and
-the way from them to a window and filters.
-Does not belong here: which report takes which parameter (the catalogue), Dagster, files.
-"""
+"""The parameters that a launch, a command and `harvest.yaml` give: which days, which changes, which
+part; what goes together, and the way from them to a window and filters."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
@@ -42,24 +38,23 @@ def _says(value: object) -> bool:
 
 
 class WindowOptions(_Options):
-    """Which days are read; with nothing set, those of the run's partitions.
+    """Which days are read.
 
-    Days back are counted from the day of the run's partition, from today where a run has none. In
-    a range of partitions the first day is counted from its first and the last day from its last.
+    Days back are counted from today, in a scheduled run from the day of its tick. Where a dataset
+    has a partition for each day, its schedule and `sync` turn these days into the partitions of the
+    run; a run that a person launches reads the partitions that it was launched over.
     """
 
     days_back: DaysBack | None = Field(
-        default=None,
-        description="From so many days before the run's partition day to that day. Days.",
+        default=None, description="From so many days ago to today. Days."
     )
     days_back_to_start_from: DaysBack | None = Field(
         default=None,
-        description="First day, in days before the run's partition day: 10, with "
-        "days_back_to_end_at 5, reads from 10 days ago to 5 days ago. Days.",
+        description="First day, in days before today: 10, with days_back_to_end_at 5, reads from "
+        "10 days ago to 5 days ago. Days.",
     )
     days_back_to_end_at: DaysBack | None = Field(
-        default=None,
-        description="Last day, in days before the run's partition day; 0 without it. Days.",
+        default=None, description="Last day, in days before today; 0 without it. Days."
     )
     start_date: Day | None = Field(
         default=None,
@@ -68,8 +63,13 @@ class WindowOptions(_Options):
     )
     end_date: Day | None = Field(
         default=None,
-        description="Last day, written like start_date; the run's partition day without it.",
+        description="Last day, written like start_date; today without it.",
     )
+
+    @property
+    def has_window(self) -> bool:
+        """Whether they say which days are read."""
+        return not WindowOptions.model_fields.keys().isdisjoint(self.given)
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
@@ -99,16 +99,14 @@ class WindowOptions(_Options):
             )
         return self
 
-    def window(self, run: Window, every: Window) -> Window:
-        """The days to read in a run over the days `run`, of those that have a partition.
+    def window(self, today: date, every: Window) -> Window:
+        """The days to read, of those that have a partition (`every`); there must be a window.
 
         Relative days before the first partition are left out, and days after the last one.
         Raises OptionsError for a specific day before the first partition, a window upside down,
         or if no day is left.
         """
-        if not WindowOptions.model_fields.keys() & set(self.given):
-            return run
-        first, last = self._edges(run)
+        first, last = self._edges(today)
         if first > last:
             raise OptionsError(f"The window {first} to {last} ends before it begins.")
         if first < every.first and isinstance(self.start_date, date):
@@ -124,15 +122,15 @@ class WindowOptions(_Options):
             )
         return Window(first, last)
 
-    def _edges(self, run: Window) -> tuple[date, date]:
+    def _edges(self, today: date) -> tuple[date, date]:
         if self.days_back is not None:
-            return run.first - timedelta(days=self.days_back), run.last
+            return _counted(self.days_back, today), today
         if self.days_back_to_start_from is not None:
-            start, end = self.days_back_to_start_from, self.days_back_to_end_at or 0
-            return run.first - timedelta(days=start), run.last - timedelta(days=end)
+            end = self.days_back_to_end_at or 0
+            return _counted(self.days_back_to_start_from, today), _counted(end, today)
         if self.start_date is not None:
             end = self.end_date if self.end_date is not None else 0
-            return _counted(self.start_date, run.first), _counted(end, run.last)
+            return _counted(self.start_date, today), _counted(end, today)
         raise AssertionError(f"no days in {self.given}")
 
 
@@ -151,7 +149,7 @@ class FilterOptions(_Options):
     updated_since_days_back: DaysBack | None = Field(
         default=None,
         description="The same, as the beginning of a day so many days before the run's (last) "
-        "partition day. Days.",
+        "partition, or before today. Days.",
     )
     invoice_status: Status = Field(
         default=None,
@@ -188,6 +186,8 @@ class FilterOptions(_Options):
 
 #: The two ways to say since when.
 SINCE = ("updated_since", "updated_since_days_back")
+#: All ways to say which days are read.
+DAYS = (*WindowOptions.model_fields, "full_refresh")
 
 
 class RunOptions(FilterOptions, WindowOptions):
@@ -196,7 +196,7 @@ class RunOptions(FilterOptions, WindowOptions):
     full_refresh: bool = Field(
         default=False,
         description="Read every day from HARVEST_START_DATE to today again, and in full; a "
-        "dataset's own table is made anew.",
+        "dataset's own table begins from nothing.",
     )
 
     @model_validator(mode="after")
@@ -220,16 +220,11 @@ class RunOptions(FilterOptions, WindowOptions):
         except ValidationError as error:
             raise OptionsError(f"{wrong(error)}; it is set in {where}.") from None
 
-    def without_window(self) -> "RunOptions":
-        """The same without days of its own."""
-        given = {n: getattr(self, n) for n in self.given if n not in WindowOptions.model_fields}
-        return RunOptions.model_validate(given)
-
     def over(self, fixed: "RunOptions") -> "RunOptions":
         """These options, and those of `fixed` (a dataset's) that they say nothing about."""
         ours = {name: getattr(self, name) for name in self.given}
         replaced = set(ours)
-        if self.full_refresh or replaced & WindowOptions.model_fields.keys():
+        if self.full_refresh or self.has_window:
             replaced |= WindowOptions.model_fields.keys()
         if self.full_refresh or replaced & set(SINCE):
             replaced |= set(SINCE)

@@ -1,21 +1,14 @@
-"""Daily partitions: one partition is one calendar day in Harvest's sense.
+"""Daily partitions, each one calendar day in Harvest's sense, and the way from the partitions of a
+run to a window and back."""
 
-Belongs here: the one partitions definition that all assets with partitions share, and the way from
-a run's partitions to a window and back.
-Does not belong here: which asset is partitioned (`Dataset.has_partitions` says so).
-"""
-
-from datetime import date
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
 
 import dagster as dg
-from dagster._core.storage.tags import ROOT_RUN_ID_TAG
+from dagster._core.storage.tags import ROOT_RUN_ID_TAG, SCHEDULED_EXECUTION_TIME_TAG
 
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Settings
-
-#: The run tag that says: read exactly the run's partitions. Whoever launched it has already turned
-#: a dataset's window into them; without the tag the window is relative to the partition.
-EXACT_WINDOW = {"harvest/window": "exact"}
 
 #: The run tag that says: of messages and payments, ask only for those of invoices that changed
 #: since theirs were read. Runs that nobody launches by hand carry it; the rest is swept slowly.
@@ -62,6 +55,14 @@ def window_of(context: dg.AssetExecutionContext) -> Window | None:
             allow_retries=False,
         )
     return Window(first, last)
+
+
+def day_of(run: dg.DagsterRun, timezone: str) -> date:
+    """The day from which a run without partitions counts its days back: that of the tick that
+    requested it, however late it was launched, else today."""
+    tick = run.tags.get(SCHEDULED_EXECUTION_TIME_TAG)
+    moment = datetime.fromisoformat(tick) if tick else datetime.now(UTC)
+    return moment.astimezone(ZoneInfo(timezone)).date()
 
 
 def range_tags(window: Window) -> dict[str, str]:

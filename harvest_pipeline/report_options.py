@@ -1,15 +1,11 @@
-"""The Dagster resource `report_options`: the parameters of a run in the launchpad.
-
-Belongs here: how they are typed and described in Dagster.
-Does not belong here: what they mean (options.py) and what a run makes of them (asking.py).
-"""
+"""The Dagster resource `report_options`: the parameters of a run in the launchpad."""
 
 from functools import cache
 from typing import Any
 
 import dagster as dg
 
-from harvest_pipeline.options import FilterOptions, RunOptions, WindowOptions
+from harvest_pipeline.options import DAYS, FilterOptions, RunOptions, WindowOptions
 
 #: Dagster's plain types. Those of `ConfigurableResource` would also take `{env: VARIABLE}`, and
 #: Dagster repeats the value of that variable, a token for instance, when it is not a number.
@@ -27,12 +23,13 @@ _TYPES: dict[str, Any] = {
 }
 
 
-#: The launchpad shows from the start what has a default other than None; empty: not given.
+#: The launchpad shows from the start what has a default other than None; empty: not given. Days are
+#: not among them: most runs have partitions, which say them.
 _SHOWN: dict[str, Any] = {
-    **dict.fromkeys(("start_date", "end_date", "updated_since", "project_ids", "user_ids"), ""),
+    **dict.fromkeys(("updated_since", "project_ids", "user_ids"), ""),
     "invoice_status": "none",
-    "full_refresh": False,
 }
+_NOT_WITH_PARTITIONS = " Not in a run over partitions: they are its days."
 
 
 @cache
@@ -49,11 +46,11 @@ def report_options() -> dg.ResourceDefinition:
             name: dg.Field(
                 dg.Noneable(_TYPES[name]),
                 default_value=_SHOWN.get(name),
-                description=field.description,
+                description=f"{field.description}{_NOT_WITH_PARTITIONS if name in DAYS else ''}",
             )
             for model in (WindowOptions, FilterOptions, RunOptions)
             for name, field in model.model_fields.items()
         },
-        description="What a run reads: which days, only what changed since when, which part. With "
-        "nothing set: everything of the days of its partitions.",
+        description="What a run reads of the days of its partitions: only what changed since when, "
+        "which part. With nothing set: everything.",
     )

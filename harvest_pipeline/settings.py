@@ -16,6 +16,7 @@ import click
 from dotenv import dotenv_values
 
 from harvest_pipeline.datasets import Dataset, report_datasets
+from harvest_pipeline.options import WindowOptions
 from harvest_pipeline.scope import Window
 from harvest_pipeline.text import shown
 from harvest_pipeline.variables import VARIABLES
@@ -200,12 +201,15 @@ class Settings:
         """Today in the account's time zone."""
         return datetime.now(ZoneInfo(self.timezone)).date()
 
-    def recent_days(self, last: date) -> Window:
-        """The window of the last `days_back` days before `last`, and `last` itself."""
-        first = date.fromordinal(
-            max(last.toordinal() - self.days_back, self.start_date.toordinal())
-        )
-        return Window(min(first, last), last)
+    def days_of(self, dataset: Dataset, today: date, every: Window) -> Window:
+        """The days over which `sync` and its schedule run a dataset with partitions: those of its
+        window, else the last HARVEST_DAYS_BACK and today; of `every` day that there is.
+
+        Raises OptionsError.
+        """
+        recent = WindowOptions(days_back=self.days_back)
+        own = dataset.options
+        return (own if own.has_window else recent).window(today, every)
 
 
 def _url(name: str, text: str) -> str:

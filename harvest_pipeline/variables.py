@@ -59,7 +59,8 @@ VARIABLES: dict[str, Variable] = {
         Variable(
             "HARVEST_DAYS_BACK",
             "30",
-            "Days before today that the nightly schedule reads again: 0 to 3660.",
+            "Days before today that `sync`, and the schedule of a dataset without a window, read: "
+            "0 to 3660.",
         ),
         Variable(
             "HARVEST_SWEEP_REQUESTS",

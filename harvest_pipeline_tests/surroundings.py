@@ -17,7 +17,7 @@ _KEPT = re.compile(r"PATH|LD_\w+|USER|LOGNAME|TMPDIR|LANG|LC_\w+|TZ|CI|WRITE_DOC
 
 @contextmanager
 def of_nobody(home: Path) -> Iterator[None]:
-    """No account, `.env`, proxy, certificate, keyring or home folder of the person who runs them."""
+    """No account, `.env`, proxy, certificate, keyring or home folder of the person at work."""
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
             if not _KEPT.fullmatch(name):

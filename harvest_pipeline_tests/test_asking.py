@@ -34,12 +34,10 @@ def ask(
     subject: Dataset,
     *others: Dataset,
     run: Window = ONE_DAY,
-    exact: bool = False,
     timezone: str = "UTC",
     **parameters: Any,
 ) -> Asked:
-    days = Days(run, EVERY, timezone, exact)
-    return asked(subject, parameters, days, (subject, *others))
+    return asked(subject, parameters, Days(run, EVERY, timezone), (subject, *others))
 
 
 def test_without_parameters_the_window_is_that_of_the_runs_partitions() -> None:
@@ -48,20 +46,35 @@ def test_without_parameters_the_window_is_that_of_the_runs_partitions() -> None:
     assert ask(report("clients"), run=run).scope == Scope("clients")
 
 
-def test_10_and_5_on_the_partition_of_today_are_the_days_from_10_to_5_days_ago() -> None:
-    both = {"days_back_to_start_from": 10, "days_back_to_end_at": 5}
-    assert ask(report("daily"), **both).scope.window == window("2026-11-10", "2026-11-15")
+#: Every way to say days.
+DAYS_GIVEN: list[dict[str, Any]] = [
+    {"days_back": 3},
+    {"days_back_to_start_from": 10, "days_back_to_end_at": 5},
+    {"start_date": "2026-11-02", "end_date": "yesterday"},
+    {"full_refresh": True},
+]
 
 
-def test_in_a_range_the_first_day_counts_from_its_first_and_the_last_from_its_last() -> None:
-    run = window("2026-11-02", "2026-11-05")
-    assert ask(report("daily"), run=run, days_back=3).scope.window == window(
-        "2026-10-30", "2026-11-05"
-    )
+@pytest.mark.parametrize("given", DAYS_GIVEN)
+@pytest.mark.parametrize("others", [(), ("invoices",), ("clients",)])
+def test_days_are_refused_in_a_run_over_partitions_whatever_else_it_reads(
+    given: dict[str, Any], others: tuple[str, ...]
+) -> None:
+    """By each step: nothing of such a run is read, not even what could take them."""
+    (first, *_), merged = given, dataset("daily", "merge")
+    for subject in (report("daily"), dataset("daily", days_back=2), merged):
+        together = [report("daily"), *map(report, others), subject]
+        with pytest.raises(OptionsError) as refused:
+            asked(subject, given, Days(ONE_DAY, EVERY, "UTC"), together)
+        assert str(refused.value) == (
+            f"{first} is set in report_options of the launch, but daily has a partition for each "
+            f"day; remove {first} and choose the days as the partitions of the run."
+        )
+    assert ask(merged, report("clients"), **given)
 
 
 def test_a_dataset_keeps_its_part_and_a_run_may_choose_other_days() -> None:
-    ours = dataset("daily", project_ids=[2, 1], days_back=10)
+    ours = dataset("daily", "replace", project_ids=[2, 1], days_back=10)
     assert ask(ours).scope == Scope(
         "time_entries", window("2026-11-10", "2026-11-20"), Filters(project_ids=(1, 2))
     )
@@ -76,16 +89,18 @@ def test_a_dataset_keeps_its_part_and_a_run_may_choose_other_days() -> None:
     )
 
 
-def test_partitions_that_are_the_window_already_are_not_shifted_again() -> None:
+def test_partitions_are_the_days_whatever_window_the_dataset_has() -> None:
     ours = dataset("daily", days_back_to_start_from=10, days_back_to_end_at=5)
     run = window("2026-11-10", "2026-11-15")
-    assert ask(ours, run=run, exact=True).scope.window == run
-    assert ask(ours, run=run).scope.window == window("2026-10-31", "2026-11-10")
+    assert ask(ours, run=run).scope.window == run
 
 
 def test_a_table_of_its_own_has_no_partitions_so_its_window_counts_from_today() -> None:
     ours = dataset("invoices", "replace", days_back=3)
-    assert ask(ours, exact=True).scope.window == window("2026-11-17", "2026-11-20")
+    assert ask(ours).scope.window == window("2026-11-17", "2026-11-20")
+    assert ask(ours, days_back_to_start_from=10, days_back_to_end_at=5).scope.window == window(
+        "2026-11-10", "2026-11-15"
+    )
     assert ask(dataset("invoices", "replace")).scope.window == EVERY
     changed = ask(dataset("daily", updated_since_days_back=1)).scope
     assert changed.window == EVERY
@@ -113,14 +128,15 @@ def test_a_day_without_a_time_begins_in_the_projects_time_zone() -> None:
 
 
 def test_full_refresh_is_every_day_of_the_part_and_gives_up_what_was_merged() -> None:
-    full = ask(dataset("daily", project_ids=[1], days_back=3), full_refresh=True)
+    full = ask(dataset("daily", "replace", project_ids=[1], days_back=3), full_refresh=True)
     assert full.scope == Scope("time_entries", EVERY, Filters(project_ids=(1,)))
     merged = ask(dataset("daily", "merge", updated_since_days_back=1), full_refresh=True)
     assert merged == Asked(Scope("time_entries", EVERY), anew=True)
 
 
 def test_what_only_others_of_the_run_take_is_ignored_and_said() -> None:
-    some = ask(report("clients"), report("daily"), project_ids="5, 5", days_back=3)
+    other = dataset("daily", "merge")
+    some = ask(report("clients"), other, project_ids="5, 5", days_back=3)
     assert some == Asked(Scope("clients"), ignored=("days_back", "project_ids"))
     with pytest.raises(OptionsError) as refused:
         ask(report("clients"), report("tasks"), project_ids="5")
@@ -197,13 +213,14 @@ def test_what_cannot_work_is_one_sentence(parameters: dict[str, Any], sentence: 
 )
 def test_days_that_cannot_be_read_are_refused(parameters: dict[str, Any], sentence: str) -> None:
     with pytest.raises(OptionsError) as refused:
-        ask(report("invoices"), **parameters)
+        ask(dataset("invoices", "merge"), **parameters)
     assert str(refused.value) == sentence
 
 
 def test_relative_days_before_the_first_partition_and_days_to_come_are_left_out() -> None:
-    assert ask(report("daily"), days_back=3000).scope.window == EVERY
-    future = ask(report("daily"), start_date="2026-11-19", end_date="2027-01-01")
+    ours = dataset("daily", "merge")
+    assert ask(ours, days_back=3000).scope.window == EVERY
+    future = ask(ours, start_date="2026-11-19", end_date="2027-01-01")
     assert future.scope.window == window("2026-11-19", "2026-11-20")
 
 

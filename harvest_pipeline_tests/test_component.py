@@ -119,7 +119,7 @@ def test_accounts_are_declared_beside_what_the_project_has(
     assert {"acme/daily", "acme/invoice_messages", "globex/open_invoices"}.isdisjoint(names)
     assert len(names) == 1 + 17 + 18
     schedules = {schedule.name for schedule in defs.schedules or ()}
-    assert {"acme_open_invoices", "acme_recent_days", "globex_recent_days"} <= schedules
+    assert {"acme_open_invoices", "acme_reconcile", "globex_reconcile"} <= schedules
     days = graph.get(dg.AssetKey(["acme", "invoices"])).partitions_def
     assert isinstance(days, dg.DailyPartitionsDefinition)
     assert (f"{days.start:%Y-%m-%d}", days.timezone) == ("2026-08-01", "Europe/Berlin")

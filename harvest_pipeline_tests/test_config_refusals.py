@@ -53,8 +53,8 @@ WINDOW = "days_back, days_back_to_start_from, days_back_to_end_at, start_date, e
             "name.",
         ),
         (
-            "datasets:\n  - name: recent_days\n    report: daily\n",
-            "line 2: datasets.0.name: 'recent_days' is taken by a job or schedule; choose another "
+            "datasets:\n  - name: reconcile\n    report: daily\n",
+            "line 2: datasets.0.name: 'reconcile' is taken by a job or schedule; choose another "
             "name.",
         ),
         (

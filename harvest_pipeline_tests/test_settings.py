@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Settings, SettingsError, project_folder
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -90,9 +91,13 @@ def test_a_value_that_cannot_work_is_refused_by_name(
     assert "secret" not in refused.value.message
 
 
-def test_recent_days_end_today_and_never_begin_before_the_start_date() -> None:
+def test_days_back_end_today_and_never_begin_before_the_start_date() -> None:
     settings = Settings.from_mapping({"HARVEST_START_DATE": "2026-01-10", "HARVEST_DAYS_BACK": "5"})
-    window = settings.recent_days(date(2026, 1, 12))
-    assert (window.first, window.last) == (date(2026, 1, 10), date(2026, 1, 12))
-    window = settings.recent_days(date(2026, 2, 1))
-    assert (window.first, window.last) == (date(2026, 1, 27), date(2026, 2, 1))
+    (daily,) = (dataset for dataset in settings.datasets if dataset.name == "daily")
+    every = Window(settings.start_date, date(2026, 2, 1))
+    assert settings.days_of(daily, date(2026, 1, 12), every) == Window(
+        date(2026, 1, 10), date(2026, 1, 12)
+    )
+    assert settings.days_of(daily, date(2026, 2, 1), every) == Window(
+        date(2026, 1, 27), date(2026, 2, 1)
+    )

@@ -99,7 +99,7 @@ class Days:
             cause=f"nothing that was read after the end of this day had been loaded by "
             f"{self._entry.missing_day_by} ({settings.timezone}). Last read of it: {known}.",
             remedy=f"see in the Dagster UI whether the daemon runs, whether the schedule "
-            f"{settings.schema}_recent_days is switched on, and how its last run ended; then run "
+            f"{settings.schema}_reconcile is switched on, and how its last run ended; then run "
             f"`harvest-pipeline sync{account} --from {day} --to {day}`.",
         )
 

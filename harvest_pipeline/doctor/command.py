@@ -60,11 +60,6 @@ def examined(*, offline: bool) -> Iterator[Section]:
     yield WarehouseCheck(project.base.duckdb, accounts).section()
     dagster = DagsterCheck(origins)
     yield dagster.section()
-    if dagster.has_history:
-        # Dagster takes a second or two to import, and every command imports this module.
-        from harvest_pipeline.doctor.recorded import recorded_sections
-
-        yield from recorded_sections(dagster.home, accounts)
     folders = {
         "database": project.base.duckdb.parent,
         "state": project.base.state_folder,

@@ -1,9 +1,4 @@
-"""What `sync` is to do: which datasets, over which days, in how many runs.
-
-Belongs here: the way from the arguments to plans of runs, and a sentence for each choice that
-cannot work. It is made before anything is started.
-Does not belong here: Dagster, Harvest.
-"""
+"""What `sync` is to do: which datasets, over which days, in how many runs."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from harvest_pipeline.datasets import Dataset
-from harvest_pipeline.options import OptionsError, RunOptions, WindowOptions
+from harvest_pipeline.options import DAYS, OptionsError, RunOptions
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Settings, SettingsError
 from harvest_pipeline.sync.messages import Plan
@@ -64,7 +59,7 @@ class Run:
             return str(self.window)
         if "start_date" in self.config and dataset.takes("start_date"):
             return f"{self.config['start_date']} to {self.config['end_date']}"
-        return "its own" if _window_of(dataset.options) else "all"
+        return "its own" if dataset.options.has_window else "all"
 
 
 def chosen_accounts(
@@ -96,6 +91,11 @@ def options_of(given: Mapping[str, Any]) -> RunOptions:
         raise _as_typed(error) from None
 
 
+def takes(dataset: Dataset, option: str) -> bool:
+    """Whether an option means anything for a dataset; of one with partitions it chooses them."""
+    return (dataset.has_partitions and option in DAYS) or dataset.takes_in_a_run(option)
+
+
 def runs_of(settings: Settings, names: Sequence[str], options: RunOptions) -> list[Run]:
     """The runs with which Dagster can do it: one, unless datasets have days of their own.
 
@@ -104,27 +104,24 @@ def runs_of(settings: Settings, names: Sequence[str], options: RunOptions) -> li
     """
     datasets = _chosen(settings, names)
     for option in options.given:
-        if not any(dataset.takes_in_a_run(option) for dataset in datasets):
+        if not any(takes(dataset, option) for dataset in datasets):
             raise SettingsError(_refusal(option, datasets))
     try:
-        windows = {each.name: _window(each, options, settings) for each in datasets}
-        config = _config(datasets, options, settings)
+        windows = [_window(each, options, settings) for each in datasets]
+        days = _days(options, settings)
     except OptionsError as error:
         raise _as_typed(error) from None
-    of_runs = list(dict.fromkeys(window for window in windows.values() if window)) or [None]
+    first = next((window for window in windows if window), None)
+    of_runs: dict[Window | None, list[Dataset]] = {}
+    for dataset, window in zip(datasets, windows, strict=True):
+        # What has no partitions goes with the first run, unless it has to be given its days, which
+        # a run over partitions does not take.
+        alone = days and dataset.has_own_table
+        of_runs.setdefault(None if alone else window or first, []).append(dataset)
+    part = {name: _plain(getattr(options, name)) for name in options.given if name not in DAYS}
     return [
-        Run(
-            settings,
-            tuple(
-                dataset
-                for dataset in datasets
-                # What has no partitions goes with the first run.
-                if (windows[dataset.name] or of_runs[0]) == window
-            ),
-            window,
-            config,
-        )
-        for window in of_runs
+        Run(settings, tuple(each), window, part if window else {**part, **days})
+        for window, each in of_runs.items()
     ]
 
 
@@ -133,10 +130,7 @@ def ignored(runs: Sequence[Run], options: RunOptions) -> list[str]:
     by_names: dict[tuple[str, ...], list[str]] = {}
     for option in options.given:
         names = tuple(
-            dataset.name
-            for run in runs
-            for dataset in run.datasets
-            if not dataset.takes_in_a_run(option)
+            dataset.name for run in runs for dataset in run.datasets if not takes(dataset, option)
         )
         if names:
             by_names.setdefault(names, []).append(OPTIONS[option])
@@ -177,34 +171,19 @@ def _window(dataset: Dataset, options: RunOptions, settings: Settings) -> Window
         return None
     if options.full_refresh:
         return _every(settings)
-    for given in (options, dataset.options):
-        if _window_of(given):
-            return given.window(_today(settings), _every(settings))
-    return settings.recent_days(settings.today())
+    if options.has_window:
+        return options.window(settings.today(), _every(settings))
+    return settings.days_of(dataset, settings.today(), _every(settings))
 
 
-def _config(datasets: Sequence[Dataset], options: RunOptions, settings: Settings) -> dict[str, Any]:
-    """The options without the days, which are the run's partitions. But a dataset can be read by
-    days without having partitions."""
-    config = {
-        name: _plain(getattr(options, name))
-        for name in options.given
-        if name not in WindowOptions.model_fields
-    }
-    if _window_of(options) and any(
-        dataset.takes("start_date") and not dataset.has_partitions for dataset in datasets
-    ):
-        window = options.window(_today(settings), _every(settings))
-        config |= {"start_date": str(window.first), "end_date": str(window.last)}
-    return config
-
-
-def _window_of(options: RunOptions) -> bool:
-    return not WindowOptions.model_fields.keys().isdisjoint(options.given)
-
-
-def _today(settings: Settings) -> Window:
-    return Window(settings.today(), settings.today())
+def _days(options: RunOptions, settings: Settings) -> dict[str, Any]:
+    """The days as parameters of a run without partitions. Raises OptionsError."""
+    if options.full_refresh:
+        return {"full_refresh": True}
+    if not options.has_window:
+        return {}
+    window = options.window(settings.today(), _every(settings))
+    return {"start_date": str(window.first), "end_date": str(window.last)}
 
 
 def _every(settings: Settings) -> Window:

@@ -21,7 +21,7 @@ from harvest_pipeline.config import account_settings
 from harvest_pipeline.datasets import Dataset
 from harvest_pipeline.options import RunOptions, parameter_of
 from harvest_pipeline.settings import Settings, load_environment
-from harvest_pipeline.sync.choice import chosen_accounts
+from harvest_pipeline.sync.choice import chosen_accounts, takes
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.last_loads import LastLoad, last_loads
@@ -34,8 +34,8 @@ _WIDE, _NARROWEST = 160, 24
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One report or dataset. `parameters` are those that a run of it takes (fields of RunOptions),
-    `days` whether it is read by days.
+    """One report or dataset. `parameters` are those that `sync` takes for it (fields of
+    RunOptions), `days` whether it is read by days.
 
     `loaded_at` is an instant in UTC, None if it has never been loaded; `rows` came with the run
     `run_id`, the last one that loaded any of it. `problem` is the sentence that says why this is
@@ -91,7 +91,7 @@ def _row(dataset: Dataset, schema: str, loads: Sequence[LastLoad], problem: str 
         account=schema,
         name=dataset.name,
         shows=_one_sentence(dataset.description) if dataset.is_report else dataset.description,
-        parameters=tuple(filter(dataset.takes_in_a_run, RunOptions.model_fields)),
+        parameters=tuple(name for name in RunOptions.model_fields if takes(dataset, name)),
         days=dataset.has_partitions,
         loaded_at=last and last.loaded_at.astimezone(UTC),
         rows=last and last.rows,

@@ -25,7 +25,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from harvest_pipeline.asking import REPORT_OPTIONS
 from harvest_pipeline.harvest.progress import observed_by
-from harvest_pipeline.partitions import EXACT_WINDOW, range_tags
+from harvest_pipeline.partitions import range_tags
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import project_folder
 from harvest_pipeline.sync import messages
@@ -131,7 +131,7 @@ def _run(instance: dg.DagsterInstance, plan: Plan, channel: Channel, cancelling:
 def _tags(plan: Plan) -> dict[str, str]:
     if plan.first is None or plan.last is None:
         return {}
-    return {**range_tags(Window(plan.first, plan.last)), **EXACT_WINDOW}
+    return range_tags(Window(plan.first, plan.last))
 
 
 def _location(repository: str) -> RemoteRepositoryOrigin:

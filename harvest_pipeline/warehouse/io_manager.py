@@ -1,15 +1,9 @@
-"""The DuckDB IO manager: what an asset returns becomes rows, and an input becomes a DataFrame.
-
-Belongs here: everything that knows both Dagster and DuckDB. This is the only module of the package
-that imports Dagster, and the only place in the project that uses Dagster's private `DbIOManager`.
-Does not belong here: how a spool or a frame is stored (loading.py, frames.py).
-"""
+"""The DuckDB IO manager: what an asset returns becomes rows, and an input becomes a DataFrame."""
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -59,7 +53,7 @@ class Reading:
     The IO manager asks for a spool, loads it in a transaction of its own, deletes its file and
     asks for the next; the database is open during the load only. What `spools` raises reaches
     Dagster as it is. Then the dataset's table follows; `anew` gives up what a merged one holds.
-    The days of `scope` are the partitions that Dagster is told of; `describe` makes the
+    The days of `scope` are the partitions of the run, if it has any; `describe` makes the
     materialization metadata of each.
     """
 
@@ -123,8 +117,6 @@ class _ReadingIOManager(DbIOManager):
     def _load(self, context: dg.OutputContext, reading: Reading) -> None:
         table_slice = self._get_table_slice(context, context)
         warehouse = _warehouse(context, table_slice)
-        if context.has_asset_partitions:
-            _land_on_days_of(context, reading.scope)
         loads = list(load_each(warehouse, reading.spools, reading.context, context.log.info))
         with warehouse.transaction() as connection:
             if not loads:  # nothing was left to read; in another schema or with a new view
@@ -140,7 +132,10 @@ class _ReadingIOManager(DbIOManager):
             if each.day is None:
                 output_metadata |= reading.describe(each)
             else:
-                _describe_day(context, each.day, reading.describe(each))
+                # Output metadata would be the same for all days.
+                context.step_context.add_asset_metadata(
+                    reading.describe(each), context.asset_key, each.day.isoformat()
+                )
         context.add_output_metadata(output_metadata)  # pyright: ignore[reportUnknownMemberType]
 
 
@@ -162,37 +157,6 @@ def _landed(
             if each.scope.window is None or each.scope.window.covers(Window(day, day))
         ]
         yield Landed(day, by_day[day], tuple(of_day))
-
-
-def _land_on_days_of(context: dg.OutputContext, scope: Scope) -> None:
-    """Let Dagster record the materialization of the days that are read, and of no other.
-
-    It records the partitions of the run, and a run's parameters may choose other days. Dagster has
-    no public way to say so: an output that is not yielded would skip what depends on it.
-    Raises WarehouseError, before anything is read, for a version of Dagster that works otherwise.
-    """
-    assert scope.window is not None
-    keys = [day.isoformat() for day in scope.window.days()]
-    if keys == sorted(context.asset_partition_keys):
-        return
-    if not hasattr(context, "_asset_partitions_subset"):
-        raise WarehouseError(
-            f"This version of Dagster ({version('dagster')}) cannot be told that a run read other "
-            "days than its partitions; choose these days as the run's partitions instead."
-        )
-    definition = context.asset_partitions_def
-    context._asset_partitions_subset = definition.subset_with_partition_keys(keys)  # pyright: ignore[reportPrivateUsage]
-
-
-def _describe_day(context: dg.OutputContext, day: date, metadata: Mapping[str, Any]) -> None:
-    """Metadata of one day's materialization: output metadata would be the same for all days.
-
-    As `add_asset_metadata`, which refuses days beyond the partitions of the run.
-    """
-    step = context.step_context
-    step._metadata_accumulator = step._metadata_accumulator.with_additional_asset_metadata(  # pyright: ignore[reportPrivateUsage]
-        asset_key=context.asset_key, metadata=metadata, partition_key=day.isoformat()
-    )
 
 
 class _TransactionalClient(DuckDbClient):

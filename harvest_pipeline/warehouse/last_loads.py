@@ -1,10 +1,5 @@
-"""The latest loads of the ledger, for those who want to know how fresh a table is, and whether
-what they know of is still there.
+"""The latest loads of the ledger, for those who want to know how fresh a table is."""
 
-Belongs here: these questions. Does not belong here: writing the ledger (ledger.py).
-"""
-
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -51,25 +46,3 @@ def last_loaded_at(connection: duckdb.DuckDBPyConnection) -> datetime | None:
         f"SELECT loaded_at FROM {identifier(LEDGER.name)} ORDER BY rowid DESC LIMIT 1"
     ).fetchall()
     return found[0][0] if found else None
-
-
-def last_load(connection: duckdb.DuckDBPyConnection) -> str | None:
-    """The id of the load that was committed last; None before the first."""
-    if not tables.exists(connection, LEDGER.name):
-        return None
-    # By place, not by time: clocks are set back.
-    found = connection.execute(
-        f"SELECT load_id FROM {identifier(LEDGER.name)} ORDER BY rowid DESC LIMIT 1"
-    ).fetchall()
-    return found[0][0] if found else None
-
-
-def without_load(connection: duckdb.DuckDBPyConnection, ids: Collection[str]) -> set[str]:
-    """Those of these ids of loads that the ledger does not have."""
-    if not tables.exists(connection, LEDGER.name):
-        return set(ids)
-    found = connection.execute(
-        f"SELECT load_id FROM {identifier(LEDGER.name)} WHERE list_contains(?, load_id)",
-        [list(ids)],
-    ).fetchall()
-    return set(ids) - {row[0] for row in found}

@@ -20,7 +20,6 @@ from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.sandbox.truth import truth
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.conftest import TODAY, Project, failure_of
-from harvest_pipeline_tests.dagster_project.ticks import NIGHT, NothingYet, evaluated
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
 WEEK = Window(TODAY - timedelta(days=6), TODAY)
@@ -54,16 +53,22 @@ def name_accounts(project: Project, folder: Path, accounts: dict[str, int]) -> N
     project.set(HARVEST_CONFIG=str(folder / "harvest.yaml"))
 
 
-def run(project: Project, job: str, window: Window | None = None) -> dg.ExecuteInProcessResult:
+def run(project: Project, job: str, *only: str, tags: Any = None) -> dg.ExecuteInProcessResult:
+    """A run of a job, or of some of its assets."""
     return (
         build_definitions()
         .resolve_job_def(job)
         .execute_in_process(
             instance=project.instance,
-            tags=range_tags(window) if window else {},
+            asset_selection=[dg.AssetKey(each.split("/")) for each in only] or None,
+            tags=tags,
             raise_on_error=False,
         )
     )
+
+
+def projects_of(project: Project, name: str) -> dg.ExecuteInProcessResult:
+    return run(project, f"{name}_all_reports", f"{name}/projects", f"{name}/tasks")
 
 
 def rows(project: Project, schema: str, sql: str) -> list[tuple[Any, ...]]:
@@ -95,14 +100,9 @@ def test_every_account_has_its_own_assets_pool_resource_jobs_and_schedule(
         assert definitions.resolve_assets_def(key).required_resource_keys >= {key.path[0]}
     assert set(definitions.resources or {}) == {*NAMES, "io_manager", "report_options"}
     jobs = {job.name for job in definitions.jobs or []}
-    assert jobs >= {"all_accounts", *(f"{n}_all_reports" for n in NAMES), "acme_invoices"}
+    assert jobs >= {"all_accounts", *(f"{n}_all_reports" for n in NAMES)}
     assert {schedule.name for schedule in definitions.schedules or []} == {
-        "all_accounts_recent_days",
-        *(
-            f"{n}_{of}"
-            for n in NAMES
-            for of in ("recent_days", "small_reports", "invoices", "equality", "reconcile")
-        ),
+        f"{n}_{of}" for n in NAMES for of in ("equality", "reconcile")
     }
 
 
@@ -128,35 +128,8 @@ datasets:
     assert holding == ["blue_sky_support"]
 
 
-def test_the_nightly_schedule_over_all_launches_one_run_for_each_account(
-    companies: Project,
-) -> None:
-    schedule = build_definitions().resolve_schedule_def("all_accounts_recent_days")
-    requests = evaluated(schedule, NIGHT, NothingYet()).run_requests
-    assert len({request.run_key for request in requests}) == 3
-    for name, request in zip(NAMES, requests, strict=True):
-        assert {key.path[0] for key in request.asset_selection or []} == {name}
-        assert len(request.asset_selection or []) == len(REPORTS)
-        assert request.tags["dagster/asset_partition_range_end"] == "2026-11-20"
-
-
-def test_what_the_schedule_over_all_requests_can_be_run(companies: Project) -> None:
-    """As the daemon and the UI run it: with the assets and the checks that the request names."""
-    definitions = build_definitions()
-    schedule = definitions.resolve_schedule_def("all_accounts_recent_days")
-    request = evaluated(schedule, NIGHT, NothingYet()).run_requests[1]
-    job = definitions.resolve_job_def("all_accounts").get_subset(
-        asset_selection=set(request.asset_selection or []),
-        asset_check_selection=set(request.asset_check_keys or []),
-    )
-    result = job.execute_in_process(instance=companies.instance, tags=request.tags)
-    assert result.success
-    assert len(result.get_asset_check_evaluations()) == len(request.asset_check_keys or []) > 60
-    assert_whole(companies, "blue_sky")
-
-
 def test_a_run_over_all_accounts_lands_each_in_its_own_schema(companies: Project) -> None:
-    assert run(companies, "all_accounts", WEEK).success
+    assert run(companies, "all_accounts", tags=range_tags(WEEK)).success
     for name in NAMES:
         assert_whole(companies, name)
     accounts = [rows(companies, name, "SELECT DISTINCT account_id FROM _loads") for name in NAMES]
@@ -165,7 +138,7 @@ def test_a_run_over_all_accounts_lands_each_in_its_own_schema(companies: Project
 
 def test_an_account_that_is_refused_does_not_stop_the_others_of_a_run(companies: Project) -> None:
     companies.set(HARVEST_BLUE_SKY_ACCESS_TOKEN="revoked")
-    result = run(companies, "all_accounts", WEEK)
+    result = run(companies, "all_accounts", tags=range_tags(WEEK))
     assert not result.success
     assert "HARVEST_BLUE_SKY_ACCESS_TOKEN" in failure_of(result)
     assert_whole(companies, "acme")
@@ -175,13 +148,13 @@ def test_an_account_that_is_refused_does_not_stop_the_others_of_a_run(companies:
 def test_one_company_connected_under_anothers_name_is_refused_before_anything_is_read(
     companies: Project, tmp_path: Path
 ) -> None:
-    run(companies, "acme_projects")
-    run(companies, "blue_sky_projects")
+    projects_of(companies, "acme")
+    projects_of(companies, "blue_sky")
     before = rows(companies, "acme", "SELECT * FROM projects ORDER BY id")
     acme, blue, _ = ids(companies.sandbox)
     name_accounts(companies, tmp_path, {"acme": blue, "blue_sky": acme})
     companies.sandbox.account.request_log.clear()
-    sentence = failure_of(run(companies, "acme_projects"))
+    sentence = failure_of(projects_of(companies, "acme"))
     assert str(acme) in sentence
     assert str(blue) in sentence
     assert set(companies.paths()) == {"/v2/users/me"}
@@ -193,8 +166,8 @@ def test_the_variables_of_an_account_win_over_those_of_all(companies: Project) -
         HARVEST_ACCESS_TOKEN="wrong-for-all",
         HARVEST_CEDAR_ACCESS_TOKEN=companies.sandbox.tokens["administrator"],
     )
-    assert run(companies, "cedar_projects").success
-    sentence = failure_of(run(companies, "acme_projects"))
+    assert projects_of(companies, "cedar").success
+    sentence = failure_of(projects_of(companies, "acme"))
     assert "HARVEST_ACCESS_TOKEN" in sentence
 
 
@@ -202,7 +175,7 @@ def test_half_of_an_accounts_own_application_is_not_completed_with_a_common_toke
     companies: Project,
 ) -> None:
     companies.set(HARVEST_ACME_CLIENT_ID="x", HARVEST_ACME_REFRESH_TOKEN="y")
-    sentence = failure_of(run(companies, "acme_projects"))
+    sentence = failure_of(projects_of(companies, "acme"))
     assert sentence.startswith("HARVEST_ACME_CLIENT_SECRET is not set")
 
 
@@ -210,7 +183,7 @@ def test_half_of_an_accounts_own_application_is_not_completed_with_a_common_toke
 def test_a_throttled_and_a_broken_account_do_not_hold_up_a_healthy_one(
     companies: Project, tmp_path: Path
 ) -> None:
-    """Three runs at the same time, as the schedule over all launches them, in three processes."""
+    """Three runs at the same time, as the nightly schedules launch them, in three processes."""
     throttled, broken, _ = ids(companies.sandbox)
     companies.sandbox.account.faults.add(
         AnswerWith(

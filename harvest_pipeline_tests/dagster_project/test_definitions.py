@@ -63,17 +63,8 @@ def test_every_asset_is_backfilled_in_a_single_run_through_its_accounts_pool(
         assert asset.op.pool == "acme"
 
 
-def test_there_is_a_job_for_everything_for_what_has_no_day_and_for_each_group(
-    definitions: dg.Definitions,
-) -> None:
-    groups = {report.group for report in REPORTS.values()}
-    jobs = {
-        "acme_all_reports": set(REPORTS),
-        "acme_small_reports": {r.name for r in REPORTS.values() if not record_of(r).day},
-        **{f"acme_{g}": {r.name for r in REPORTS.values() if r.group == g} for g in groups},
-        "acme_equality": set(),
-        "acme_reconcile": set(),
-    }
+def test_there_is_a_job_for_everything(definitions: dg.Definitions) -> None:
+    jobs = {"acme_all_reports": set(REPORTS), "acme_equality": set(), "acme_reconcile": set()}
     assert {job.name for job in definitions.jobs or []} == set(jobs)
     for name, reports in jobs.items():
         job = definitions.resolve_job_def(name)

@@ -6,7 +6,6 @@ wall (`zoneinfo`), never from the code under test.
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -16,7 +15,6 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from harvest_pipeline.partitions import daily_partitions
 from harvest_pipeline.settings import Settings
 from harvest_pipeline_tests.dagster_project.ticks import (
-    NothingYet,
     dataset,
     days,
     requested,
@@ -63,8 +61,8 @@ def last_day(of: Settings) -> date:
 def test_every_night_of_two_years_reads_the_days_that_a_person_there_calls_today_and_before(
     zone: str,
 ) -> None:
-    here = settings(timezone=zone, days_back="3")
-    nightly = schedule(here, "harvest_recent_days")
+    here = settings([dataset("daily", "0 5 * * *", zone)], timezone=zone, days_back="3")
+    nightly = schedule(here)
     moments = list(ticks(nightly, TWO_YEARS[0], TWO_YEARS[-1]))
     clocks = [moment.astimezone(ZoneInfo(zone)) for moment in moments]
     # One tick a day, none missing and none twice, also where a day has 23 or 25 hours.
@@ -72,7 +70,7 @@ def test_every_night_of_two_years_reads_the_days_that_a_person_there_calls_today
         (day, 5, 0) for day in TWO_YEARS
     ]
     for day, moment in zip(TWO_YEARS, moments, strict=True):
-        assert days(requested(nightly, moment, NothingYet())) == (day - BACK, day)
+        assert days(requested(nightly, moment)) == (day - BACK, day)
         with dg.partition_loading_context(effective_dt=moment):
             assert last_day(here) == day
     # The last day is the last partition that there is, and no day before it is missing or twice.
@@ -88,12 +86,12 @@ def test_a_time_that_a_day_does_not_have_or_has_twice_is_one_tick_of_that_day(
 ) -> None:
     """00:30 and 02:30 on the days on which clocks change."""
     here = settings([dataset("daily", time, zone, days_back=3)], timezone=zone)
-    own = schedule(here, "harvest_mine")
+    own = schedule(here)
     moments = list(ticks(own, TWO_YEARS[0], TWO_YEARS[-1]))
     assert [moment.astimezone(ZoneInfo(zone)).date() for moment in moments] == TWO_YEARS
     for day, moment in zip(TWO_YEARS, moments, strict=True):
         if changes_clocks(day, zone):
-            assert days(requested(own, moment, NothingYet())) == (day - BACK, day)
+            assert days(requested(own, moment)) == (day - BACK, day)
 
 
 def changes_clocks(day: date, zone: str) -> bool:
@@ -126,22 +124,7 @@ def test_a_dataset_in_another_zone_counts_from_its_own_day_and_stops_at_the_last
     time: str, theirs: str, ours: str, behind: timedelta
 ) -> None:
     here = settings([dataset("daily", time, theirs, days_back=3)], timezone=ours)
-    own = schedule(here, "harvest_mine")
+    own = schedule(here)
     moments = list(ticks(own, TWO_YEARS[0], TWO_YEARS[-1]))
     for day, moment in zip(TWO_YEARS, moments, strict=True):
-        assert days(requested(own, moment, NothingYet())) == (day - BACK, day - behind)
-
-
-@pytest.mark.parametrize(("day", "hours"), [("2026-03-08", 23), ("2026-11-01", 25)])
-def test_the_hourly_schedules_tick_once_in_every_hour_of_a_short_and_of_a_long_day(
-    day: str, hours: int
-) -> None:
-    here = settings(timezone="America/Los_Angeles", days_back="3")
-    that = date.fromisoformat(day)
-    for name in ("harvest_small_reports", "harvest_invoices"):
-        moments = list(ticks(schedule(here, name), that, that))
-        assert len(moments) == hours
-        assert {later - sooner for sooner, later in pairwise(moments)} == {timedelta(hours=1)}
-    for moment in moments:
-        request = requested(schedule(here, "harvest_invoices"), moment, NothingYet())
-        assert days(request) == (that - BACK, that)
+        assert days(requested(own, moment)) == (day - BACK, day - behind)

@@ -1,19 +1,21 @@
 """Every report with every parameter of the connector that this project replaces.
 
 Each cell of 18 reports × all parameters is either applied, which is seen from what Harvest is asked
-and from every row that is there afterwards, or refused with its sentence before any request. What
-each report takes is written down here from REFERENCE 16.2; docs/from-domo.md has the results
-(WRITE_DOCS=1 writes them there).
+and from every row that is there afterwards, or refused with its sentence before any request. Days
+are given to `sync`, which makes partitions of them; everything else to a launch. What each report
+takes is written down here from REFERENCE 16.2; docs/from-domo.md has the results (WRITE_DOCS=1
+writes them there).
 """
 
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any
+from unittest.mock import patch
 
 import dagster as dg
 import pytest
@@ -22,9 +24,10 @@ from tabulate import tabulate
 from harvest_pipeline.asking import Days, asked
 from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.datasets import Dataset
-from harvest_pipeline.options import OptionsError
+from harvest_pipeline.options import DAYS, OptionsError
 from harvest_pipeline.scope import Filters, Scope, Window
-from harvest_pipeline.settings import project_folder
+from harvest_pipeline.settings import Settings, project_folder
+from harvest_pipeline.sync.choice import options_of, runs_of
 from harvest_pipeline_tests import reference
 from harvest_pipeline_tests.parameters.expected import Account, Part, differences, expected
 from harvest_pipeline_tests.parameters.stage import (
@@ -85,8 +88,9 @@ _EVERY_DAY = (START, TODAY)
 class Parameter:
     """One way to set a parameter: `column` is its name in the old connector, `kind` that of TABLE.
 
-    A run over `partitions` with `options` reads the days of `window`. `{project}` stands for an id.
-    `asks` are the parameters of each question to Harvest beside from and to.
+    A run over `partitions` with `options` reads the days of `window`; where the options say days,
+    `sync` chooses the partitions. `{project}` stands for an id. `asks` are the parameters of each
+    question to Harvest beside from and to.
     """
 
     name: str
@@ -205,11 +209,10 @@ def run(changed: Changed) -> Callable[[str, Parameter], Ran]:
 
     @cache
     def of(reports: tuple[str, ...], number: int) -> Ran:
-        parameter = PARAMETERS[number]
-        changed.stage.put_back()
-        return changed.stage.run(
-            *reports, days=parameter.partitions, **_filled(parameter.options, changed.ids)
-        )
+        parameter, stage = PARAMETERS[number], changed.stage
+        stage.put_back()
+        days, options = _launch(stage.settings, reports, parameter, changed.ids)
+        return stage.run(*reports, days=days, **options)
 
     def of_cell(report: str, parameter: Parameter) -> Ran:
         taken = takes(report, parameter)
@@ -249,13 +252,11 @@ def test_every_way_to_write_a_parameter_means_the_same_for_every_report(
     report: str, parameter: Parameter
 ) -> None:
     ids = {"project": 1, "project2": 2, "user": 3, "user2": 4}
-    days = Days(
-        Window(*parameter.partitions if _dated(report) else (TODAY, TODAY)),
-        Window(*_EVERY_DAY),
-        "UTC",
-    )
+    settings = Settings.from_mapping({"HARVEST_START_DATE": START.isoformat()})
+    partitions, values = _launch(settings, [report], parameter, ids)
+    run = Window(*partitions) if partitions and _dated(report) else Window(TODAY, TODAY)
+    days = Days(run, Window(*_EVERY_DAY), "UTC")
     dataset = Dataset.of_report(REPORTS[report])
-    values = _filled(parameter.options, ids)
     if not takes(report, parameter) and parameter.options != {"invoice_status": "none"}:
         if parameter.options:
             with pytest.raises(OptionsError) as refused:
@@ -389,6 +390,19 @@ def _dated(report: str) -> bool:
     return TABLE[report]["days"] in "SP"
 
 
+def _launch(
+    settings: Settings, reports: Sequence[str], parameter: Parameter, ids: Mapping[str, int]
+) -> tuple[tuple[date, date] | None, Mapping[str, Any]]:
+    """The partitions and the parameters of the run."""
+    options = _filled(parameter.options, ids)
+    by_sync = options and options.keys() <= set(DAYS)
+    if not (by_sync and all(takes(each, parameter) for each in reports)):
+        return parameter.partitions, options
+    with patch.object(Settings, "today", lambda _: TODAY):
+        (run,) = runs_of(settings, reports, options_of(options))
+    return run.window and (run.window.first, run.window.last), run.config
+
+
 def _is_child(name: str) -> bool:
     return name in ("invoice_messages", "invoice_payments")
 
@@ -415,7 +429,11 @@ def _assert_refused(ran: Ran, report: str, parameter: Parameter) -> str:
 def _refusal(report: str, parameter: Parameter) -> str:
     option = next(iter(parameter.options))
     line = TABLE[report]
-    taken = [names for kind, names in OPTIONS.items() if line.get(kind, "S") in "SP"]
+    taken = [
+        names
+        for kind, names in OPTIONS.items()
+        if line.get(kind, "S") in "SP" and not (_dated(report) and kind in ("days", "everything"))
+    ]
     return (
         f"The report {report} has no {option}; it takes {', '.join(taken)}. Remove {option} from "
         "report_options of the launch."

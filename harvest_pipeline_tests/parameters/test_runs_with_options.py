@@ -65,45 +65,45 @@ def test_reports_that_do_not_take_a_parameter_of_others_say_so_and_are_read_whol
     assert_loaded(stage, "daily", "time_entries", Part(*LAST_WEEK, projects=frozenset([project])))
 
 
-def test_days_back_of_a_range_of_partitions_begin_before_its_first(stage: Stage) -> None:
-    ran = stage.run("daily", days=(date(2026, 11, 16), date(2026, 11, 17)), days_back=2)
-    window = (date(2026, 11, 14), date(2026, 11, 17))
-    assert ran.days["daily"] == days(*window)
-    assert_loaded(stage, "daily", "time_entries", Part(*window))
+@pytest.mark.parametrize("options", [
+    {"days_back": 2},
+    {"days_back_to_start_from": 5},
+    {"start_date": "2026-11-18", "end_date": "yesterday"},
+    {"full_refresh": True},
+])  # fmt: skip
+def test_days_of_a_launch_over_partitions_are_refused_before_anything_is_asked(
+    stage: Stage, options: dict[str, Any]
+) -> None:
+    """Of the whole run: clients could be read whole, but what was meant is not done."""
+    ran = stage.run("clients", "daily", "invoices", days=LAST_WEEK, **options)
+    (first, *_) = options
+    assert set(ran.refusals.values()) == {
+        f"{first} is set in report_options of the launch, but daily has a partition for each "
+        f"day; remove {first} and choose the days as the partitions of the run."
+    }
+    assert ran.refusals.keys() == {"clients", "daily", "invoices"}
+    assert ran.questions == []
 
 
-@pytest.mark.parametrize(
-    ("options", "window"),
-    [
-        ({"days_back": 3660}, (START, TODAY)),
-        ({"start_date": "2026-11-18", "end_date": "2030-01-01"}, (date(2026, 11, 18), TODAY)),
-    ],
-    ids=["at the start date", "at today"],
-)
-def test_a_window_is_cut(stage: Stage, options: Any, window: tuple[date, date]) -> None:
-    ran = stage.run("daily", **options)
-    assert ran.days["daily"] == days(*window)
-    asked = question("/time_entries", **{"from": window[0], "to": window[1]})
-    assert asked in ran.questions
+def test_filters_and_since_when_are_taken_by_a_launch_over_partitions(stage: Stage) -> None:
+    (project,) = busiest(stage, "project_id")
+    ran = stage.run(
+        "daily", days=LAST_WEEK, project_ids=project, updated_since_days_back=2,
+        invoice_status="none",
+    )  # fmt: skip
+    assert ran.success
+    assert ran.days["daily"] == days(*LAST_WEEK)
+    window = {"from": LAST_WEEK[0], "to": LAST_WEEK[1]}
+    since = "2026-11-15T00:00:00Z"  # two days before the last partition
+    assert (
+        question("/time_entries", **window, project_id=project, updated_since=since)
+        in ran.questions
+    )
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (
-            {"start_date": "2026-11-09"},
-            "start_date is 2026-11-09, and the first partition is 2026-11-10; choose a later day, "
-            "or set HARVEST_START_DATE to an earlier one.",
-        ),
-        (
-            {"start_date": "2027-01-01", "end_date": "2027-01-02"},
-            "No day of the window has a partition: these are 2026-11-10 to 2026-11-20; choose "
-            "other days, or set HARVEST_START_DATE to an earlier one.",
-        ),
-        (
-            {"start_date": "today", "end_date": "yesterday"},
-            "The window 2026-11-20 to 2026-11-19 ends before it begins.",
-        ),
         (
             {"days_back_to_start_from": 5, "days_back_to_end_at": 10},
             "days_back_to_end_at is the larger number, so the window would end before it begins; "
@@ -139,14 +139,14 @@ def test_what_cannot_be_is_refused_before_anything_is_asked(
     assert ran.questions == []
 
 
-def test_exactly_the_days_that_were_read_are_materialized_and_described(stage: Stage) -> None:
-    """Not the partition of the run, and for the children of the invoices too."""
+def test_every_day_is_described_by_its_own_figures(stage: Stage) -> None:
+    """For the children of the invoices too."""
     (first, last), invoices = LAST_WEEK, stage.account.records.invoices.ascending()
     for offset, invoice in zip(cycle((0, 0, 0, 3, 4, 4)), invoices, strict=False):
         day = first + timedelta(days=offset)
         stage.account.change("invoices", invoice.id, touch=False, issue_date=day)
     reports = ("invoices", "invoice_messages", "daily")
-    ran = stage.run(*reports, days_back_to_start_from=10, days_back_to_end_at=3)
+    ran = stage.run(*reports, days=LAST_WEEK)
     truth = stage.truth()
     for report, record, day in (
         ("invoices", "invoices", "issue_date"),

@@ -62,7 +62,7 @@ def test_a_run_and_the_ui_ask_the_sandbox_and_nobody_else(
         monkeypatch.setattr(sys, "executable", str(traced))
         with dev(environment, tmp_path / "dev.txt") as url:
             server = WebServer(url)
-            run = server.launch("harvest_people")
+            run = server.launch("harvest", "people", "clients")
             wait_for(lambda: server.status(run) in ("SUCCESS", "FAILURE"), lambda: "the run")
             assert server.status(run) == "SUCCESS"
         assert sandbox.account.request_log.paths()

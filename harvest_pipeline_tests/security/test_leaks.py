@@ -208,23 +208,24 @@ def play_web_server(played: Played) -> None:
         server = WebServer(url)
         launched = {"token": planted.LAUNCHED}
         runs = {
-            "acme": server.launch("acme_people"),
-            "blue_sky": server.launch("blue_sky_people"),
+            "acme": server.launch("acme", "people", "clients"),
+            "blue_sky": server.launch("blue_sky", "people", "clients"),
             "refused": server.launch(
-                "cedar_people",
-                {"resources": {"cedar": {"config": {"access_token": launched["token"]}}}},
+                "cedar",
+                "people",
+                config={"resources": {"cedar": {"config": {"access_token": launched["token"]}}}},
             ),
         }
         wait_for(
             lambda: all(over(server.status(run)) for run in runs.values()), lambda: "three runs"
         )
         sandbox.world.faults.add(Hang(path="/users", seconds=PATIENCE))
-        runs["terminated"] = server.launch("acme_people")
+        runs["terminated"] = server.launch("acme", "people", "clients")
         wait_for(lambda: not sandbox.world.faults.waiting, lambda: "a run to read")
         server.terminate(runs["terminated"])
         wait_for(lambda: over(server.status(runs["terminated"])), lambda: "its end")
         played.statuses = {name: server.status(run) for name, run in runs.items()}
-        played.told_by_server = list(server.everything("acme_people", stage.home))
+        played.told_by_server = list(server.everything("acme_all_reports", stage.home))
 
 
 def over(status: str) -> bool:

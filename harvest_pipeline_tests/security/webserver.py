@@ -86,9 +86,10 @@ class WebServer:
         assert "errors" not in content, content
         return content["data"], answer.content
 
-    def launch(self, job: str, config: dict[str, Any] | None = None) -> str:
-        """Launch a job as the launchpad does; the id of the run."""
-        selector = {**_REPOSITORY, "jobName": job}
+    def launch(self, account: str, *reports: str, config: dict[str, Any] | None = None) -> str:
+        """Materialize reports without days as the launchpad does; the id of the run."""
+        assets = [{"path": [account, report]} for report in reports]
+        selector = {**_REPOSITORY, "jobName": "__ASSET_JOB", "assetSelection": assets}
         data, _ = self.ask(_LAUNCH, job=selector, config=config or {})
         return data["launchRun"]["run"]["runId"]
 

@@ -85,7 +85,7 @@ def test_reports_that_are_switched_off_are_left_out() -> None:
 def test_each_way_to_say_days(given: dict[str, Any], window: Window | None) -> None:
     (run,) = runs("invoices", **given)
     assert run.window == (window or Window(date(2026, 2, 1), date(2026, 2, 3)))
-    assert run.config == ({"full_refresh": True} if "full_refresh" in given else {})
+    assert run.config == {}  # a run over partitions refuses days beside them
 
 
 def test_a_report_without_days_has_a_run_without_partitions() -> None:
@@ -107,10 +107,20 @@ def test_datasets_with_different_days_are_different_runs() -> None:
     assert names_of(both) == ["invoices", "old_time"]
 
 
-def test_days_of_a_dataset_without_partitions_are_given_as_days() -> None:
-    (run,) = runs("history", start_date="2026-02-01", end_date="2026-02-03")
+def test_days_are_given_to_what_has_no_partitions_in_a_run_of_its_own() -> None:
+    days = {"start_date": "2026-02-01", "end_date": "2026-02-03"}
+    (run,) = runs("history", **days)
     assert run.window is None
-    assert run.config == {"start_date": "2026-02-01", "end_date": "2026-02-03"}
+    assert run.config == days
+    of_days, other = runs("invoices", "clients", "history", **days, project_ids="1")
+    assert (names_of(of_days), of_days.config) == (["invoices", "clients"], {"project_ids": [1]})
+    assert (names_of(other), other.window) == (["history"], None)
+    assert other.config == {"project_ids": [1], **days}
+    every, other = runs("invoices", "history", full_refresh=True)
+    assert (every.window, every.config) == (Window(date(2026, 1, 1), TODAY), {})
+    assert (other.window, other.config) == (None, {"full_refresh": True})
+    (together,) = runs("invoices", "history")
+    assert names_of(together) == ["invoices", "history"]
 
 
 def test_filters_are_config_of_the_run() -> None:

@@ -17,7 +17,8 @@ from harvest_pipeline_tests.waiting import PATIENCE
 #: Launches a run over a few small reports.
 LAUNCH = """
 mutation { launchRun(executionParams: {runConfigData: {}, selector: {
-  jobName: "harvest_people", repositoryName: "__repository__", repositoryLocationName: "harvest"}})
+  jobName: "__ASSET_JOB", repositoryName: "__repository__", repositoryLocationName: "harvest",
+  assetSelection: [{path: ["harvest", "people"]}, {path: ["harvest", "clients"]}]}})
   { __typename ... on LaunchRunSuccess { run { runId } } } }
 """
 TRACES = """

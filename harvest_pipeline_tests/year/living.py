@@ -25,8 +25,6 @@ from harvest_pipeline_tests.year.running import Daemon, Ran, on
 from harvest_pipeline_tests.year.story import EVE, LAST, OUTAGES, WEATHER, F, L
 
 _A_DAY = timedelta(days=1)
-#: The schedules beside the reconcile, each with the time of one of its ticks.
-_SCHEDULES = ((3, 45, "invoices"), (4, 15, "small_reports"), (5, 0, "recent_days"))
 #: How long Harvest's silence about messages and payments may last.
 _A_WEEK = timedelta(days=7)
 
@@ -35,14 +33,13 @@ _A_WEEK = timedelta(days=7)
 class Plan:
     """When the machine is awake, and what is set.
 
-    `evenings`: the sensor of one account; `nights`: the reconcile of both; `mornings`: the other
-    schedules of the other account; `compared`: the comparison with Harvest's reports, of those
-    without an outage. A night belongs to the day before it.
+    `evenings`: the sensor of one account; `nights`: the reconcile of both; `compared`: the
+    comparison with Harvest's reports, of those without an outage. A night belongs to the day before
+    it.
     """
 
     evenings: Collection[date]
     nights: Collection[date]
-    mornings: Collection[date]
     compared: Collection[date]
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
 
@@ -103,9 +100,6 @@ class Year:
         with self._outage(OUTAGES.get(day)):
             for name in self.accounts:
                 night.runs += self.daemon.schedule(f"{name}_reconcile")
-        for hour, minute, of in _SCHEDULES if day in self.plan.mornings else ():
-            self._until(morning, hour, minute)
-            night.runs += self.daemon.schedule(f"{L}_{of}")
         if day in self.plan.compared:
             self._until(morning, 6, 30)
             for name in self.accounts.keys() - {OUTAGES.get(day)}:

@@ -21,7 +21,6 @@ FRIDAY, SATURDAY = d("25-12-05"), d("25-12-06")
 PLAN = Plan(
     evenings=[FRIDAY, SATURDAY],
     nights=[EVE, FRIDAY, SATURDAY, LAST],
-    mornings=[],
     compared=[FRIDAY],
     # The seven nights of a sweep in one, for there are no seven.
     variables={"HARVEST_SWEEP_REQUESTS": "60"},
