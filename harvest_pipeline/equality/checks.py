@@ -129,8 +129,6 @@ def _check(settings: Settings, theme: Theme) -> dg.AssetChecksDefinition:
         asset=_key(settings),
         name=name,
         description=description,
-        # It shares the request limit and the database with the loads of the account.
-        pool=settings.schema,
         required_resource_keys={settings.schema},
     )
     def equality(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:

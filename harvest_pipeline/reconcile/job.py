@@ -59,13 +59,17 @@ def _job(settings: Settings) -> dg.JobDefinition:
         name=f"reconcile_{settings.schema}",
         description="Finds what differs from Harvest (changes, deletions, days that are missing), "
         "reads it, and keeps what was deleted in the tables <record>_deleted.",
-        pool=settings.schema,
         required_resource_keys={settings.schema},
         out=dg.Out(dg.Nothing),
     )
     def reconcile_account(context: dg.OpExecutionContext) -> None:
         retries = Retries.of(None)
-        with explained(retries), spool_folder(settings.state_folder) as folder:
+        warehouse = Warehouse(settings.duckdb, settings.schema, log=context.log.info)
+        with (
+            explained(retries),
+            warehouse.reserved(),
+            spool_folder(settings.state_folder) as folder,
+        ):
             reconciliation = _reconciliation(context, settings, folder)
             for found in reconciliation.run():
                 context.log.info(_sentence(found))

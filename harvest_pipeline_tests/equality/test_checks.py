@@ -11,7 +11,7 @@ import pytest
 from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.datasets import report_datasets
 from harvest_pipeline.definitions import build_definitions
-from harvest_pipeline.equality.checks import CHECKS, equality_checks, themes
+from harvest_pipeline.equality.checks import CHECKS, themes
 from harvest_pipeline.settings import Settings
 from harvest_pipeline_tests.conftest import TODAY
 from harvest_pipeline_tests.equality.conftest import Place
@@ -91,7 +91,7 @@ def test_a_run_that_materializes_asks_for_none_of_harvests_reports(
         assert not any(name in step for name in names for step in steps)
 
 
-def test_there_is_a_schedule_that_is_off_and_every_check_takes_the_accounts_pool(
+def test_there_is_a_schedule_that_is_off(
     environment: pytest.MonkeyPatch,
 ) -> None:
     environment.setenv("HARVEST_TIMEZONE", "Europe/Berlin")
@@ -100,8 +100,6 @@ def test_there_is_a_schedule_that_is_off_and_every_check_takes_the_accounts_pool
     assert isinstance(schedule, dg.ScheduleDefinition)
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 6 * * *", "Europe/Berlin")
     assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
-    checks = equality_checks([Settings.from_environment()])
-    assert {check.node_def.pool for check in checks} == {"harvest"}
 
 
 def test_only_that_is_compared_of_which_no_report_is_switched_off() -> None:
