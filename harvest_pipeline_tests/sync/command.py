@@ -22,7 +22,7 @@ from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.settings import project_folder
 
 #: Seconds after which something hangs.
-_PATIENCE = 60.0
+_PATIENCE = 120.0
 _CODE = "import sys; from harvest_pipeline.cli import main; sys.exit(main())"
 
 

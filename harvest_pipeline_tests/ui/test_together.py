@@ -45,7 +45,7 @@ def environment(sandbox: SandboxServer, tmp_path: Path) -> dict[str, str]:
     }
 
 
-def until(condition: Callable[[], object], seconds: float = 90) -> None:
+def until(condition: Callable[[], object], seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
