@@ -134,7 +134,7 @@ def _started_with() -> dict[str, str]:
 class Settings:
     """The validated settings of one Harvest account. Holds no secret.
 
-    `schema` is the account's name: DuckDB schema, prefix of the asset keys, resource and pool.
+    `schema` is the account's name: DuckDB schema, prefix of the asset keys, and resource.
     `account_id` and `instance` are those of harvest.yaml, else empty. `prefixes` are how the names
     of the variables with its credentials begin, the ones that win first. `datasets` are all that
     is to be had of the account: the reports that are not switched off, and the user's own. `alerts`

@@ -149,7 +149,11 @@ def _reconciliation(
 ) -> Generator[Reconciliation]:
     harvest: HarvestResource = getattr(context.resources, settings.schema)
     warehouse = Warehouse(settings.duckdb, settings.schema, log=context.log.info)
-    with explained(Retries.of(None)), spool_folder(settings.state_folder) as folder:
+    with (
+        explained(Retries.of(None)),
+        warehouse.reserved(),
+        spool_folder(settings.state_folder) as folder,
+    ):
         client = harvest.client(settings)
         identity = client.identity
         account_id = int(identity.account_id)

@@ -54,13 +54,13 @@ def test_reports_with_a_day_share_one_partitions_definition_that_includes_today(
     assert (days.get_first_partition_key(), days.get_last_partition_key()) == (START, today)
 
 
-def test_every_asset_is_backfilled_in_a_single_run_through_its_accounts_pool(
+def test_every_asset_is_backfilled_in_a_single_run_and_waits_in_no_pool(
     definitions: dg.Definitions,
 ) -> None:
     for key in definitions.resolve_asset_graph().materializable_asset_keys:
         asset = definitions.resolve_assets_def(key)
         assert asset.backfill_policy == dg.BackfillPolicy.single_run()
-        assert asset.op.pool == "acme"
+        assert asset.op.pool is None
 
 
 def test_there_is_a_job_for_everything(definitions: dg.Definitions) -> None:
