@@ -64,7 +64,7 @@ def test_every_asset_is_backfilled_in_a_single_run_and_waits_in_no_pool(
 
 
 def test_there_is_a_job_for_everything(definitions: dg.Definitions) -> None:
-    jobs = {"acme_all_reports": set(REPORTS), "acme_equality": set(), "acme_reconcile": set()}
+    jobs = {"acme_all_reports": set(REPORTS), "acme_changes": set(), "acme_reconcile": set()}
     assert {job.name for job in definitions.jobs or []} == set(jobs)
     for name, reports in jobs.items():
         job = definitions.resolve_job_def(name)
