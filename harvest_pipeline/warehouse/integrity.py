@@ -14,7 +14,7 @@ import duckdb
 
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.scope import Scope, Window
+from harvest_pipeline.scope import Proof, Scope, Window
 from harvest_pipeline.text import one_line
 from harvest_pipeline.warehouse import coverage, ledger, tables
 from harvest_pipeline.warehouse.sql import identifier, literal
@@ -61,7 +61,8 @@ def rows_outside_window(connection: duckdb.DuckDBPyConnection, record: Record) -
         connection,
         f"SELECT rows.{identifier(record.key)} AS value FROM {identifier(record.name)} AS rows"
         f" JOIN {identifier(ledger.LEDGER.name)} AS loads ON loads.record = {literal(record.name)}"
-        " AND loads.loaded_at = rows._loaded_at"
+        # A read of changes brings what is known wherever it moved to.
+        f" AND loads.loaded_at = rows._loaded_at AND loads.proof <> '{Proof.CHANGES}'"
         f" WHERE rows.{identifier(record.day)} NOT BETWEEN window_first AND window_last"
         f" OR (rows.{identifier(record.day)} IS NULL AND window_first IS NOT NULL)",
     )

@@ -101,7 +101,7 @@ def test_every_account_has_its_own_assets_resource_jobs_and_schedule(
     jobs = {job.name for job in definitions.jobs or []}
     assert jobs >= {"all_accounts", *(f"{n}_all_reports" for n in NAMES)}
     assert {schedule.name for schedule in definitions.schedules or []} == {
-        f"{n}_{of}" for n in NAMES for of in ("equality", "reconcile")
+        f"{n}_reconcile" for n in NAMES
     }
 
 

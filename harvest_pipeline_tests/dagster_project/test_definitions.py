@@ -27,7 +27,7 @@ def definitions(monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
 def test_every_report_is_an_asset_that_explains_itself(definitions: dg.Definitions) -> None:
     assets = {spec.key: spec for spec in definitions.resolve_all_asset_specs()}
     reports = {dg.AssetKey(["acme", name]) for name in REPORTS}
-    assert set(assets) == {*reports, dg.AssetKey(["acme", "equality"])}
+    assert set(assets) == {*reports, dg.AssetKey(["acme", "reconciliation"])}
     assert definitions.resolve_asset_graph().materializable_asset_keys == reports
     for report in REPORTS.values():
         spec, record = assets[dg.AssetKey(["acme", report.name])], record_of(report)
