@@ -16,9 +16,13 @@ from typing import Self
 
 import msgspec
 
-from harvest_pipeline.harvest.errors import StateUnusable
+from harvest_pipeline.harvest.errors import RecordUnusable, StateUnusable
+from harvest_pipeline.harvest.unusable import value_at
 from harvest_pipeline.private import make_folder
-from harvest_pipeline.scope import Proof, Spool, Window
+from harvest_pipeline.scope import Proof, Rejected, Spool, Window
+
+#: As much as a page has, in bytes.
+_MOST_REJECTED = 64 * 2**20
 
 
 class SpoolFile:
@@ -38,21 +42,35 @@ class SpoolFile:
         self._lock = threading.Lock()
         self._ids: set[int] = set()
         self.path = Path(self._file.name)
+        self.rejected: list[Rejected] = []
         self.rows = 0
 
     @property
     def repeated(self) -> int:
-        """How many lines have an id that an earlier line has."""
+        """How many records have an id that an earlier one has."""
         return self.rows - len(self._ids)
 
-    def add(self, records: Sequence[tuple[int, bytes]]) -> None:
-        """Append records: each its id, and its JSON on one line."""
+    def add(self, records: Sequence[tuple[int, bytes]], rejected: Sequence[Rejected] = ()) -> None:
+        """Append records: each its id, and its JSON on one line; and those that cannot be used.
+
+        Raises RecordUnusable if there is too much of the latter to be kept in memory.
+        """
         with self._lock, self._writing():
             for _, line in records:
                 self._file.write(line)
                 self._file.write(b"\n")
             self._ids.update(record_id for record_id, _ in records)
-            self.rows += len(records)
+            self._ids.update(each.id for each in rejected)
+            self.rejected += rejected
+            self.rows += len(records) + len(rejected)
+        if rejected and sum(len(each.raw) for each in self.rejected) > _MOST_REJECTED:
+            first = self.rejected[0]
+            raise RecordUnusable(
+                f"The records that cannot be used, such as {first.id} ({first.field}"
+                f" {first.reason}), have more than {_MOST_REJECTED // 2**20} MiB; nothing was"
+                " loaded. Look at HARVEST_API_URL, and for a proxy in between: Harvest sends no"
+                " such thing."
+            )
 
     def restart(self) -> None:
         """Forget all records."""
@@ -60,6 +78,7 @@ class SpoolFile:
             self._file.seek(0)
             self._file.truncate()
             self._ids.clear()
+            self.rejected.clear()
             self.rows = 0
 
     def __enter__(self) -> Self:
@@ -96,7 +115,6 @@ class _Key(msgspec.Struct):
 
 
 _key_decoder = msgspec.json.Decoder(_Key)
-_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def only(spool: Spool, ids: Collection[int]) -> Spool:
@@ -104,27 +122,43 @@ def only(spool: Spool, ids: Collection[int]) -> Spool:
 
     It is no longer all of its scope, and says so.
     """
-    return _kept(spool, lambda line: _key_decoder.decode(line).id in ids, Proof.FOLLOWED)
+    return _kept(
+        spool,
+        lambda line: _key_decoder.decode(line).id in ids,
+        lambda rejected: rejected.id in ids,
+        Proof.FOLLOWED,
+    )
 
 
 def only_kept_days(spool: Spool, day: str, window: Window, known: Collection[int]) -> Spool:
     """The spool of a read of changes without the records whose `day` is outside the window, unless
-    their ids are `known`; its file is rewritten."""
+    their ids are `known`; its file is rewritten. What has no day that can be read is kept."""
 
-    def is_kept(line: bytes) -> bool:
-        on = msgspec.json.decode(_decoder.decode(line)[day], type=date)
-        return window.first <= on <= window.last or _key_decoder.decode(line).id in known
+    def is_kept(record_id: int, on: date | None) -> bool:
+        return on is None or window.first <= on <= window.last or record_id in known
 
-    return _kept(spool, is_kept, Proof.CHANGES)
+    return _kept(
+        spool,
+        lambda line: is_kept(_key_decoder.decode(line).id, value_at(line, (day,), date)),
+        lambda rejected: is_kept(rejected.id, rejected.day),
+        Proof.CHANGES,
+    )
 
 
 def ids_in(spool: Spool) -> set[int]:
     """The ids of the records of a spool."""
     with spool.path.open("rb") as lines:
-        return {_key_decoder.decode(line).id for line in lines}
+        ids = {_key_decoder.decode(line).id for line in lines}
+    return ids | {rejected.id for rejected in spool.rejected}
 
 
-def _kept(spool: Spool, is_kept: Callable[[bytes], bool], proof: Proof) -> Spool:
+def _kept(
+    spool: Spool,
+    is_kept: Callable[[bytes], bool],
+    is_kept_aside: Callable[[Rejected], bool],
+    proof: Proof,
+) -> Spool:
     kept = [line for line in spool.path.read_bytes().splitlines(keepends=True) if is_kept(line)]
     spool.path.write_bytes(b"".join(kept))
-    return replace(spool, rows=len(kept), proof=proof)
+    rejected = tuple(filter(is_kept_aside, spool.rejected))
+    return replace(spool, rows=len(kept) + len(rejected), rejected=rejected, proof=proof)

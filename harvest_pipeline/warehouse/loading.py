@@ -15,14 +15,23 @@ import duckdb
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS, records_inside
 from harvest_pipeline.scope import Proof, Scope, Spool
-from harvest_pipeline.warehouse import contract, copies, deleted, ledger, parents, scopes, tables
+from harvest_pipeline.warehouse import (
+    contract,
+    copies,
+    deleted,
+    ledger,
+    parents,
+    rejected,
+    scopes,
+    tables,
+)
 from harvest_pipeline.warehouse.contract import Drift
 from harvest_pipeline.warehouse.database import Warehouse, scratch, transaction
 from harvest_pipeline.warehouse.errors import RecordsUnreadable, WarehouseError
 from harvest_pipeline.warehouse.ledger import Load, LoadContext
-from harvest_pipeline.warehouse.lines import Keys, Lines
+from harvest_pipeline.warehouse.lines import UNKNOWN, Keys, Lines, keep_unknown, text_of
 from harvest_pipeline.warehouse.sql import comma, identifier, literal
-from harvest_pipeline.warehouse.values import exact_value_of, remainder
+from harvest_pipeline.warehouse.values import exact_value_of
 
 #: What can be told of DuckDB's errors.
 _UNREADABLE = re.compile("duplicate key|maximum_object_size|too many fields|Malformed JSON")
@@ -72,7 +81,8 @@ def load(warehouse: Warehouse, spool: Spool, context: LoadContext) -> Load:
     Deleted are the rows of the scope (none, if it reads changes only), and wherever they are the
     rows whose key is in the spool: an entry that was moved to another day appears once.
     Lists inside the records are replaced with them. Rows that did not come again are kept in the
-    `_deleted` tables, and copies of names in other tables follow. A spool of a module that is
+    `_deleted` tables, and copies of names in other tables follow. A record that does not fit is set
+    aside in `_rejected`, and its older row stays. A spool of a module that is
     switched off deletes nothing. Whatever is raised, the tables are as they were: FieldRetyped,
     RecordsUnreadable, AnotherAccount, LoadNotCommitted, or WarehouseError of the database itself.
     """
@@ -89,10 +99,23 @@ _Examined = tuple[Spool, list[tuple[Lines, Drift]], Load]
 def _examined(memory: duckdb.DuckDBPyConnection, spool: Spool, context: LoadContext) -> _Examined:
     """What the load of a spool will insert, and its row of the ledger."""
     record = RECORDS[spool.scope.record]
+    rejected.refuse_many(spool)
     read = spool.proof is not Proof.MODULE_OFF
     lines = [Lines(each, spool.path) for each in (record, *records_inside(record))] if read else []
-    with _explained(spool):
-        drifts = [contract.examine(memory, each) for each in lines]
+    drifts: list[Drift] = []
+    for each in lines:
+        with _explained(spool):
+            drifts.append(contract.examine(memory, each))
+        if misfits := drifts[-1].misfits:
+            spool = rejected.set_aside(memory, spool, lines, misfits)
+            return _examined(memory, spool, context)
+    if any(drift.unknown for drift in drifts):
+        if misfits := _inexact(memory, spool, lines):  # as long as their lines are as they came
+            return _examined(memory, rejected.set_aside(memory, spool, lines, misfits), context)
+        unknown = {
+            each.record.name: drift.unknown for each, drift in zip(lines, drifts, strict=True)
+        }
+        keep_unknown(spool.path, record, unknown)
     done = Load.of(
         spool,
         context,
@@ -100,6 +123,17 @@ def _examined(memory: duckdb.DuckDBPyConnection, spool: Spool, context: LoadCont
         _by_name(record, lines, [drift.missing for drift in drifts]),
     )
     return spool, list(zip(lines, drifts, strict=True)), done
+
+
+def _inexact(
+    memory: duckdb.DuckDBPyConnection, spool: Spool, lines: Sequence[Lines]
+) -> contract.Misfits:
+    """The records with a value that its column cannot hold."""
+    misfits = contract.Misfits()
+    for each in lines:
+        with _explained(spool):
+            misfits |= contract.inexact(memory, each)
+    return misfits
 
 
 def _commit(
@@ -112,16 +146,18 @@ def _commit(
     record = RECORDS[spool.scope.record]
     try:
         with transaction(connection):
-            others = [ledger.LEDGER, *([parents.PARENTS_READ] if spool.parents else [])]
+            others = [ledger.LEDGER, rejected.REJECTED]
+            others += [parents.PARENTS_READ] if spool.parents else []
             present = tables.prepare(connection, record, *others)
             for each, drift in lines:
                 rows = _insert(connection, each, drift, load)
-                if each.record is record and rows != spool.rows:
+                if each.record is record and rows + len(spool.rejected) != spool.rows:
                     raise WarehouseError(
-                        f"The spool of {spool.scope} has {rows} records instead of {spool.rows}"
-                        "; nothing was loaded."
+                        f"The spool of {spool.scope} has {rows + len(spool.rejected)} records"
+                        f" instead of {spool.rows}; nothing was loaded."
                     )
             if lines:
+                rejected.write(connection, spool, load)
                 buried = _delete_replaced(connection, record, spool.scope, load)
                 load = replace(load, deleted=buried)
                 deleted.unbury(connection, [each.record for each, _ in lines], load.loaded_at)
@@ -131,10 +167,12 @@ def _commit(
             ledger.write(connection, load)
         ledger.confirm(connection, load)
     except duckdb.Error:
-        with _explained(spool):
-            for each, _ in lines:
-                contract.refuse_inexact(memory, each)
-        raise
+        only_lines = [each for each, _ in lines]
+        misfits = _inexact(memory, spool, only_lines)
+        if not misfits:
+            raise
+        spool = rejected.set_aside(memory, spool, only_lines, misfits)
+        return _commit(connection, memory, *_examined(memory, spool, load.context))
     return load
 
 
@@ -171,7 +209,10 @@ def _delete_replaced(
         f"{key} IN (SELECT {key} FROM {identifier(record.name)}"
         f" WHERE {identifier(tables.LOADED_AT.name)} = {loaded_at})"
     )
-    vanished = f"{older} AND {scopes.owned(record, scope)} AND NOT {came}"
+    vanished = (
+        f"{older} AND {scopes.owned(record, scope)} AND NOT {came}"
+        f" AND {key} NOT IN ({rejected.of_load(load)})"
+    )
     buried = _bury(connection, record, vanished, load)
     inside = records_inside(record)
     replaced = connection.execute(
@@ -210,11 +251,11 @@ def _insert(connection: duckdb.DuckDBPyConnection, lines: Lines, drift: Drift, l
     columns = lines.record.columns
     values = {column.name: exact_value_of(column) for column in columns}
     values[tables.LOADED_AT.name] = "?::TIMESTAMPTZ"
-    values[tables.EXTRA.name] = remainder(drift.unknown)
+    values[tables.EXTRA.name] = text_of(UNKNOWN) if drift.unknown else "NULL"
     selected = comma(f"{value} AS {identifier(name)}" for name, value in values.items())
     inserted = connection.execute(
         f"INSERT INTO {identifier(lines.record.name)} BY NAME SELECT {selected}"
-        f" FROM {lines.texts(columns, with_line=bool(drift.unknown))} AS texts",
+        f" FROM {lines.texts([*columns, UNKNOWN] if drift.unknown else columns)} AS texts",
         [load.loaded_at],
     ).fetchall()
     return inserted[0][0]

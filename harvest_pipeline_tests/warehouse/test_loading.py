@@ -143,7 +143,7 @@ def test_an_empty_first_load_makes_the_table_with_its_types(
     with warehouse.reader() as connection:
         types = tables.column_types(connection, "time_entries")
     assert types["spent_date"] == "DATE"
-    assert types["hours"] == "DECIMAL(28,10)"
+    assert types["hours"] == "DECIMAL(38,18)"
     assert types["created_at"] == "TIMESTAMP WITH TIME ZONE"
     assert done.rows == 0
     assert select(warehouse, "SELECT rows FROM _loads") == [(0,)]
