@@ -22,8 +22,8 @@ from harvest_pipeline.warehouse.sql import literal
 _NARROW = ("DECIMAL(18,6)", r"-?[0-9]{1,12}(\.[0-9]{1,6})?")
 #: DuckDB's own texts of numbers below 1 that are written with an exponent; and its type for them.
 _SMALL, _FINE_DECIMAL = r"-?[0-9](\.[0-9]{1,17})?[eE]-[0-9]{1,3}", "DECIMAL(38,37)"
-#: And of the large ones, which have no decimals.
-_LARGE = r"-?[0-9](\.[0-9]{1,17})?[eE]\+?[0-9]{1,3}"
+#: And of the large ones, which have at most one decimal.
+_LARGE = r"-?[0-9](\.[0-9]{1,17})?[eE]\+?(1[6-9]|[2-9][0-9]|[0-9]{3})"
 
 _FORMS = {
     INTEGER: r"-?[0-9]+(\.0+)?",
@@ -58,7 +58,8 @@ def is_exact(column: Column) -> str | None:
     if column.type in (TEXT, LIST):
         return None
     if column.type not in (DECIMAL, RATE):
-        return f"regexp_full_match({text}, {literal(_FORMS[column.type])}) AND {value} IS NOT NULL"
+        form = literal(_FORMS[column.type])
+        return f"(regexp_full_match({text}, {form}) AND {value} IS NOT NULL)"
     scale = column.type.removesuffix(")").partition(",")[2]
     plain = rf"-?[0-9]+(\.[0-9]{{1,{scale}}})?"
     # What has more decimals than the finer type is not 0.

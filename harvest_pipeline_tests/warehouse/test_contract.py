@@ -118,7 +118,7 @@ def test_unknown_numbers_are_kept_as_they_were_sent(
     rows = list[str]()
     for number in numbers.split():
         text = sent.replace('"A"', number).replace('"B"', number).replace('"C"', number)
-        rows.append(text.replace('"id": 1', f'"id": {len(rows)}'))
+        rows.append(text.replace('"id": 1', f'"id": {len(rows)}', 1))
     load(warehouse, spools.write("invoices", on(FIRST), rows), CONTEXT)
 
     kept = select(warehouse, "SELECT _extra FROM invoices ORDER BY id")
