@@ -54,8 +54,6 @@ def dataset_asset(
         partitions_def=days if dataset.has_partitions else None,
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=check_specs(dataset, key),
-        # Runs of one account share its request limit and its database: one step at a time.
-        pool=settings.schema,
         io_manager_key=io_manager_key,
         retry_policy=retry.policy if dataset.retry else None,
         required_resource_keys={settings.schema, REPORT_OPTIONS},
@@ -67,7 +65,11 @@ def dataset_asset(
     ) -> Iterator[dg.Output[Reading] | dg.AssetCheckResult]:
         harvest: HarvestResource = getattr(context.resources, settings.schema)
         warehouse = Warehouse(settings.duckdb, settings.schema, log=context.log.info)
-        with explained(retry), spool_folder(settings.state_folder) as folder:
+        with (
+            explained(retry),
+            warehouse.reserved(),
+            spool_folder(settings.state_folder) as folder,
+        ):
             ask = _asked(context, dataset, settings)
             client = harvest.client(settings)
             identity = client.identity

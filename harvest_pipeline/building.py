@@ -23,7 +23,7 @@ from harvest_pipeline.sensors import all_sensors
 from harvest_pipeline.settings import Settings, load_environment
 from harvest_pipeline.warehouse.io_manager import HarvestDuckDBIOManager
 
-# Dagster marks backfill_policy and pools as beta and says so once for each asset.
+# Dagster marks backfill_policy as beta and says so once for each asset.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 

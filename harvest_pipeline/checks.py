@@ -18,9 +18,10 @@ _WINDOW = "rows_are_inside_their_window"
 _DROP = "no_day_dropped_suddenly"
 _REFERENCES = "references_are_known"
 _FIELDS = "fields_are_known"
+_ASIDE = "no_record_is_set_aside"
 _ROLE = "everything_is_visible"
 #: The names of all checks that datasets have.
-NAMES = frozenset({_KEY, _WINDOW, _DROP, _REFERENCES, _FIELDS, _ROLE})
+NAMES = frozenset({_KEY, _WINDOW, _DROP, _REFERENCES, _FIELDS, _ASIDE, _ROLE})
 
 
 def check_specs(dataset: Dataset, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
@@ -34,6 +35,8 @@ def check_specs(dataset: Dataset, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]
         _REFERENCES: "The clients, people, projects, … that rows refer to are in their tables, as "
         "far as those have been loaded.",
         _FIELDS: "Harvest sent every field that the columns are made for, and no other.",
+        _ASIDE: "Every record that Harvest sent is in the table. One that does not fit there is in "
+        "_rejected, and an older row of it stays, until Harvest sends it in another form.",
         _ROLE: "The person behind the token is an administrator, whom Harvest shows everything.",
     }
     without = _not_asked(dataset)
@@ -98,6 +101,8 @@ def check_results(
     fields = {f"unknown: {name}": count for name, count in sorted(drift.unknown.items())}
     fields |= {f"missing: {name}": count for name, count in sorted(drift.missing.items())}
     yield result(_FIELDS, fields, dg.AssetCheckSeverity.WARN)
+    aside = _finding("set aside", integrity.set_aside(connection, record))
+    yield result(_ASIDE, aside, dg.AssetCheckSeverity.ERROR)
     yield result(_ROLE, _hidden(record, identity), dg.AssetCheckSeverity.ERROR)
 
 

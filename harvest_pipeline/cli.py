@@ -38,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_dev = commands.add_parser("dev", help="serve the Dagster UI on your own account")
     add_dev.add_argument("--port", type=int, help="default: 3000, or a free one if that is taken")
     add_dev.add_argument(
-        "--read-only", action="store_true", help="show everything, let nothing be launched"
+        "--read-only",
+        action="store_true",
+        help="a second UI without a daemon: show everything, let nothing be launched",
     )
     add_dev.add_argument(
         "--allow-host",

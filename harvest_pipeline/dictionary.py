@@ -17,6 +17,7 @@ _HEADER = """# Reports, tables and columns
 Written from the catalogue by `make docs`; do not edit. Amounts are `DECIMAL`, days `DATE`, instants
 `TIMESTAMPTZ` in UTC. Every table also has `_loaded_at` (when the row was loaded) and `_extra` (what
 Harvest sent that no column holds, as JSON). *May be empty*: Harvest may send null, or leave it out.
+A record that does not fit into its columns is in the table `_rejected` instead, with the reason.
 """
 
 

@@ -21,7 +21,7 @@ T = TypeVar("T")
 #: The client has tried for minutes by then; Dagster tries twice more, a minute later.
 _RETRIES = 2
 _PAUSE_SECONDS = 60.0
-#: A run that waits holds its account's pool; longer than this it had better fail and say so.
+#: A run that waits longer than this had better fail and say so.
 _LONGEST_PAUSE_SECONDS = 1800.0
 
 

@@ -1,18 +1,17 @@
-"""Running Dagster on this machine: its home folder, its commands, its UI.
-
-Belongs here: what `harvest-pipeline dev` and `harvest-pipeline demo` share.
-Does not belong here: anything that a deployed Dagster needs; what the UI's process does
-(ui/webserver.py).
-"""
+"""Running Dagster on this machine: its home folder, its commands, its UI."""
 
 import argparse
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from harvest_pipeline.config import account_settings
 from harvest_pipeline.private import make_folder
@@ -21,6 +20,9 @@ from harvest_pipeline.ui.guard import Hosts
 
 #: Dagster's own.
 _PORT = 3000
+#: Seconds that what was killed may take to end, and runs to roll back.
+_LAST_BREATH = 3
+_ROLLBACK = 10
 
 
 def dagster_environment(environment: Mapping[str, str], home: Path) -> dict[str, str]:
@@ -48,8 +50,19 @@ def dagster_environment(environment: Mapping[str, str], home: Path) -> dict[str,
 
 
 def dagster(environment: Mapping[str, str], *arguments: str) -> int:
-    """Run a `dagster` command in the project's folder and return its exit code."""
-    return _run(environment, ("-m", "dagster", *arguments))
+    """Run a `dagster` command in the project's folder and return its exit code.
+
+    Ctrl-C reaches the process itself, which then ends in its own way; we wait for it. SIGTERM
+    reaches us alone, so it is passed on.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = _started(environment, "-m", "dagster", *arguments)
+    signal.signal(signal.SIGTERM, lambda number, frame: process.send_signal(signal.SIGINT))
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
 
 
 def serve_ui(arguments: argparse.Namespace) -> int:
@@ -76,14 +89,47 @@ def ui(
     """Serve the guarded Dagster UI on 127.0.0.1 until Ctrl-C; returns the exit code.
 
     Without a `port` it is 3000, or any free one. `allowed` are host names of proxies in front.
-    Raises SettingsError for a port that cannot be had and for what is not a host name.
+    `read_only` is a second UI, without a daemon. Raises SettingsError for a home that is served
+    already, for a port that cannot be had and for what is not a host name.
     """
-    with _listen(port) as listener:
+    with ExitStack() as stack:
+        home = Path(environment["DAGSTER_HOME"])
+        lock = None if read_only else stack.enter_context(_locked(home))
+        listener = stack.enter_context(_listen(port))
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         Hosts.on(listener.getsockname()[1], allowed)
         options = [f"--fd={listener.fileno()}", *(f"--allow-host={name}" for name in allowed)]
+        if lock:
+            lock.truncate(0)
+            print(address, file=lock, flush=True)
+            options.append(f"--lock-fd={lock.fileno()}")
         if read_only:
             options.append("--read-only")
-        return _run(environment, ("-m", "harvest_pipeline.ui.webserver", *options), listener)
+        files = [file.fileno() for file in (listener, lock) if file]
+        return _serve(environment, options, files)
+
+
+@contextmanager
+def _locked(home: Path) -> Generator[TextIO]:
+    """A file of the home that is locked until every process that it was handed to is gone.
+
+    Raises SettingsError if somebody has it, with the address that stands in it.
+    """
+    with (home / "dev.lock").open("a+") as file:
+        deadline = time.monotonic() + _LAST_BREATH
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    file.seek(0)
+                    raise SettingsError(
+                        f"The Dagster UI of {home} runs already, at {file.read().strip()}; use "
+                        "that one, or end it first."
+                    ) from None
+            time.sleep(0.1)
+        yield file
 
 
 def _listen(port: int | None) -> socket.socket:
@@ -98,40 +144,60 @@ def _listen(port: int | None) -> socket.socket:
         ) from None
 
 
-def _run(
-    environment: Mapping[str, str],
-    arguments: Sequence[str],
-    listener: socket.socket | None = None,
-) -> int:
-    """Run Python in the project's folder, with a socket if need be, and return its exit code.
+def _serve(environment: Mapping[str, str], options: Sequence[str], files: Sequence[int]) -> int:
+    """The UI's process, in a group of its own with all that it starts; returns its exit code.
 
-    Ctrl-C reaches the process itself, which then ends in its own way; we wait for it. SIGTERM
-    reaches us alone, so it is passed on: no server may outlive the command that started it.
+    Nothing of the group outlives us, nor we the group. Ctrl-C, SIGTERM and the end of the terminal
+    are passed on to the one process, which ends the others.
     """
+    # A shell starts what it puts into the background with SIGINT ignored, which children inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    server = _started(environment, "-m", "harvest_pipeline.ui.webserver", *options, files=files)
+
+    def pass_on(number: int, frame: object) -> None:
+        server.send_signal(signal.SIGINT)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, pass_on)
+    code = server.wait()
+    _end_group(server.pid)
+    if code < 0:
+        print(
+            f"Error: The Dagster UI was killed ({signal.Signals(-code).name}), and its daemon and "
+            "runs ended with it; start it again.",
+            file=sys.stderr,
+        )
+    return abs(code)
+
+
+def _started(
+    environment: Mapping[str, str], *arguments: str, files: Sequence[int] = ()
+) -> "subprocess.Popen[bytes]":
+    """Python in the project's folder; one that gets files is the first of a group of its own."""
     folder = project_folder()
     if "PYTHON_DOTENV_DISABLED" in environment:
         # Dagster's commands put the `.env` of their folder over the environment; here is none.
         path = os.pathsep.join(filter(None, (str(folder), environment.get("PYTHONPATH"))))
         environment = {**environment, "PYTHONPATH": path}
         folder = Path(environment["DAGSTER_HOME"])
-    # A shell starts what it puts into the background with SIGINT ignored, which children inherit.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    process = subprocess.Popen(  # noqa: S603
+    return subprocess.Popen(  # noqa: S603
         # Dagster warns of its own superseded and beta functions; that is of no use to a user.
         [sys.executable, "-W", "ignore", *arguments],
         cwd=folder,
         env=environment,
-        pass_fds=[listener.fileno()] if listener else [],
+        stdin=subprocess.PIPE if files else None,
+        start_new_session=bool(files),
+        pass_fds=files,
     )
-    if listener:
-        listener.close()
 
-    def pass_on(number: int, frame: object) -> None:
-        process.send_signal(signal.SIGINT)
 
-    signal.signal(signal.SIGTERM, pass_on)
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            continue
+def _end_group(group: int) -> None:
+    """Interrupt what is left of a process group (runs, which then roll back), and end it."""
+    with suppress(ProcessLookupError, PermissionError):  # macOS, if all of them are dead
+        os.killpg(group, signal.SIGINT)
+        deadline = time.monotonic() + _ROLLBACK
+        while time.monotonic() < deadline:
+            os.killpg(group, 0)
+            time.sleep(0.1)
+        os.killpg(group, signal.SIGKILL)

@@ -1,6 +1,7 @@
 """What one load asks for, on whose behalf, and what it brought: the values that `harvest` (which
 reads Harvest) hands to `warehouse` (which writes DuckDB), so that neither has to know the other."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -198,16 +199,31 @@ class Proof(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record that came and cannot be used: its bytes (`raw`), and `field` with what is wrong with
+    it, as in "is NaN, which is not JSON" ("" for the record as a whole). `day` is None where none
+    can be read; `parent_id` is the invoice of a payment or a message."""
+
+    id: int
+    day: date | None
+    field: str
+    reason: str
+    raw: bytes = dataclasses.field(repr=False)
+    parent_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Spool:
     """The proven records of one scope on local disk: newline-delimited JSON, one record a line.
 
     A line is the record as Harvest sent it, byte for byte; for a record with `parent_columns` these
     stand in front of its own keys (`{"invoice_id":1,"invoice_issue_date":"2026-11-02",...}`).
-    No id occurs twice. `rows` is the number of lines, `requests` the number of HTTP requests that
-    the read cost (tries that failed included), `seconds` its duration. `total_entries` is Harvest's
-    own count, None where the answers carried none. `read_at` is Harvest's clock (the `Date`
-    header) before the read began; everything that Harvest changed before it is in here. `parents`
-    are, for a record with a parent, the ids of those whose records these are.
+    No id occurs twice. `rejected` came and has no line. `rows` is the number of records that came,
+    with these; `requests` the number of HTTP requests that the read cost (tries that failed
+    included), `seconds` its duration. `total_entries` is Harvest's own count, None where the
+    answers carried none. `read_at` is Harvest's clock (the `Date` header) before the read began;
+    everything that Harvest changed before it is in here. `parents` are, for a record with a parent,
+    the ids of those whose records these are.
     """
 
     scope: Scope
@@ -219,3 +235,4 @@ class Spool:
     total_entries: int | None
     read_at: datetime
     parents: tuple[int, ...] = ()
+    rejected: tuple[Rejected, ...] = ()

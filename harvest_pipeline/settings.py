@@ -134,7 +134,7 @@ def _started_with() -> dict[str, str]:
 class Settings:
     """The validated settings of one Harvest account. Holds no secret.
 
-    `schema` is the account's name: DuckDB schema, prefix of the asset keys, resource and pool.
+    `schema` is the account's name: DuckDB schema, prefix of the asset keys, and resource.
     `account_id` and `instance` are those of harvest.yaml, else empty. `prefixes` are how the names
     of the variables with its credentials begin, the ones that win first. `datasets` are all that
     is to be had of the account: the reports that are not switched off, and the user's own. `alerts`
@@ -150,6 +150,7 @@ class Settings:
     contact: str
     days_back: int
     sweep_requests: int | None = None
+    keep_runs_days: int = 30
     account_id: str = ""
     instance: str = ""
     prefixes: tuple[str, ...] = ("HARVEST_",)
@@ -190,6 +191,7 @@ class Settings:
             contact=_contact(value("HARVEST_CONTACT") or "HARVEST_CONTACT is not set"),
             days_back=_days_back(value("HARVEST_DAYS_BACK")),
             sweep_requests=_sweep_requests(value("HARVEST_SWEEP_REQUESTS")),
+            keep_runs_days=_keep_runs_days(value("HARVEST_KEEP_RUNS_DAYS")),
         )
 
     @property
@@ -315,6 +317,14 @@ def _days_back(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 3660:
         raise SettingsError(
             f"HARVEST_DAYS_BACK is {shown(text)}; it must be a number of days from 0 to 3660."
+        )
+    return int(text)
+
+
+def _keep_runs_days(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 3660:
+        raise SettingsError(
+            f"HARVEST_KEEP_RUNS_DAYS is {shown(text)}; it must be a number of days from 1 to 3660."
         )
     return int(text)
 

@@ -70,6 +70,12 @@ VARIABLES: dict[str, Variable] = {
             "invoice of the last 400 days once a week; 0: none.",
         ),
         Variable(
+            "HARVEST_KEEP_RUNS_DAYS",
+            "30",
+            "Days after which the nightly job deletes the runs of the sensor, with their files; "
+            "the last ten that failed stay. 1 to 3660.",
+        ),
+        Variable(
             "HARVEST_DUCKDB",
             "data/warehouse.duckdb",
             "Path of the database file; its name may not equal that of an account.",

@@ -10,9 +10,12 @@ from enum import StrEnum
 #: Ids of every kind are 64-bit (REFERENCE 3).
 ID = "BIGINT"
 INTEGER = "BIGINT"
-#: Hours, rates, money, percentages: exact, 18 digits before the point and 10 after. Harvest writes
-#: two decimals for money and hours and three for unit prices (REFERENCE 3).
-DECIMAL = "DECIMAL(28,10)"
+#: Hours, quantities, amounts: what Harvest calculates, and may print with all 17 digits of a float,
+#: such as 0.30000000000000004.
+DECIMAL = "DECIMAL(38,18)"
+#: Rates, prices and percentages, which people enter: Harvest has two or three decimals of them. An
+#: amount times a rate has 24 decimals, which leaves 14 of DuckDB's 38 digits before the point.
+RATE = "DECIMAL(38,6)"
 TEXT = "VARCHAR"
 BOOLEAN = "BOOLEAN"
 #: A calendar day as a person entered it, without a time zone (REFERENCE 9).

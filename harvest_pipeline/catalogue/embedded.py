@@ -7,14 +7,7 @@ Does not belong here: columns of one record only (time.py, expenses.py, ...).
 
 from dataclasses import replace
 
-from harvest_pipeline.catalogue.columns import (
-    BOOLEAN,
-    DECIMAL,
-    ID,
-    INSTANT,
-    TEXT,
-    Column,
-)
+from harvest_pipeline.catalogue.columns import BOOLEAN, DECIMAL, ID, INSTANT, RATE, TEXT, Column
 
 
 def column(
@@ -180,7 +173,7 @@ USER_ASSIGNMENT = within(
         *times("the person's assignment to the project"),
         column(
             "hourly_rate",
-            DECIMAL,
+            RATE,
             "The person's hourly rate in this project, in the client's currency.",
             nullable=True,
         ),
@@ -200,7 +193,7 @@ TASK_ASSIGNMENT = within(
             *times("the task's assignment to the project"),
             column(
                 "hourly_rate",
-                DECIMAL,
+                RATE,
                 "The task's hourly rate in this project, in the client's currency.",
                 nullable=True,
             ),

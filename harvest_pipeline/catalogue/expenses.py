@@ -3,7 +3,16 @@
 Belongs here: their endpoints and columns (endpoints/expenses.md, expense_categories.md).
 """
 
-from harvest_pipeline.catalogue.columns import BOOLEAN, DAY, DECIMAL, INTEGER, TEXT, Paging, Record
+from harvest_pipeline.catalogue.columns import (
+    BOOLEAN,
+    DAY,
+    DECIMAL,
+    INTEGER,
+    RATE,
+    TEXT,
+    Paging,
+    Record,
+)
 from harvest_pipeline.catalogue.embedded import (
     USER_ASSIGNMENT,
     client,
@@ -84,7 +93,7 @@ EXPENSES = Record(
                 column("name", TEXT, "Name of the category.", copy_of=("name",)),
                 column(
                     "unit_price",
-                    DECIMAL,
+                    RATE,
                     "Price of one unit, e.g. of a mile.",
                     nullable=True,
                     copy_of=("unit_price",),
@@ -117,7 +126,7 @@ EXPENSE_CATEGORIES = Record(
         record_id("the expense category"),
         column("name", TEXT, "Name of the category."),
         column("unit_name", TEXT, "Name of one unit, e.g. mile.", nullable=True),
-        column("unit_price", DECIMAL, "Price of one unit, e.g. 0.575 a mile.", nullable=True),
+        column("unit_price", RATE, "Price of one unit, e.g. 0.575 a mile.", nullable=True),
         column("is_active", BOOLEAN, "False: archived."),
         *times("the category"),
     ),

@@ -3,7 +3,7 @@
 Belongs here: their endpoints and columns (endpoints/users.md, clients.md, contacts.md).
 """
 
-from harvest_pipeline.catalogue.columns import BOOLEAN, DECIMAL, INTEGER, LIST, TEXT, Record
+from harvest_pipeline.catalogue.columns import BOOLEAN, INTEGER, LIST, RATE, TEXT, Record
 from harvest_pipeline.catalogue.embedded import client, column, record_id, times
 
 _CLIENT_PERMISSION = "an administrator, or a manager allowed to create and edit clients"
@@ -54,14 +54,14 @@ USERS = Record(
         ),
         column(
             "default_hourly_rate",
-            DECIMAL,
+            RATE,
             "Billable rate an hour where no other is set; hidden from those who may not see rates.",
             nullable=True,
             optional=True,
         ),
         column(
             "cost_rate",
-            DECIMAL,
+            RATE,
             "What an hour of the person costs the company; seen by administrators only.",
             nullable=True,
             optional=True,

@@ -3,7 +3,7 @@
 Belongs here: their endpoints and columns (endpoints/projects.md, tasks.md, task_assignments.md).
 """
 
-from harvest_pipeline.catalogue.columns import BOOLEAN, DAY, DECIMAL, TEXT, Record
+from harvest_pipeline.catalogue.columns import BOOLEAN, DAY, DECIMAL, RATE, TEXT, Record
 from harvest_pipeline.catalogue.embedded import client, column, project, record_id, task, times
 
 PROJECTS = Record(
@@ -33,7 +33,7 @@ PROJECTS = Record(
         column("notify_when_over_budget", BOOLEAN, "Whether managers are told about the budget."),
         column(
             "over_budget_notification_percentage",
-            DECIMAL,
+            RATE,
             "Percentage of the budget at which they are told.",
             nullable=True,
         ),
@@ -56,7 +56,7 @@ PROJECTS = Record(
         ),
         column(
             "hourly_rate",
-            DECIMAL,
+            RATE,
             "Rate an hour where the project's rate is billed.",
             nullable=True,
         ),
@@ -78,7 +78,7 @@ TASKS = Record(
         record_id("the task"),
         column("name", TEXT, "Name of the task."),
         column("billable_by_default", BOOLEAN, "Whether it is billable in new projects."),
-        column("default_hourly_rate", DECIMAL, "Rate an hour in new projects.", nullable=True),
+        column("default_hourly_rate", RATE, "Rate an hour in new projects.", nullable=True),
         column("is_default", BOOLEAN, "Whether it is added to every new project."),
         column("is_active", BOOLEAN, "False: archived."),
         *times("the task"),
@@ -102,7 +102,7 @@ TASK_ASSIGNMENTS = Record(
         *times("the assignment"),
         column(
             "hourly_rate",
-            DECIMAL,
+            RATE,
             "The task's rate an hour in this project, where tasks' rates are billed.",
             nullable=True,
         ),

@@ -8,6 +8,7 @@ from harvest_pipeline.catalogue.columns import (
     DAY,
     DECIMAL,
     INSTANT,
+    RATE,
     TEXT,
     Paging,
     Record,
@@ -95,13 +96,11 @@ TIME_ENTRIES = Record(
         column("budgeted", BOOLEAN, "Whether the hours count towards the project's budget."),
         column(
             "billable_rate",
-            DECIMAL,
+            RATE,
             "What one hour is billed at, in the client's currency; empty if not billable.",
             nullable=True,
         ),
-        column(
-            "cost_rate", DECIMAL, "What one hour of the person costs the company.", nullable=True
-        ),
+        column("cost_rate", RATE, "What one hour of the person costs the company.", nullable=True),
         *times("the time entry"),
         *user("the person who did the work"),
         *client("the client whose project it is", currency_optional=True, through="project_id"),

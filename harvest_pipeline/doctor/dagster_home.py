@@ -16,9 +16,6 @@ from harvest_pipeline.doctor.findings import Finding, Section, ok, section, warn
 from harvest_pipeline.doctor.origins import Origins
 from harvest_pipeline.settings import project_folder
 
-#: What dagster.yaml of the project allows a run, in seconds.
-_LONGEST_RUN = 14400
-
 
 class _Need(NamedTuple):
     """A setting of dagster.yaml that the project relies on, and what happens without it."""
@@ -41,14 +38,14 @@ def _is_positive(value: object) -> bool:
 
 _NEEDS = (
     _Need(
-        ("concurrency", "pools", "default_limit"),
-        _is(1),
-        "runs of one account work at the same time then, and wait for each other's database",
+        ("instance_class", "class"),
+        _is("Instance"),
+        "a run whose process died counts as running for ever then",
     ),
     _Need(
-        ("concurrency", "pools", "granularity"),
-        _is("op"),
-        "two processes get the same place in a pool then",
+        ("run_queue", "max_user_code_failure_retries"),
+        _is_positive,
+        "a run that is launched while its code server starts fails then",
     ),
     _Need(
         ("telemetry", "enabled"),
@@ -58,17 +55,7 @@ _NEEDS = (
     _Need(
         ("run_monitoring", "enabled"),
         _is(True),
-        "a run that died holds its pool for ever then",
-    ),
-    _Need(
-        ("run_monitoring", "max_runtime_seconds"),
-        _is_positive,
-        "after a crash of the machine a run counts as running for ever then",
-    ),
-    _Need(
-        ("run_monitoring", "free_slots_after_run_end_seconds"),
-        _is_positive,
-        "a cancelled run can hold its pool for ever then",
+        "a run that was cancelled and does not end counts as running for ever then",
     ),
 )
 
@@ -140,8 +127,7 @@ class DagsterCheck:
                 return
             yield warning(
                 "dagster.yaml",
-                f"there is none in {self.home}: no pools, so runs of one account work at the same "
-                "time, and nobody frees what a crashed run held.",
+                f"there is none in {self.home}: runs whose process died count as running for ever.",
                 copy,
             )
             return
@@ -165,7 +151,7 @@ class DagsterCheck:
                 f"Take {name} over from {project_folder() / 'dagster.yaml'}.",
             )
         if not unmet:
-            yield ok("dagster.yaml", f"{path} has the pools and the monitoring of this project")
+            yield ok("dagster.yaml", f"{path} has the settings of this project")
 
     def _instance(self) -> Iterator[Finding]:
         """The daemon and the runs, where Dagster has ever stored anything."""
@@ -173,8 +159,7 @@ class DagsterCheck:
         from harvest_pipeline.doctor.dagster_runs import instance_findings, no_daemon
 
         if self.has_history:
-            longest = _at(self._config, ("run_monitoring", "max_runtime_seconds")) or _LONGEST_RUN
-            yield from instance_findings(self.home, float(longest))
+            yield from instance_findings(self.home)
         else:
             yield no_daemon(f"Dagster has never run with the home {self.home}")
 

@@ -15,6 +15,8 @@ from harvest_pipeline.doctor.findings import Finding, ok, warning, wrong
 #: The daemon gives a sign of life every 30 seconds; Dagster itself is content with one in half an
 #: hour.
 _ALIVE_SECONDS = 150.0
+#: Longer than any first load takes.
+_LONG = timedelta(hours=4)
 _SHOWN_RUNS = 5
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -24,8 +26,8 @@ _UNFINISHED = [
 ]
 
 
-def instance_findings(home: Path, longest: float) -> Iterator[Finding]:
-    """Whether the daemon runs, and which runs are unfinished for more than `longest` seconds."""
+def instance_findings(home: Path) -> Iterator[Finding]:
+    """Whether the daemon runs, and which runs are unfinished for long."""
     try:
         instance = dg.DagsterInstance.from_config(str(home))
     except Exception as error:  # for a mistake in dagster.yaml: errors of many kinds
@@ -37,7 +39,7 @@ def instance_findings(home: Path, longest: float) -> Iterator[Finding]:
         return
     with instance:
         yield from _daemon(instance)
-        yield from _stuck_runs(instance, timedelta(seconds=longest))
+        yield from _stuck_runs(instance)
 
 
 def no_daemon(why: str) -> Finding:
@@ -68,8 +70,8 @@ def _daemon(instance: dg.DagsterInstance) -> Iterator[Finding]:
             )
 
 
-def _stuck_runs(instance: dg.DagsterInstance, longest: timedelta) -> Iterator[Finding]:
-    limit = datetime.now(UTC) - longest
+def _stuck_runs(instance: dg.DagsterInstance) -> Iterator[Finding]:
+    limit = datetime.now(UTC) - _LONG
     unfinished = instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED, created_before=limit))
     # A run that waited in the queue for long may have begun only now.
     stuck = [
@@ -78,15 +80,15 @@ def _stuck_runs(instance: dg.DagsterInstance, longest: timedelta) -> Iterator[Fi
         if record.start_time is None or record.start_time < limit.timestamp()
     ]
     if not stuck:
-        yield ok("runs", f"none is unfinished for longer than {longest}")
+        yield ok("runs", f"none is unfinished for longer than {_LONG}")
     for record in stuck[:_SHOWN_RUNS]:
         run = record.dagster_run
         yield warning(
             "runs",
             f"run {run.run_id[:8]} of {run.job_name} is {run.status.value} and was launched on "
-            f"{record.create_timestamp:%Y-%m-%d %H:%M}, longer ago than {longest}.",
-            'Start the daemon, which ends such runs; else terminate it in the UI with "Force '
-            'termination".',
+            f"{record.create_timestamp:%Y-%m-%d %H:%M}, longer ago than {_LONG}.",
+            "Start `make dev`, which ends those whose process is gone; else terminate it in the "
+            'UI with "Force termination".',
         )
     if len(stuck) > _SHOWN_RUNS:
         yield warning("runs", f"{len(stuck)} runs in all are stuck.", "See Runs in the Dagster UI.")

@@ -35,6 +35,7 @@ _FIELDS = {
     "HARVEST_TIMEZONE": "timezone",
     "HARVEST_DAYS_BACK": "days_back",
     "HARVEST_SWEEP_REQUESTS": "sweep_requests",
+    "HARVEST_KEEP_RUNS_DAYS": "keep_runs_days",
     "HARVEST_DUCKDB": "duckdb",
     "HARVEST_SCHEMA": "schema",
     "HARVEST_API_URL": "api_url",

@@ -5,7 +5,6 @@ deserves (REFERENCE 5, 6).
 Does not belong here: which account is asked, and paging (client.py, reading.py).
 """
 
-import codecs
 import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -47,13 +46,13 @@ class Decoder(Protocol[T_co]):
     """What makes sense of a body: a `msgspec.json.Decoder`, or something like it."""
 
     def decode(self, buf: bytes, /) -> T_co:
-        """The content of `buf`. Raises msgspec.DecodeError."""
+        """The content of `buf`. Raises msgspec.DecodeError, UnicodeDecodeError, RecursionError, and
+        HarvestError for what another try would not mend."""
         ...
 
 
 #: Waits longer than this are said in the log.
 _QUIET_SECONDS = 3.0
-_CHECKED_BYTES = 64 * 2**10
 
 
 class _Unusable(Exception):
@@ -93,7 +92,7 @@ class Caller:
         `permission` says who may ask, for the message of a 403.
 
         Raises TokenRejected, PermissionMissing, RecordNotFound, RequestRefused, HostNotTrusted,
-        RateLimited, HarvestUnavailable, AnswerInvalid, StateUnusable.
+        RateLimited, HarvestUnavailable, AnswerInvalid, RecordUnusable, StateUnusable.
         """
         address = urlsplit(url)
         sharing = _sharing(url, account)
@@ -215,7 +214,6 @@ def _is_throttled(answer: Answer) -> bool:
 
 def _decoded(answer: Answer, decoder: Decoder[T]) -> T:
     try:
-        _check_encoding(answer.body)
         return decoder.decode(answer.body)
     except msgspec.ValidationError as error:
         raise _Unusable(f"the answer has another form than documented ({error})") from None
@@ -224,16 +222,6 @@ def _decoded(answer: Answer, decoder: Decoder[T]) -> T:
         raise _Unusable("a web page came" if html else "the answer is not JSON") from None
     except RecursionError:
         raise AnswerInvalid("The answer is nested deeper than any record of Harvest.") from None
-
-
-def _check_encoding(body: bytes) -> None:
-    """Raise UnicodeDecodeError if `body` is not UTF-8: msgspec.Raw does not look into strings."""
-    if not body.isascii():
-        decoder = codecs.getincrementaldecoder("utf-8")()
-        with memoryview(body) as view:  # as a whole, text may take four times the memory
-            for start in range(0, len(body), _CHECKED_BYTES):
-                decoder.decode(view[start : start + _CHECKED_BYTES])
-        decoder.decode(b"", final=True)
 
 
 def _refusal(path: str, answer: Answer, permission: str, token: str) -> HarvestError:

@@ -108,6 +108,12 @@ class AnswerInvalid(HarvestError):
     retryable = True
 
 
+class RecordUnusable(AnswerInvalid):
+    """A record came that cannot be read, and cannot be set aside either."""
+
+    retryable = False
+
+
 class ReadNotProven(HarvestError):
     """The records that came are not provably all of them: they changed while being read."""
 

@@ -5,9 +5,10 @@ list gives reason to doubt.
 Does not belong here: what follows from a doubt (reading.py), and requests (client.py).
 """
 
+import codecs
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar, cast
 from urllib.parse import urlsplit
@@ -19,15 +20,16 @@ from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import TRY_LATER, AnswerInvalid, one_line
 from harvest_pipeline.harvest.progress import observer
 from harvest_pipeline.harvest.transport import Answer
+from harvest_pipeline.harvest.unusable import LARGEST_RECORD, RecordId, cut, value_at
+from harvest_pipeline.scope import Rejected
 
 #: The most that Harvest gives.
 PER_PAGE = "2000"
 #: A page of 2000 time entries is about 4 MB; what is larger than this, in bytes, is no page.
 _LARGEST_PAGE = 64 * 2**20
-#: An invoice of 10,000 lines has about 4 MB; DuckDB takes up to 16.
-_LARGEST_RECORD = 8 * 2**20
 #: Longer than any of Harvest's, in bytes.
 _LONGEST_LINK, _LONGEST_INSTANT = 8192, 64
+_CHECKED_BYTES = 64 * 2**10
 
 T = TypeVar("T", bound=msgspec.Struct)
 #: 20 million records; a chain of cursors that is longer has no end.
@@ -35,6 +37,8 @@ _MOST_PAGES = 10_000
 
 #: An id, and the record's JSON on one line.
 Line = tuple[int, bytes]
+#: What takes the records of a page, and those that cannot be used; from any thread.
+Keep = Callable[[Sequence[Line], Sequence[Rejected]], None]
 
 
 class TooMany(Exception):
@@ -58,7 +62,7 @@ _progress = _Progress()
 class _Head(msgspec.Struct):
     """What is looked at of a record; `updated_at` is text such as 2025-03-01T14:59:22Z."""
 
-    id: int
+    id: RecordId
     updated_at: msgspec.Raw = msgspec.Raw()
 
     def __post_init__(self) -> None:
@@ -87,10 +91,12 @@ class _Envelope(msgspec.Struct):
 class Page:
     """The records of a page as Harvest sent them, and what the page says of the whole list.
 
-    `changed_at` is the latest `updated_at` in it, in Harvest's own writing, "" if there is none.
+    `rejected` are those that cannot be used. `changed_at` is the latest `updated_at` in it, in
+    Harvest's own writing, "" if there is none.
     """
 
     lines: list[Line]
+    rejected: list[Rejected]
     changed_at: str
     total_entries: int | None
     total_pages: int | None
@@ -101,11 +107,25 @@ class PageDecoder:
     """Takes pages of one record apart: of each record its head, and its bytes."""
 
     def __init__(self, record: Record) -> None:
+        self._record = record
         self._envelope = _decoder(_Envelope, list[_Head], record)
         self._bodies = _decoder(_Bodies, list[msgspec.Raw], record)
 
     def decode(self, body: bytes) -> Page:
-        """The page in `body`. Raises msgspec.DecodeError."""
+        """The page in `body`. Raises msgspec.DecodeError, UnicodeDecodeError and RecursionError for
+        what is no page, RecordUnusable for a record without an id."""
+        try:
+            return self._page(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            rest, rejected = cut(body, self._record, int(PER_PAGE))
+            if not rejected:
+                raise
+        page = self._page(rest)
+        changed = [value_at(each.raw, ("updated_at",), str) or "" for each in rejected]
+        return replace(page, rejected=rejected, changed_at=max(page.changed_at, *changed))
+
+    def _page(self, body: bytes) -> Page:
+        _check_encoding(body)
         _progress.records = 0
         envelope = self._envelope.decode(body)
         bodies = self._bodies.decode(body).records
@@ -114,6 +134,7 @@ class PageDecoder:
                 (head.id, _one_line(_bytes_of(raw)))
                 for head, raw in zip(envelope.records, bodies, strict=True)
             ],
+            [],
             max((_instant(head.updated_at) for head in envelope.records), default=""),
             envelope.total_entries,
             envelope.total_pages,
@@ -131,9 +152,19 @@ def _decoder(form: type[T], elements: object, record: Record) -> msgspec.json.De
     return msgspec.json.Decoder(cast("type[T]", named))
 
 
+def _check_encoding(body: bytes) -> None:
+    """Raise UnicodeDecodeError if `body` is not UTF-8: msgspec.Raw does not look into strings."""
+    if not body.isascii():
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        with memoryview(body) as view:  # as a whole, text may take four times the memory
+            for start in range(0, len(body), _CHECKED_BYTES):
+                decoder.decode(view[start : start + _CHECKED_BYTES])
+        decoder.decode(b"", final=True)
+
+
 def _bytes_of(raw: msgspec.Raw) -> bytes:
-    if memoryview(raw).nbytes > _LARGEST_RECORD:
-        raise msgspec.ValidationError(f"a record is larger than {_LARGEST_RECORD // 2**20} MiB")
+    if memoryview(raw).nbytes > LARGEST_RECORD:
+        raise msgspec.ValidationError(f"a record is larger than {LARGEST_RECORD // 2**20} MiB")
     return bytes(raw)
 
 
@@ -186,7 +217,7 @@ class Pass:
 
 
 class Lists:
-    """Reads lists of one record; `keep` gets the lines of each page, from any thread."""
+    """Reads lists of one record, and hands over each page as it comes."""
 
     def __init__(self, client: HarvestClient, record: Record, most: int | None = None) -> None:
         self._client = client
@@ -194,9 +225,7 @@ class Lists:
         self._most = most
         self._decoder = PageDecoder(record)
 
-    def read(
-        self, url: str, filters: Mapping[str, str], keep: Callable[[Sequence[Line]], None]
-    ) -> Pass:
+    def read(self, url: str, filters: Mapping[str, str], keep: Keep) -> Pass:
         """Go once over the list at `url`. Raises what `HarvestClient.get` raises, and TooMany where
         the first page tells of more records than `most`."""
         params = {**filters, "per_page": PER_PAGE}
@@ -204,38 +233,35 @@ class Lists:
             return self._by_number(url, params, keep)
         return self._by_cursor(url, params, keep)
 
-    def _by_number(
-        self, url: str, params: Mapping[str, str], keep: Callable[[Sequence[Line]], None]
-    ) -> Pass:
+    def _by_number(self, url: str, params: Mapping[str, str], keep: Keep) -> Pass:
         first, answer = self._get(url, {**params, "page": "1"})
         if first.total_entries is None or first.total_pages is None:
             raise AnswerInvalid(f"{urlsplit(url).path} came without the number of its records.")
         seen = Pass(answer.asked_at, first.total_entries)
         self._check_length(seen)
-        keep(first.lines)
+        keep(first.lines, first.rejected)
 
         def read_page(number: int) -> None:
             page, _ = self._get(url, {**params, "page": str(number)})
             seen.check_total(page)
             seen.check_unchanged(page)
-            keep(page.lines)
+            keep(page.lines, page.rejected)
 
         self._client.in_flight(read_page, range(2, first.total_pages + 1))
         return seen
 
-    def _by_cursor(
-        self, url: str, params: Mapping[str, str], keep: Callable[[Sequence[Line]], None]
-    ) -> Pass:
+    def _by_cursor(self, url: str, params: Mapping[str, str], keep: Keep) -> Pass:
         page, answer = self._get(url, params)
         seen = Pass(answer.asked_at, page.total_entries)
         self._check_length(seen)
         followed: set[str] = set()
         while True:
             seen.check_total(page)
-            keep(page.lines)
+            keep(page.lines, page.rejected)
             if page.next is None:
                 return seen
-            if page.next in followed or not page.lines or len(followed) == _MOST_PAGES:
+            is_empty = not page.lines and not page.rejected
+            if page.next in followed or is_empty or len(followed) == _MOST_PAGES:
                 break
             followed.add(page.next)
             page, _ = self._get(_followed(page.next, url), None)
@@ -251,7 +277,7 @@ class Lists:
         page, answer = self._client.get(
             url, self._decoder, params, self._record.permission, largest=_LARGEST_PAGE
         )
-        observer().received(len(page.lines))
+        observer().received(len(page.lines) + len(page.rejected))
         return page, answer
 
 

@@ -15,7 +15,7 @@ cursor cannot shift; new records come before its beginning.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from time import monotonic
 from typing import cast
@@ -28,7 +28,7 @@ from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import PermissionMissing, ReadNotProven, RecordNotFound
 from harvest_pipeline.harvest.paging import Line, Lists, Pass
 from harvest_pipeline.harvest.spool import SpoolFile
-from harvest_pipeline.scope import Filters, Proof, Scope, Spool, Window
+from harvest_pipeline.scope import Filters, Proof, Rejected, Scope, Spool, Window
 
 #: How often a list is read before its records count as never at rest.
 _READS = 3
@@ -103,12 +103,18 @@ def read_children(
 
         def read_of(parent: Mapping[str, object]) -> None:
             url = client.api_url + re.sub(r"\{\w+\}", str(parent["id"]), record.endpoint or "")
-            lines: list[Line] = []
+            lines, rejected = list[Line](), list[Rejected]()
+
+            def keep(some: Sequence[Line], others: Sequence[Rejected]) -> None:
+                lines.extend(some)
+                rejected.extend(others)
 
             def go_over() -> Pass:
                 lines.clear()
-                seen = lists.read(url, params, lines.extend)
-                seen.check_count(len(lines), len(lines) - len(dict(lines)))
+                rejected.clear()
+                seen = lists.read(url, params, keep)
+                ids = [record_id for record_id, _ in lines] + [each.id for each in rejected]
+                seen.check_count(len(ids), len(ids) - len(set(ids)))
                 return seen
 
             try:
@@ -119,7 +125,10 @@ def read_children(
                 lines.clear()
                 seen = Pass(datetime.now(UTC), total=0)
             front = _front(record, parent)
-            spool.add([(record_id, front + line[1:]) for record_id, line in lines])
+            spool.add(
+                [(record_id, front + line[1:]) for record_id, line in lines],
+                [_of_parent(record, parent, each, front) for each in rejected],
+            )
             finished[parent["id"]] = seen
 
         try:
@@ -191,6 +200,19 @@ def _front(record: Record, parent: Mapping[str, object]) -> bytes:
     return msgspec.json.encode(values)[:-1] + b","
 
 
+def _of_parent(
+    record: Record, parent: Mapping[str, object], rejected: Rejected, front: bytes
+) -> Rejected:
+    """A record that cannot be used, with what it has from its parent."""
+    day = next(c.from_parent for c in record.parent_columns if c.name == record.day)
+    return replace(
+        rejected,
+        day=cast("date", parent[day or ""]),
+        raw=front + rejected.raw[1:],
+        parent_id=cast("int", parent["id"]),
+    )
+
+
 def _proven(
     client: HarvestClient, subject: str, go_over: Callable[[], Pass], times: int = _READS
 ) -> Pass:
@@ -242,4 +264,5 @@ def _spooled(
         proof=proof,
         total_entries=seen.total,
         read_at=seen.began,
+        rejected=tuple(file.rejected),
     )

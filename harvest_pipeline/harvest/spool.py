@@ -15,9 +15,12 @@ from typing import Self
 
 import msgspec
 
-from harvest_pipeline.harvest.errors import StateUnusable
+from harvest_pipeline.harvest.errors import RecordUnusable, StateUnusable
 from harvest_pipeline.private import make_folder
-from harvest_pipeline.scope import Proof, Spool
+from harvest_pipeline.scope import Proof, Rejected, Spool
+
+#: As much as a page has, in bytes.
+_MOST_REJECTED = 64 * 2**20
 
 
 class SpoolFile:
@@ -37,21 +40,35 @@ class SpoolFile:
         self._lock = threading.Lock()
         self._ids: set[int] = set()
         self.path = Path(self._file.name)
+        self.rejected: list[Rejected] = []
         self.rows = 0
 
     @property
     def repeated(self) -> int:
-        """How many lines have an id that an earlier line has."""
+        """How many records have an id that an earlier one has."""
         return self.rows - len(self._ids)
 
-    def add(self, records: Sequence[tuple[int, bytes]]) -> None:
-        """Append records: each its id, and its JSON on one line."""
+    def add(self, records: Sequence[tuple[int, bytes]], rejected: Sequence[Rejected] = ()) -> None:
+        """Append records: each its id, and its JSON on one line; and those that cannot be used.
+
+        Raises RecordUnusable if there is too much of the latter to be kept in memory.
+        """
         with self._lock, self._writing():
             for _, line in records:
                 self._file.write(line)
                 self._file.write(b"\n")
             self._ids.update(record_id for record_id, _ in records)
-            self.rows += len(records)
+            self._ids.update(each.id for each in rejected)
+            self.rejected += rejected
+            self.rows += len(records) + len(rejected)
+        if rejected and sum(len(each.raw) for each in self.rejected) > _MOST_REJECTED:
+            first = self.rejected[0]
+            raise RecordUnusable(
+                f"The records that cannot be used, such as {first.id} ({first.field}"
+                f" {first.reason}), have more than {_MOST_REJECTED // 2**20} MiB; nothing was"
+                " loaded. Look at HARVEST_API_URL, and for a proxy in between: Harvest sends no"
+                " such thing."
+            )
 
     def restart(self) -> None:
         """Forget all records."""
@@ -59,6 +76,7 @@ class SpoolFile:
             self._file.seek(0)
             self._file.truncate()
             self._ids.clear()
+            self.rejected.clear()
             self.rows = 0
 
     def __enter__(self) -> Self:
@@ -105,4 +123,5 @@ def only(spool: Spool, ids: Collection[int]) -> Spool:
     lines = spool.path.read_bytes().splitlines(keepends=True)
     kept = [line for line in lines if _key_decoder.decode(line).id in ids]
     spool.path.write_bytes(b"".join(kept))
-    return replace(spool, rows=len(kept), proof=Proof.FOLLOWED)
+    rejected = tuple(each for each in spool.rejected if each.id in ids)
+    return replace(spool, rows=len(kept) + len(rejected), rejected=rejected, proof=Proof.FOLLOWED)

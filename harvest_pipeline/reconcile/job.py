@@ -21,6 +21,7 @@ from harvest_pipeline.loads import Loads, spool_folder
 from harvest_pipeline.partitions import existing_days, run_chain
 from harvest_pipeline.reconcile.reconciliation import RECONCILE, Reconciled, Reconciliation
 from harvest_pipeline.resources import HarvestResource
+from harvest_pipeline.retention import delete_old_runs, materialized
 from harvest_pipeline.scope import Scope, Window
 from harvest_pipeline.settings import Settings
 from harvest_pipeline.warehouse.database import Warehouse
@@ -99,6 +100,7 @@ def _reconcile_job(settings: Settings) -> dg.JobDefinition:
                 yield from statement_events(settings, statement)
             if reconciliation.refused:
                 raise reconciliation.refused
+            yield from _without_old_runs(context.instance, settings)
             yield dg.Output(None)
 
     return _job(reconcile_job(settings.schema), description, op)
@@ -149,7 +151,11 @@ def _reconciliation(
 ) -> Generator[Reconciliation]:
     harvest: HarvestResource = getattr(context.resources, settings.schema)
     warehouse = Warehouse(settings.duckdb, settings.schema, log=context.log.info)
-    with explained(Retries.of(None)), spool_folder(settings.state_folder) as folder:
+    with (
+        explained(Retries.of(None)),
+        warehouse.reserved(),
+        spool_folder(settings.state_folder) as folder,
+    ):
         client = harvest.client(settings)
         identity = client.identity
         account_id = int(identity.account_id)
@@ -221,6 +227,21 @@ def _reported(
                         metadata=result.metadata,
                         description=result.description,
                     )
+
+
+def _without_old_runs(
+    instance: dg.DagsterInstance, settings: Settings
+) -> Iterator[dg.AssetMaterialization]:
+    """Delete old runs of the sensor, and report again the days that only they had materialized: the
+    night has just shown that they are here."""
+    keys = asset_keys(settings, [each for each in reports(settings) if each.has_partitions])
+    before = materialized(instance, keys)
+    if not delete_old_runs(instance, changes_job(settings.schema), settings.keep_runs_days):
+        return
+    after = materialized(instance, keys)
+    for key in keys:
+        for day in sorted(before[key] - after[key]):
+            yield dg.AssetMaterialization(key, partition=day, metadata={"reconciled": True})
 
 
 def _schedule(settings: Settings) -> dg.ScheduleDefinition:

@@ -78,6 +78,17 @@ class RetypeField(_Fault, tag="retype_field"):
     value: Any
 
 
+class SpoilRecord(_Fault, tag="spoil_record"):
+    """One record of the answers, if it is there, has this value under a key, JSON or not: `NaN`.
+
+    Each letter is a byte, so that every byte can be said.
+    """
+
+    id: int
+    field: str
+    raw: str
+
+
 class ExpireToken(_Fault, tag="expire_token"):
     """The token of the request is good no more, from this request on."""
 
@@ -102,6 +113,7 @@ Fault = (
     | AddField
     | ReorderFields
     | RetypeField
+    | SpoilRecord
     | ExpireToken
     | Forbid
     | ChangeAfter

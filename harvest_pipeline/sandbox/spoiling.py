@@ -1,4 +1,5 @@
-"""Faults in the content of an answer: fields that are missing, new, moved or of another type.
+"""Faults in the content of an answer: fields that are missing, new, moved or of another type, and
+values that are no JSON.
 
 Belongs here: changing the JSON of an answer. Does not belong here: faults of the connection
 (delivery.py).
@@ -14,7 +15,15 @@ from harvest_pipeline.sandbox import faults
 from harvest_pipeline.sandbox.wire import encode
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
-_CONTENT_FAULTS = (faults.DropField, faults.AddField, faults.ReorderFields, faults.RetypeField)
+_CONTENT_FAULTS = (
+    faults.DropField,
+    faults.AddField,
+    faults.ReorderFields,
+    faults.RetypeField,
+    faults.SpoilRecord,
+)
+#: Stands for what is no JSON until the answer is bytes.
+_PLACE = "the place of the spoilt value"
 
 
 def spoil(response: Response, fault: faults.Fault | None) -> None:
@@ -28,6 +37,8 @@ def spoil(response: Response, fault: faults.Fault | None) -> None:
     else:
         answer = _spoilt(answer, fault)
     response.body = encode(answer)
+    if isinstance(fault, faults.SpoilRecord):
+        response.body = response.body.replace(encode(_PLACE), fault.raw.encode("latin-1"))
     response.headers["Content-Length"] = str(len(response.body))
 
 
@@ -42,6 +53,10 @@ def _spoilt(record: dict[str, Any], fault: faults.Fault) -> dict[str, Any]:
             holder, name = _holder(record, fault.field)
             if name in holder:
                 holder[name] = fault.value
+        case faults.SpoilRecord():
+            if record.get("id") == fault.id:
+                holder, name = _holder(record, fault.field)
+                holder[name] = _PLACE
         case faults.DropField():
             holder, name = _holder(record, fault.field)
             holder.pop(name, None)

@@ -22,7 +22,7 @@ _PAUSE = 0.5
 _LOOK = 3.0
 _SIGNAL = signal.SIGUSR1
 
-_WAITING = (ActiveExecution.get_next_step.__code__, ActiveExecution.sleep_til_ready.__code__)
+_WAITING = ActiveExecution.sleep_til_ready.__code__
 _ENDING = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 
 
@@ -102,10 +102,10 @@ class Cancelling:
 
 
 def _waits(frame: FrameType | None) -> bool:
-    """Whether Dagster waits until a step may begin, in which it does not look at interrupts: for
-    its pool, or up to half an hour between two tries. Nothing is half done there."""
+    """Whether Dagster waits between two tries of a step, up to half an hour in which it does not
+    look at interrupts. Nothing is half done there."""
     while frame is not None:
-        if frame.f_code in _WAITING:
+        if frame.f_code is _WAITING:
             return True
         frame = frame.f_back
     return False

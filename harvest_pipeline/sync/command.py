@@ -127,9 +127,12 @@ def _run(
     if progress.status is None:
         if progress.run_id:
             # Dagster takes a second or two to import, which every command would pay for.
-            from harvest_pipeline.sync.burying import bury
+            import dagster as dg
 
-            bury(environment["DAGSTER_HOME"], progress.run_id)
+            from harvest_pipeline.running import fail_dead_runs
+
+            with dg.DagsterInstance.from_config(environment["DAGSTER_HOME"]) as instance:
+                fail_dead_runs(instance)
         progress.status = "FAILURE"
         progress.problem = (
             f"The process of the run ended unexpectedly (exit code {code}); what it had loaded "

@@ -12,7 +12,6 @@ from dagster._core.execution.plan.objects import ErrorSource
 from dagster_shared.error import SerializableErrorInfo
 
 from harvest_pipeline.sync.messages import (
-    Blocked,
     Expecting,
     Message,
     Received,
@@ -23,6 +22,7 @@ from harvest_pipeline.sync.messages import (
     Waiting,
 )
 from harvest_pipeline.text import one_line
+from harvest_pipeline.warehouse.database import SECONDS_BETWEEN_LINES, WAITING
 
 _LONGEST = 1000
 
@@ -46,6 +46,11 @@ class Teller:
     def waiting(self, seconds: float, reason: str) -> None:
         self._tell(Waiting(seconds, reason))
 
+    def hear(self, entry: dg.EventLogEntry) -> None:
+        """Tell of a line of the run's log, if it says why nothing goes on."""
+        if not entry.is_dagster_event and entry.user_message.startswith(WAITING):
+            self.waiting(SECONDS_BETWEEN_LINES, entry.user_message.removeprefix(WAITING))
+
     def tell_of(self, event: dg.DagsterEvent) -> None:
         """Tell of an event, if it says something to a person."""
         # A step's key is made of the asset's: <schema>__<dataset>.
@@ -63,8 +68,6 @@ class Teller:
         elif event.is_step_up_for_retry:
             data = event.step_retry_data
             self._tell(Retrying(name, data.seconds_to_wait or 0, _sentence(data.error)))
-        elif event.is_engine_event and (pool := event.engine_event_data.metadata.get("pool")):
-            self._tell(Blocked(str(pool.value)))
 
 
 def _sentence(error: SerializableErrorInfo | None) -> str:

@@ -55,12 +55,6 @@ class Retrying(_Message, frozen=True):
     problem: str
 
 
-class Blocked(_Message, frozen=True):
-    """Another run has the account's only place in its pool."""
-
-    pool: str
-
-
 class Requested(_Message, frozen=True):
     """A request to Harvest."""
 
@@ -78,7 +72,7 @@ class Received(_Message, frozen=True):
 
 
 class Waiting(_Message, frozen=True):
-    """Nothing is sent to Harvest for so many seconds; the reason is half a sentence."""
+    """Nothing goes on for so many seconds; the reason is half a sentence."""
 
     seconds: float
     reason: str
@@ -97,7 +91,6 @@ Message = (
     | ReportBegun
     | ReportEnded
     | Retrying
-    | Blocked
     | Requested
     | Expecting
     | Received

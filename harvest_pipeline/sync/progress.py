@@ -10,7 +10,6 @@ from typing import Literal
 
 from harvest_pipeline.harvest.limits import Limits
 from harvest_pipeline.sync.messages import (
-    Blocked,
     Expecting,
     Message,
     Received,
@@ -98,8 +97,6 @@ class Progress:
             case Retrying(name, seconds, problem):
                 self._end(self.reports[name], problem)
                 self._note(f"{name} is tried again: {problem}", seconds)
-            case Blocked(pool):
-                self._note(f"another run of {pool} has to end first", 60.0)
             case Waiting(seconds, reason):
                 self._note(reason, seconds)
             case Requested():

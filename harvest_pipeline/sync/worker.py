@@ -118,6 +118,7 @@ def _run(instance: dg.DagsterInstance, plan: Plan, channel: Channel, cancelling:
     )
     channel.tell(RunBegun(run.run_id))
     teller = Teller(plan.schema, channel.tell)
+    instance.add_event_listener(run.run_id, teller.hear)  # pyright: ignore[reportUnknownMemberType]
     with _ended(instance, run, cancelling), observed_by(teller):
         # It says less than it returns.
         events = cast("Generator[dg.DagsterEvent]", execute_run_iterator(job, run, instance))
@@ -150,7 +151,7 @@ def _location(repository: str) -> RemoteRepositoryOrigin:
 def _ended(
     instance: dg.DagsterInstance, run: dg.DagsterRun, cancelling: Cancelling
 ) -> Generator[None]:
-    """See to it that the run does not count as running for ever, nor holds its pool."""
+    """See to it that the run does not count as running for ever."""
     try:
         yield
     except (KeyboardInterrupt, DagsterExecutionInterruptedError):
@@ -162,7 +163,6 @@ def _ended(
                 instance.report_run_canceled(left)
             else:
                 instance.report_run_failed(left)
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """The Dagster UI as `harvest-pipeline dev` serves it: guarded against other web pages.
 
-Belongs here: the guard (guard.py) and the process that serves Dagster inside it (webserver.py).
-Does not belong here: pages. They are Dagster's own, unchanged.
+The pages are Dagster's own, unchanged. `harvest-pipeline dev` starts webserver.py in a process
+group of its own; that starts the daemon and the code servers, and runs are children of these.
 """

@@ -4,9 +4,6 @@ It does what `dagster dev` does with the same parts of Dagster. They have to be 
 because Dagster's own command leaves no room for anything around its web application. Its private
 parts are imported in this module alone; should one of them go, this process does not start, and
 nothing is served unguarded.
-
-Belongs here: which processes there are, and in which order they begin and end.
-Does not belong here: settings, the Dagster home, the port (local.py).
 """
 
 import argparse
@@ -19,15 +16,19 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import uvicorn
-from dagster._cli.proxy_server_manager import ProxyServerManager
+from dagster._cli import proxy_server_manager
+from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
+from dagster._grpc.client import DagsterGrpcClient
 from dagster_webserver.app import (
     create_app_from_workspace_process_context,  # pyright: ignore[reportUnknownVariableType]
 )
@@ -35,20 +36,30 @@ from dagster_webserver.version import __version__
 
 from harvest_pipeline.settings import project_folder
 from harvest_pipeline.ui.guard import Guard, Hosts
+from harvest_pipeline.ui.lifeline import end_with_parent
 
 _LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 #: Seconds that open requests get when the UI ends, and the daemon after it.
 _LAST_REQUESTS = 3
 _LAST_TICK = 30
+#: Code servers end if nobody has called them for so many seconds. On a laptop that slept for a
+#: night nobody has, so they end with the process group and not by this.
+_NEVER = 365 * 24 * 3600
+_SECONDS_BETWEEN_LOOKS = 5
 #: As `dagster-webserver` has them; they matter to a Dagster home on a database server only.
 _STATEMENT_MILLISECONDS, _POOL_RECYCLE_SECONDS, _POOL_OVERFLOW = 15_000, 3600, 20
 _LIVE_DATA_POLL_MILLISECONDS = 2000
 
 
 def main() -> int:
-    """Serve on the listening socket `--fd` until SIGINT or SIGTERM; returns the exit code."""
+    """Serve on the listening socket `--fd` until SIGINT or SIGTERM; returns the exit code.
+
+    There is a daemon only with `--lock-fd`, the locked file that says that it is the only one.
+    """
+    end_with_parent()
     parser = argparse.ArgumentParser(prog="python -m harvest_pipeline.ui.webserver")
     parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--lock-fd", type=int)
     parser.add_argument("--allow-host", action="append", default=[])
     parser.add_argument("--read-only", action="store_true")
     options = parser.parse_args()
@@ -59,12 +70,14 @@ def main() -> int:
     os.environ["DAGSTER_IS_DEV_CLI"] = "1"
     try:
         with socket.socket(fileno=options.fd) as listener:
-            return _serve(listener, options.allow_host, options.read_only)
+            return _serve(listener, options.lock_fd, options.allow_host, options.read_only)
     except KeyboardInterrupt:
         return 0
 
 
-def _serve(listener: socket.socket, allowed: list[str], read_only: bool) -> int:
+def _serve(
+    listener: socket.socket, lock: int | None, allowed: Sequence[str], read_only: bool
+) -> int:
     port = listener.getsockname()[1]
     with ExitStack() as stack:
         instance = stack.enter_context(dg.DagsterInstance.get())
@@ -72,7 +85,6 @@ def _serve(listener: socket.socket, allowed: list[str], read_only: bool) -> int:
             _STATEMENT_MILLISECONDS, _POOL_RECYCLE_SECONDS, _POOL_OVERFLOW
         )
         workspace = stack.enter_context(_code_servers(instance))
-        daemon = stack.enter_context(_daemon(workspace))
         context = stack.enter_context(
             WorkspaceProcessContext(
                 instance,
@@ -95,15 +107,12 @@ def _serve(listener: socket.socket, allowed: list[str], read_only: bool) -> int:
             )
         )
 
-        def end_with_daemon() -> None:
-            daemon.wait()
-            server.should_exit = True
-
-        threading.Thread(target=end_with_daemon, daemon=True).start()
+        daemon = stack.enter_context(_daemon(workspace, lock, server)) if lock else None
         print(f"The Dagster UI: http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
         server.run([listener])
         # Only a daemon that ended by itself leads here; a signal raises KeyboardInterrupt.
-        print(f"The Dagster daemon ended (exit code {daemon.wait()}), and the UI with it.")
+        code = daemon.wait() if daemon else None
+        print(f"The Dagster daemon ended (exit code {code}), and the UI with it.")
         return 1
 
 
@@ -111,24 +120,58 @@ def _serve(listener: socket.socket, allowed: list[str], read_only: bool) -> int:
 def _code_servers(instance: dg.DagsterInstance) -> Generator[Path]:
     """The code locations of workspace.yaml, served; yields a workspace file that names the servers.
 
-    The UI and the daemon share them, and they are restarted where they stay when code is reloaded.
+    Each of them answers by then. The UI and the daemon share them, and they are restarted where
+    they stay when code is reloaded.
     """
     locations = WorkspaceFileTarget([str(project_folder() / "workspace.yaml")])
+    proxy_server_manager.WEBSERVER_GRPC_SERVER_HEARTBEAT_TTL = _NEVER  # pyright: ignore[reportPrivateImportUsage]
+    os.environ["DAGSTER_GRPC_PROXY_HEARTBEAT_TTL_SECONDS"] = str(_NEVER)
     with (
-        ProxyServerManager(instance, locations, code_server_log_level="warning") as servers,
+        proxy_server_manager.ProxyServerManager(
+            instance, locations, code_server_log_level="warning"
+        ) as servers,
         tempfile.TemporaryDirectory() as folder,
     ):
         workspace = Path(folder) / "workspace.yaml"
+        specs = servers.get_code_server_specs()
         # JSON is YAML.
-        workspace.write_text(json.dumps({"load_from": servers.get_code_server_specs()}))
+        workspace.write_text(json.dumps({"load_from": specs}))
+        threading.Thread(target=_watch, args=(specs,), daemon=True).start()
         yield workspace
 
 
+def _watch(specs: Sequence[Mapping[str, Mapping[str, Any]]]) -> None:
+    """Start the code anew where its process is gone. Dagster restarts only the server in front of
+    it, which answers all requests with errors meanwhile."""
+    servers = [spec["grpc_server"] for spec in specs]
+    clients = [DagsterGrpcClient(server.get("port"), server.get("socket")) for server in servers]
+    while True:
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        for client in clients:
+            try:
+                client.list_repositories()  # an error of the definitions is an answer
+            except DagsterUserCodeUnreachableError:
+                # It answers with the error of saying goodbye to the process that is gone.
+                with suppress(DagsterUserCodeUnreachableError):
+                    client.reload_code(_NEVER)
+
+
 @contextmanager
-def _daemon(workspace: Path) -> Generator[subprocess.Popen[bytes]]:
-    """Dagster's daemon (schedules, sensors, backfills, queued runs), ended on leaving."""
-    command = [sys.executable, "-W", "ignore", "-m", "dagster._daemon", "run", "-w", str(workspace)]
-    daemon = subprocess.Popen(command)  # noqa: S603
+def _daemon(
+    workspace: Path, lock: int, server: uvicorn.Server
+) -> Generator[subprocess.Popen[bytes]]:
+    """The daemon, ended on leaving; the server ends with it. It holds the lock as we do: as long as
+    it lives, no other begins."""
+    command = ("-W", "ignore", "-m", "harvest_pipeline.ui.daemon", "run", "-w", str(workspace))
+    daemon = subprocess.Popen(  # noqa: S603
+        [sys.executable, *command], stdin=subprocess.PIPE, pass_fds=[lock]
+    )
+
+    def end_server() -> None:
+        daemon.wait()
+        server.should_exit = True
+
+    threading.Thread(target=end_server, daemon=True).start()
     try:
         yield daemon
     finally:

@@ -1,8 +1,4 @@
-"""What arrived against what the catalogue declares, before anything is deleted.
-
-Belongs here: fields that are new, missing, or not of their column's type.
-Does not belong here: how a text becomes a value (values.py).
-"""
+"""What arrived against what the catalogue declares, before anything is deleted."""
 
 import json
 from collections import Counter, defaultdict
@@ -13,17 +9,17 @@ from typing import Any, cast
 
 import duckdb
 
-from harvest_pipeline.catalogue.columns import DECIMAL, TEXT, Record
+from harvest_pipeline.catalogue.columns import DECIMAL, INTEGER, RATE, TEXT, Column, Record
 from harvest_pipeline.catalogue.records import records_inside
-from harvest_pipeline.warehouse.errors import FieldRetyped, RecordsUnreadable
+from harvest_pipeline.text import one_line
+from harvest_pipeline.warehouse.errors import FieldRetyped
 from harvest_pipeline.warehouse.lines import LINE, Keys, Lines, pointer, text_of
 from harvest_pipeline.warehouse.sql import comma, literal
 from harvest_pipeline.warehouse.values import is_exact
 
-#: More fields that no column knows, or longer names, are no new version of Harvest.
-_MOST_UNKNOWN, _LONGEST_NAME = 500, 200
-#: Nor are more fields than this in one object.
-_MOST_FIELDS = 1000
+#: More fields than this in one object, or in all that are in no column, or longer names, are no new
+#: version of Harvest.
+_MOST_FIELDS, _LONGEST_NAME = 500, 200
 _LONGEST_EXAMPLE = 100
 
 #: A member whose number has 15 digits and a point, or more: JSON readers may round it to 64 bits.
@@ -31,70 +27,147 @@ _LONG_NUMBER = r'":\s*-?[0-9][0-9.]{15}'
 
 
 @dataclass(frozen=True, slots=True)
+class Misfit:
+    """Why a record does not fit its table: the path to one of its fields, and what is wrong with
+    that, as in "is declared as DATE, and 'soon' came"."""
+
+    path: Keys
+    reason: str
+
+
+#: By the id of the record; a line of an invoice does not fit, nor does its invoice.
+Misfits = dict[int, Misfit]
+
+
+@dataclass(frozen=True, slots=True)
 class Drift:
-    """The fields that differ from the catalogue, each with the number of records concerned."""
+    """The fields that differ from the catalogue, each with the number of records concerned; and the
+    records that do not fit it."""
 
     unknown: Counter[Keys] = field(default_factory=Counter[Keys])
     missing: Counter[Keys] = field(default_factory=Counter[Keys])
+    misfits: Misfits = field(default_factory=Misfits)
 
 
 def examine(connection: duckdb.DuckDBPyConnection, lines: Lines) -> Drift:
     """Compare the keys of every record with the catalogue's; reads the spool once.
 
-    Raises FieldRetyped if an object or a list stands where a single value is declared or the other
-    way round, if a record has no key, if a number has too many digits to be read exactly, or if
-    there are more unknown fields than any version of Harvest has. Raises RecordsUnreadable if a
-    field comes twice in an object.
+    A record does not fit if an object or a list stands where a single value is declared or the
+    other way round, if a field comes twice in an object, if it has more fields than any record, or
+    if a number has too many digits to be read exactly. Raises FieldRetyped if there are more
+    unknown fields than any version of Harvest has, or if an id is none.
     """
     record, drift, long_numbers = lines.record, Drift(), 0
     objects, kinds = _declared_keys(record), _declared_kinds(record)
     most = comma(f"len(keys[{number + 1}])" for number in range(len(objects)))
+    read = (
+        "(SELECT *, hash(keys, kinds) AS shape FROM (SELECT owner, kinds, long,"
+        f" CASE WHEN greatest(0, {most}) <= {_MOST_FIELDS} THEN keys END AS keys FROM ("
+        f"SELECT {LINE} ->> {literal(pointer(lines.owner.path))} AS owner,"
+        f" json_keys({LINE}, [{_pointers(objects)}]) AS keys,"
+        f" json_type({LINE}, [{_pointers(kinds)}]) AS kinds,"
+        f" regexp_matches({LINE}, {literal(_LONG_NUMBER)}) AS long FROM {lines.whole})))"
+    )
     shapes = connection.execute(
         # By hash: grouping by the lists themselves takes twice as long.
-        "SELECT any_value(keys), any_value(kinds), count(*), count(*) FILTER (long) FROM ("
-        f"SELECT CASE WHEN greatest(0, {most}) > {_MOST_FIELDS}"
-        " THEN error('a record has too many fields') ELSE keys END AS keys, kinds, long FROM ("
-        f"SELECT json_keys({LINE}, [{_pointers(objects)}]) AS keys,"
-        f" json_type({LINE}, [{_pointers(kinds)}]) AS kinds,"
-        f" regexp_matches({LINE}, {literal(_LONG_NUMBER)}) AS long FROM {lines.whole}"
-        ")) GROUP BY hash(keys), hash(kinds)"
+        "SELECT shape, any_value(keys), any_value(kinds), count(*), count(*) FILTER (long)"
+        f" FROM {read} GROUP BY shape"
     )
+    unfit: dict[int, Misfit] = {}
     while row := shapes.fetchone():  # one by one: there may be as many as records
-        keys, found, count, long = row
+        shape, keys, found, count, long = row
         kind_of = dict(zip(kinds, found, strict=True))
-        for path, kind in kind_of.items():
-            if not _fits(kind, kinds[path]):
-                raise _retyped(record, path, kinds[path], kind or "nothing", count)
+        if misfit := _misfit(objects, kinds, keys, kind_of):
+            unfit[shape] = misfit
+            continue
         for path, present in zip(objects, keys, strict=True):
             if kind_of[path] == "OBJECT":
                 _compare(drift, path, objects[path], present, count)
         _refuse_flood(record, drift)
         long_numbers += long
-    if long_numbers:
-        _refuse_rounded(connection, lines)
+    if unfit:
+        owners = connection.execute(
+            f"SELECT TRY_CAST(owner AS BIGINT), shape FROM {read}"
+            f" WHERE shape IN ({comma(map(str, unfit))})"
+        ).fetchall()
+        drift.misfits.update(_by_owner(lines, ((owner, unfit[shape]) for owner, shape in owners)))
+    if long_numbers and record.inside is None:  # what stands inside is looked at with it
+        drift.misfits.update(_by_owner(lines, _rounded(connection, lines)))
     return drift
 
 
-def refuse_inexact(connection: duckdb.DuckDBPyConnection, lines: Lines) -> None:
-    """Raise FieldRetyped for the first column that cannot hold exactly what came.
+def inexact(connection: duckdb.DuckDBPyConnection, lines: Lines) -> Misfits:
+    """The records with a value that its column cannot hold exactly. Raises FieldRetyped if that is
+    an id.
 
-    Only for the message, after a load has failed: the load itself checks every value.
+    Only needed after a load has failed: the load itself checks every value.
     """
-    columns = lines.record.columns  # all: what DuckDB does not look at, it cannot complain of
-    wrong = [
-        f"{text_of(column)} IS NOT NULL AND NOT {is_exact(column) or 'true'}" for column in columns
-    ]
-    counts = comma(f"count(*) FILTER ({condition})" for condition in wrong)
-    examples = comma(
-        f"min(left({text_of(column)}, {_LONGEST_EXAMPLE})) FILTER ({condition})"
-        for column, condition in zip(columns, wrong, strict=True)
+    columns: tuple[Column, ...] = (
+        lines.record.columns
+    )  # all: what DuckDB does not look at, it cannot complain of
+    wrong = " ".join(
+        f"WHEN {text_of(column)} IS NOT NULL AND NOT {exact} THEN {number}"
+        for number, column in enumerate(columns)
+        if (exact := is_exact(column))
     )
+    examples = comma(f"left({text_of(column)}, {_LONGEST_EXAMPLE})" for column in columns)
     found = connection.execute(
-        f"SELECT [{counts}], [{examples}] FROM {lines.texts(columns)} AS texts"
-    ).fetchall()[0]
-    for column, count, example in zip(columns, *found, strict=True):
-        if count:
-            raise _retyped(lines.record, column.path, column.type, repr(example), count)
+        f"SELECT owner, number, example[number + 1] FROM (SELECT"
+        f" TRY_CAST({text_of(lines.owner)} AS BIGINT) AS owner, CASE {wrong} END AS number,"
+        f" [{examples}] AS example FROM {lines.texts(columns)} AS texts) WHERE number IS NOT NULL"
+    ).fetchall()
+    return _by_owner(
+        lines,
+        (
+            (owner, _retyped(column.path, column.type, repr(example)))
+            for owner, number, example in found
+            for column in [columns[int(number)]]
+        ),
+    )
+
+
+def ids_with(connection: duckdb.DuckDBPyConnection, lines: Lines, path: Keys) -> int:
+    """How many records have a value under a path."""
+    return connection.execute(
+        f"SELECT count(DISTINCT {LINE} ->> {literal(pointer(lines.owner.path))}) FROM {lines.whole}"
+        f" WHERE coalesce(json_type({LINE}, {literal(pointer(path))}), 'NULL') <> 'NULL'"
+    ).fetchall()[0][0]
+
+
+def _by_owner(lines: Lines, found: Iterable[tuple[int | None, Misfit]]) -> Misfits:
+    """Misfits by the id of the record that they are in. Raises FieldRetyped if it has none."""
+    record, misfits = lines.record, Misfits()
+    for owner, misfit in found:
+        if owner is None or (misfit.path == lines.owner.path and record.inside is None):
+            raise FieldRetyped(
+                f"The field {'.'.join(misfit.path)} of {record.name} {misfit.reason} in a record"
+                " whose id cannot be told then; nothing was loaded. Look at HARVEST_API_URL, and"
+                " for a proxy in between: Harvest sends no such thing."
+            )
+        inside = () if record.inside is None else (record.envelope,)
+        misfits.setdefault(owner, Misfit((*inside, *misfit.path), misfit.reason))
+    return misfits
+
+
+def _misfit(
+    objects: dict[Keys, dict[str, bool]],
+    kinds: dict[Keys, str],
+    keys: Sequence[Sequence[str]] | None,
+    kind_of: dict[Keys, str | None],
+) -> Misfit | None:
+    """What is wrong with records of one shape, if anything."""
+    for path, kind in kind_of.items():
+        if not _fits(kind, kinds[path]):
+            return _retyped(path, kinds[path], kind or "nothing")
+    if keys is None:
+        return Misfit((), f"has more than {_MOST_FIELDS} fields in an object")
+    for path, present in zip(objects, keys, strict=True):
+        for key, count in Counter(present).items():
+            if count > 1:
+                return Misfit((*path, one_line(key)), "came twice, which can be read in two ways")
+            if len(key) > _LONGEST_NAME:
+                return Misfit((*path, one_line(key, 20)), f"has a name of {len(key)} letters")
+    return None
 
 
 def _declared_keys(record: Record) -> dict[Keys, dict[str, bool]]:
@@ -131,12 +204,6 @@ def _fits(kind: str | None, expected: str) -> bool:
 def _compare(
     drift: Drift, path: Keys, declared: dict[str, bool], present: Sequence[str], count: int
 ) -> None:
-    if len(set(present)) < len(present):
-        raise RecordsUnreadable(
-            f"A field of {'.'.join(path) or 'the records'} came twice in {count} of the records, "
-            "which can be read in two ways; nothing was loaded. Harvest sends no such thing: look "
-            "at HARVEST_API_URL, and for a proxy in between."
-        )
     for key in set(present) - declared.keys():
         drift.unknown[*path, key] += count
     for key, required in declared.items():
@@ -145,54 +212,50 @@ def _compare(
 
 
 def _refuse_flood(record: Record, drift: Drift) -> None:
-    """Raise FieldRetyped if the unknown fields are too many, or have too long names, to be kept."""
-    long = any(len(key) > _LONGEST_NAME for path in drift.unknown for key in path)
-    if long or len(drift.unknown) > _MOST_UNKNOWN:
+    """Raise FieldRetyped if the unknown fields are too many to be kept."""
+    if len(drift.unknown) > _MOST_FIELDS:
         raise FieldRetyped(
-            f"The records of {record.name} came with hundreds of unknown fields, or with one whose"
-            " name is very long, which no version of Harvest's API has; nothing was loaded. Look at"
-            " HARVEST_API_URL, and for a proxy in between."
+            f"The records of {record.name} came with hundreds of unknown fields, which no version"
+            " of Harvest's API has; nothing was loaded. Look at HARVEST_API_URL, and for a proxy in"
+            " between."
         )
 
 
-def _refuse_rounded(connection: duckdb.DuckDBPyConnection, lines: Lines) -> None:
-    """Raise FieldRetyped if a decimal of a suspicious line does not survive 64-bit reading."""
+def _rounded(
+    connection: duckdb.DuckDBPyConnection, lines: Lines
+) -> Iterator[tuple[int | None, Misfit]]:
+    """The suspicious lines with a number that does not survive 64-bit reading."""
     suspects = connection.execute(
-        f"SELECT {LINE}::VARCHAR FROM {lines.whole}"
+        f"SELECT TRY_CAST({LINE} ->> {literal(pointer(lines.owner.path))} AS BIGINT),"
+        f" {LINE}::VARCHAR FROM {lines.whole}"
         f" WHERE regexp_matches({LINE}, {literal(_LONG_NUMBER)})"
     )
-    rounded: defaultdict[Keys, list[Decimal]] = defaultdict(list)
     while row := suspects.fetchone():
         # Whole numbers are read exactly, and may have more digits than `int` takes.
-        line = json.loads(row[0], parse_float=Decimal, parse_int=str)
-        for path, number in _decimals(lines.record, line):
+        line = json.loads(row[1], parse_float=Decimal, parse_int=str)
+        for path, column, number in _decimals(lines.record, line):
             if Decimal(repr(float(number))) != number:
-                rounded[path].append(number)
-    for path, numbers in rounded.items():
-        example = str(numbers[0])[:_LONGEST_EXAMPLE]
-        raise _retyped(lines.record, path, DECIMAL, example, len(numbers))
+                yield row[0], _retyped(path, column.type, str(number)[:_LONGEST_EXAMPLE])
 
 
-def _decimals(record: Record, line: dict[str, Any]) -> Iterator[tuple[Keys, Decimal]]:
-    """The values of decimal columns that have a point, in a line and the lists inside it."""
+def _decimals(record: Record, line: dict[str, Any]) -> Iterator[tuple[Keys, Column, Decimal]]:
+    """The numbers with a point, in a line and the lists inside it, that have a column."""
     for column in record.columns:
         value: Any = line
         for key in column.path:
             value = cast("dict[str, Any]", value).get(key) if isinstance(value, dict) else None
-        if column.type == DECIMAL and isinstance(value, Decimal):
-            yield column.path, value
+        if column.type in (DECIMAL, RATE, INTEGER) and isinstance(value, Decimal):
+            yield column.path, column, value
     for inner in records_inside(record):
-        for element in line.get(inner.envelope) or ():
-            for path, value in _decimals(inner, element):
-                yield (inner.envelope, *path), value
+        elements: Any = line.get(inner.envelope)
+        for element in cast("list[Any]", elements) if isinstance(elements, list) else ():
+            if isinstance(element, dict):
+                for path, column, value in _decimals(inner, cast("dict[str, Any]", element)):
+                    yield (inner.envelope, *path), column, value
 
 
-def _retyped(record: Record, path: Keys, expected: str, came: str, count: int) -> FieldRetyped:
-    return FieldRetyped(
-        f"The field {'.'.join(path)} of {record.name} is declared as {expected}, and {came} came in"
-        f" {count} of the records; nothing was loaded. Harvest has changed: a newer version of this"
-        " project may know the new form."
-    )
+def _retyped(path: Keys, expected: str, came: str) -> Misfit:
+    return Misfit(path, f"is declared as {expected}, and {came} came")
 
 
 def _pointers(paths: Iterable[Keys]) -> str:

@@ -1,9 +1,5 @@
-"""The database file: opened late, for seconds, and closed whatever happens.
-
-Belongs here: connecting, waiting for a lock, transactions, and a sentence for each thing that can
-be wrong with the file.
-Does not belong here: what stands in the file (tables.py, loading.py, ledger.py).
-"""
+"""The database file: opened late, for seconds, closed whatever happens, and a sentence for each
+thing that can be wrong with it."""
 
 import os
 import re
@@ -16,12 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from filelock import FileLock, Timeout
 
 from harvest_pipeline.private import make_folder, private_files
 from harvest_pipeline.text import one_line
 from harvest_pipeline.warehouse import lockdown
 from harvest_pipeline.warehouse.errors import WarehouseError, WarehouseLocked
 from harvest_pipeline.warehouse.sql import identifier
+
+#: A load of millions of rows takes minutes; who holds the file for longer does something else.
+WAIT_SECONDS = 15 * 60.0
+#: The longest that one report is read from Harvest, by far.
+_LONGEST_READ = 4 * 3600.0
+SECONDS_BETWEEN_LINES = 15.0
+#: How a line of the log begins that says why nothing goes on.
+WAITING = "Waiting: "
 
 #: New files can be read by DuckDB 1.5 too, whichever version writes them (RELIABILITY 3.9).
 STORAGE_VERSION = "v1.4.0"
@@ -42,15 +47,15 @@ class Warehouse:
     """A DuckDB file and the schema in it; opened by `connect`, `transaction` and `reader` only.
 
     In their connections, tables without a schema are those of `schema`, and times are in UTC.
-    `wait_seconds` is how long to wait for a program that holds the file; `log` gets one line when
-    waiting begins. `settings` are DuckDB's own. Raises WarehouseError if the file and the schema
-    have the same name, or if a setting would undo the lockdown (lockdown.py) of the connections.
-    A process has one connection that writes, or any number of readers.
+    `wait_seconds` is how long to wait for a program that holds the file; `log` gets a line when
+    waiting begins, and every 15 seconds. `settings` are DuckDB's own. Raises WarehouseError if the
+    file and the schema have the same name, or if a setting would undo the lockdown (lockdown.py) of
+    the connections. A process has one connection that writes, or any number of readers.
     """
 
     path: Path
     schema: str
-    wait_seconds: float = 60.0
+    wait_seconds: float = WAIT_SECONDS
     log: Callable[[str], object] = print
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
@@ -61,6 +66,37 @@ class Warehouse:
                 "DuckDB cannot tell apart; rename one of them."
             )
         lockdown.options(self.settings)
+
+    @contextmanager
+    def reserved(self) -> Generator[None]:
+        """One step of the account at a time, over all programs of this machine, reads Harvest and
+        loads: what was read first would otherwise replace what was read later. The file may be
+        read, and other accounts loaded, meanwhile.
+
+        Waits for others with a line every 15 seconds. Raises WarehouseLocked after four hours.
+        """
+        self._make_folder()
+        path = self.path.with_name(f"{self.path.name}.{self.schema}.lock")
+        # The steps of one process never overlap, and one that failed may let go late.
+        lock = FileLock(path, mode=0o600, is_singleton=True, thread_local=False)
+        waiting = _Waiting(self.log, f"another run of {self.schema} has to end first")
+        while True:
+            try:
+                lock.acquire(timeout=waiting.pause(), poll_interval=0.2)
+                break
+            except Timeout as error:
+                if waiting.seconds() > _LONGEST_READ:
+                    raise WarehouseLocked(
+                        f"Another run of {self.schema} has been reading for more than four hours; "
+                        "look for it in the Dagster UI and among the processes of this machine."
+                    ) from error
+                waiting.tell()
+            except OSError as error:
+                raise WarehouseError(self._refusal(error.strerror or "")) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     @contextmanager
     def connect(self, reading: Path | None = None) -> Generator[duckdb.DuckDBPyConnection]:
@@ -128,8 +164,7 @@ class Warehouse:
     def _wait_for_connection(
         self, reading: Path | None, read_only: bool
     ) -> duckdb.DuckDBPyConnection:
-        deadline = time.monotonic() + self.wait_seconds
-        waiting = False
+        waiting: _Waiting | None = None
         while True:
             try:
                 return self._connection(reading, read_only)
@@ -137,14 +172,14 @@ class Warehouse:
                 holder = _holder(error)
                 if holder is None:
                     raise WarehouseError(self._refusal(str(error))) from error
-                if time.monotonic() >= deadline:
+                waiting = waiting or _Waiting(self.log, "")
+                if waiting.seconds() >= self.wait_seconds:
                     raise WarehouseLocked(
                         f"The database {self.path} is held by {holder} and was not free within "
                         f"{self.wait_seconds:g} s; close that program, or its connection."
                     ) from error
-            if not waiting:
-                waiting = True
-                self.log(f"Waiting up to {self.wait_seconds:g} s for {self.path}, held by {holder}")
+            waiting.reason = f"{self.path} is held by {holder}"
+            waiting.tell()
             time.sleep(0.1)
 
     def _connection(self, reading: Path | None, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -239,6 +274,30 @@ def _damaged(path: Path, text: str) -> str:
         f"The database {path} is damaged ({one_line(text)}); restore a backup with"
         " `harvest-pipeline restore FILE`, or move it away with its .wal and load everything again."
     )
+
+
+class _Waiting:
+    """Says why nothing goes on: at once, and every 15 seconds."""
+
+    def __init__(self, log: Callable[[str], object], reason: str) -> None:
+        self.reason = reason
+        self._log = log
+        self._began = time.monotonic()
+        self._told = -SECONDS_BETWEEN_LINES
+
+    def seconds(self) -> float:
+        """How long it has lasted."""
+        return time.monotonic() - self._began
+
+    def pause(self) -> float:
+        """How long until the next line."""
+        return max(self._told + SECONDS_BETWEEN_LINES - self.seconds(), 0.0)
+
+    def tell(self) -> None:
+        """Say it, unless that was just done."""
+        if self.pause() == 0:
+            self._told = self.seconds()
+            self._log(f"{WAITING}{self.reason}, {self._told:.0f} s so far")
 
 
 class _HeldHere(Exception):

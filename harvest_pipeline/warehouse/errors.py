@@ -26,7 +26,8 @@ class NotLoaded(WarehouseError):
 
 
 class FieldRetyped(WarehouseError):
-    """A field came with values that its declared column cannot hold exactly."""
+    """A field came with values that its declared column cannot hold, in too many of the records for
+    these to be set aside."""
 
 
 class RecordsUnreadable(WarehouseError):

@@ -14,9 +14,9 @@ import duckdb
 
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.scope import Scope, Window
+from harvest_pipeline.scope import Proof, Scope, Window
 from harvest_pipeline.text import one_line
-from harvest_pipeline.warehouse import coverage, ledger, tables
+from harvest_pipeline.warehouse import coverage, ledger, rejected, tables
 from harvest_pipeline.warehouse.sql import identifier, literal
 
 _EXAMPLES = 5
@@ -61,9 +61,21 @@ def rows_outside_window(connection: duckdb.DuckDBPyConnection, record: Record) -
         connection,
         f"SELECT rows.{identifier(record.key)} AS value FROM {identifier(record.name)} AS rows"
         f" JOIN {identifier(ledger.LEDGER.name)} AS loads ON loads.record = {literal(record.name)}"
-        " AND loads.loaded_at = rows._loaded_at"
+        # A read of changes brings what is known wherever it moved to.
+        f" AND loads.loaded_at = rows._loaded_at AND loads.proof <> '{Proof.CHANGES}'"
         f" WHERE rows.{identifier(record.day)} NOT BETWEEN window_first AND window_last"
         f" OR (rows.{identifier(record.day)} IS NULL AND window_first IS NOT NULL)",
+    )
+
+
+def set_aside(connection: duckdb.DuckDBPyConnection, record: Record) -> Finding:
+    """The records that Harvest sent and that do not fit into the record's table: which, and why."""
+    if not tables.exists(connection, rejected.REJECTED.name):
+        return Finding(0)
+    return _finding(
+        connection,
+        "SELECT concat(id, ' of ' || day, ': ', nullif(field, '') || ' ', reason) AS value"
+        f" FROM {identifier(rejected.REJECTED.name)} WHERE record = {literal(record.name)}",
     )
 
 

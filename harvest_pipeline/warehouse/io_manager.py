@@ -24,7 +24,7 @@ from harvest_pipeline.datasets import Dataset
 from harvest_pipeline.launches import Initialize, unless_changed
 from harvest_pipeline.scope import Scope, Spool, Window
 from harvest_pipeline.warehouse import frames, statistics, tables
-from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.database import WAIT_SECONDS, Warehouse
 from harvest_pipeline.warehouse.dataset_tables import bring_up_to_date
 from harvest_pipeline.warehouse.errors import NotLoaded, WarehouseError
 from harvest_pipeline.warehouse.ledger import Load, LoadContext
@@ -76,7 +76,8 @@ class HarvestDuckDBIOManager(DuckDBIOManager):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     lock_wait_seconds: float = Field(
-        default=60.0, description="How long to wait for a program that holds the database, seconds."
+        default=WAIT_SECONDS,
+        description="How long to wait for a program that holds the database, seconds.",
     )
 
     @staticmethod

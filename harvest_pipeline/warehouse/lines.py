@@ -1,23 +1,31 @@
-"""The records of a spool as something that SQL can select from.
-
-Belongs here: where a value stands in a line, and the table functions that read lines.
-Does not belong here: what type a value has to have (values.py, contract.py).
-"""
+"""The records of a spool as something that SQL can select from."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from harvest_pipeline.catalogue.columns import Column, Record
+import msgspec
+
+from harvest_pipeline.catalogue.columns import TEXT, Column, Record
+from harvest_pipeline.catalogue.records import records_inside
 from harvest_pipeline.warehouse.sql import comma, file_pattern, identifier, literal
 
 #: The keys that lead from a record to a value in it; empty: the record itself.
 Keys = tuple[str, ...]
 
-#: The line itself, beside the columns of `Lines.texts`. No key of Harvest begins like this.
+#: The line itself.
 LINE = "_line"
+#: Where `keep_unknown` puts what has no column.
+UNKNOWN = Column("_unknown", TEXT, "", ("_unknown",))
+
+
+_Branches = dict[str, Any]
+_members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_list_decoder = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_encoder = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +52,29 @@ class Lines:
             for column in self.record.parent_columns
         )
         elements = literal(f'$."{self.record.envelope}"[*]')
+        # What is no object gets no key, which is noticed.
+        rest = "CASE WHEN element::VARCHAR LIKE '{\"%' THEN substr(element::VARCHAR, 2)"
+        rest += " ELSE '\"\":0}' END"
         return (
-            f"(SELECT ('{{' || parent || substr(element::VARCHAR, 2))::JSON AS {LINE} FROM (SELECT"
+            f"(SELECT ('{{' || parent || {rest})::JSON AS {LINE} FROM (SELECT"
             f" {from_parent} AS parent, unnest({LINE} -> {elements}) AS element FROM {lines}))"
         )
 
-    def texts(self, columns: Iterable[Column], *, with_line: bool = False) -> str:
+    @property
+    def owner(self) -> Column:
+        """The column with the id of the record that a line is, or is inside."""
+        if self.record.inside is None:
+            return self.record.column(self.record.key)
+        return next(each for each in self.record.parent_columns if each.from_parent == "id")
+
+    def texts(self, columns: Iterable[Column]) -> str:
         """A relation that holds the values of the columns as text; `text_of` finds them there.
 
         Numbers stand as the shortest text that means the same 64-bit number, so they are exact up
-        to 15 digits; longer integers are exact as well. `with_line` adds `_line`.
+        to 15 digits; longer integers are exact as well.
         """
         keys = _tree(columns)
-        if self.record.inside is None and not with_line:
+        if self.record.inside is None:
             types = comma(f"{literal(key)}: {literal(_type(inner))}" for key, inner in keys.items())
             return (
                 f"read_json({self._file}, format = 'newline_delimited', columns = {{{types}}},"
@@ -64,11 +82,41 @@ class Lines:
             )
         # Three times slower than read_json, but it can start from a line.
         structure = literal(json.dumps(keys))
-        return f"(SELECT {LINE}, unnest(json_transform({LINE}, {structure})) FROM {self.whole})"
+        return f"(SELECT unnest(json_transform({LINE}, {structure})) FROM {self.whole})"
 
     @property
     def _file(self) -> str:
         return literal(file_pattern(self.path))  # DuckDB reads a path as a pattern
+
+
+def keep_unknown(path: Path, record: Record, unknown: Mapping[str, Collection[Keys]]) -> None:
+    """Rewrite a spool file, so that what stands under the `unknown` paths of each record, by its
+    name, is one text with every number as it was sent: DuckDB would make 1.1 of 1.10.
+    """
+    trees = {name: _branches(paths) for name, paths in unknown.items()}
+    with rewriting(path) as (lines, kept):
+        for line in lines:
+            members = _members_decoder.decode(line)
+            for inner in records_inside(record):
+                elements = members.get(inner.envelope)
+                if trees[inner.name] and elements is not None and bytes(elements) != b"null":
+                    members[inner.envelope] = msgspec.Raw(
+                        _encoder.encode(
+                            [
+                                _apart(each, trees[inner.name])
+                                for each in _list_decoder.decode(elements)
+                            ]
+                        )
+                    )
+            kept.write(_encoder.encode(_apart(members, trees[record.name])) + b"\n")
+
+
+@contextmanager
+def rewriting(path: Path) -> Generator[tuple[BinaryIO, BinaryIO]]:
+    """The lines of a file, and what shall take its place when the block ends well."""
+    with path.open("rb") as lines, path.with_suffix(".new").open("wb") as kept:
+        yield lines, kept
+    path.with_suffix(".new").replace(path)
 
 
 def text_of(column: Column) -> str:
@@ -97,3 +145,32 @@ def _type(node: dict[str, Any] | str) -> str:
     if isinstance(node, str):
         return node
     return f"STRUCT({comma(f'{identifier(key)} {_type(inner)}' for key, inner in node.items())})"
+
+
+def _branches(paths: Collection[Keys]) -> _Branches:
+    """Paths as nested dicts, empty at each end."""
+    tree: _Branches = {}
+    for path in sorted(paths):
+        node = tree
+        for key in path:
+            node = node.setdefault(key, {})
+    return tree
+
+
+def _apart(members: dict[str, msgspec.Raw], unknown: _Branches) -> dict[str, Any]:
+    """The members, and first as one text what stands under the unknown paths of them."""
+    found = _taken(members, unknown)
+    return {UNKNOWN.name: _encoder.encode(found).decode() if found else None, **members}
+
+
+def _taken(members: dict[str, msgspec.Raw], unknown: _Branches) -> dict[str, Any]:
+    """What stands under the unknown paths; it is no longer among the members."""
+    found: dict[str, Any] = {}
+    for key, below in unknown.items():
+        if key in members and not below:
+            found[key] = members.pop(key)
+        elif key in members and bytes(members[key]).startswith(b"{"):
+            inner = _members_decoder.decode(members[key])
+            if taken := _taken(inner, below):
+                found[key] = taken
+    return found

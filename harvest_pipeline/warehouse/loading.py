@@ -20,6 +20,7 @@ from harvest_pipeline.warehouse import (
     deleted,
     ledger,
     parents,
+    rejected,
     scopes,
     tables,
 )
@@ -27,9 +28,9 @@ from harvest_pipeline.warehouse.contract import Drift
 from harvest_pipeline.warehouse.database import Warehouse, scratch, transaction
 from harvest_pipeline.warehouse.errors import RecordsUnreadable, SeesLess, WarehouseError
 from harvest_pipeline.warehouse.ledger import Load, LoadContext
-from harvest_pipeline.warehouse.lines import Keys, Lines
+from harvest_pipeline.warehouse.lines import UNKNOWN, Keys, Lines, keep_unknown, text_of
 from harvest_pipeline.warehouse.sql import comma, identifier, literal
-from harvest_pipeline.warehouse.values import exact_value_of, remainder
+from harvest_pipeline.warehouse.values import exact_value_of
 
 #: What can be told of DuckDB's errors.
 _UNREADABLE = re.compile("duplicate key|maximum_object_size|too many fields|Malformed JSON")
@@ -81,7 +82,8 @@ def load(warehouse: Warehouse, spool: Spool, context: LoadContext) -> Load:
     Lists inside the records are replaced with them. Rows that did not come again are kept in the
     `_deleted` tables, but only where the person who read is known to see everything that the one
     who loaded them saw; the others stay, and the load says so (`Load.kept`, `refuse_narrower`).
-    Copies of names in other tables follow. A spool of a module that is switched off deletes
+    A record that does not fit is set aside in `_rejected`, and its older row stays. Copies of names
+    in other tables follow. A spool of a module that is switched off deletes
     nothing, and of a read of changes only kept days are loaded. Whatever is raised, the tables are
     as they were: FieldRetyped, RecordsUnreadable, AnotherAccount, LoadNotCommitted, or
     WarehouseError of the database itself.
@@ -99,10 +101,23 @@ _Examined = tuple[Spool, list[tuple[Lines, Drift]], Load]
 def _examined(memory: duckdb.DuckDBPyConnection, spool: Spool, context: LoadContext) -> _Examined:
     """What the load of a spool will insert, and its row of the ledger."""
     record = RECORDS[spool.scope.record]
+    rejected.refuse_many(spool)
     read = spool.proof is not Proof.MODULE_OFF
     lines = [Lines(each, spool.path) for each in (record, *records_inside(record))] if read else []
-    with _explained(spool):
-        drifts = [contract.examine(memory, each) for each in lines]
+    drifts: list[Drift] = []
+    for each in lines:
+        with _explained(spool):
+            drifts.append(contract.examine(memory, each))
+        if misfits := drifts[-1].misfits:
+            spool = rejected.set_aside(memory, spool, lines, misfits)
+            return _examined(memory, spool, context)
+    if any(drift.unknown for drift in drifts):
+        if misfits := _inexact(memory, spool, lines):  # as long as their lines are as they came
+            return _examined(memory, rejected.set_aside(memory, spool, lines, misfits), context)
+        unknown = {
+            each.record.name: drift.unknown for each, drift in zip(lines, drifts, strict=True)
+        }
+        keep_unknown(spool.path, record, unknown)
     done = Load.of(
         spool,
         context,
@@ -110,6 +125,17 @@ def _examined(memory: duckdb.DuckDBPyConnection, spool: Spool, context: LoadCont
         _by_name(record, lines, [drift.missing for drift in drifts]),
     )
     return spool, list(zip(lines, drifts, strict=True)), done
+
+
+def _inexact(
+    memory: duckdb.DuckDBPyConnection, spool: Spool, lines: Sequence[Lines]
+) -> contract.Misfits:
+    """The records with a value that its column cannot hold."""
+    misfits = contract.Misfits()
+    for each in lines:
+        with _explained(spool):
+            misfits |= contract.inexact(memory, each)
+    return misfits
 
 
 def _commit(
@@ -122,17 +148,20 @@ def _commit(
     record = RECORDS[spool.scope.record]
     try:
         with transaction(connection):
-            others = [ledger.LEDGER, *([parents.PARENTS_READ] if spool.parents else [])]
+            others = [ledger.LEDGER, rejected.REJECTED]
+            others += [parents.PARENTS_READ] if spool.parents else []
             present = tables.prepare(connection, record, *others)
             ledger.prepare_views(connection)
+            kept = _on_kept_days(connection, record, spool)
             for each, drift in lines:
                 rows = _insert(connection, each, drift, load)
-                if each.record is record and rows != spool.rows:
+                if each.record is record and rows + len(spool.rejected) != spool.rows:
                     raise WarehouseError(
-                        f"The spool of {spool.scope} has {rows} records instead of {spool.rows}"
-                        "; nothing was loaded."
+                        f"The spool of {spool.scope} has {rows + len(spool.rejected)} records"
+                        f" instead of {spool.rows}; nothing was loaded."
                     )
             if lines:
+                rejected.write(connection, kept, load)
                 load = _replaced(connection, record, spool.scope, load)
                 deleted.restore(connection, [each.record for each, _ in lines], load.loaded_at)
                 copies.follow(connection, record, load.loaded_at, present)
@@ -141,10 +170,12 @@ def _commit(
             ledger.write(connection, load)
         ledger.confirm(connection, load)
     except duckdb.Error:
-        with _explained(spool):
-            for each, _ in lines:
-                contract.refuse_inexact(memory, each)
-        raise
+        only_lines = [each for each, _ in lines]
+        misfits = _inexact(memory, spool, only_lines)
+        if not misfits:
+            raise
+        spool = rejected.set_aside(memory, spool, only_lines, misfits)
+        return _commit(connection, memory, *_examined(memory, spool, load.context))
     return load
 
 
@@ -182,7 +213,10 @@ def _replaced(
         f"{key} IN (SELECT {key} FROM {identifier(record.name)}"
         f" WHERE {identifier(tables.LOADED_AT.name)} = {loaded_at})"
     )
-    vanished = f"{older} AND {scopes.owned(record, scope)} AND NOT {came}"
+    vanished = (
+        f"{older} AND {scopes.owned(record, scope)} AND NOT {came}"
+        f" AND {key} NOT IN ({rejected.of_load(load)})"
+    )
     if fuller:
         vanished += f" AND {key} NOT IN ({comma(map(str, fuller))})"
     load = _removed(connection, record, vanished, load)
@@ -230,6 +264,18 @@ def _fuller_copies(
     ]
     _take_out(connection, record, older, fuller)
     return fuller
+
+
+def _on_kept_days(connection: duckdb.DuckDBPyConnection, record: Record, spool: Spool) -> Spool:
+    """The spool, of a read of all changes without the unusable records of days that are not kept;
+    before its rows are there."""
+    window = spool.scope.window
+    if spool.proof is not Proof.CHANGES or not spool.rejected or not record.day or not window:
+        return spool
+    days = coverage.kept_days(connection, record, window)
+    known = _keys(connection, record, "true")
+    kept = (e for e in spool.rejected if e.day is None or e.day in days or e.id in known)
+    return replace(spool, rejected=tuple(kept))
 
 
 def _take_out(
@@ -320,11 +366,11 @@ def _insert(connection: duckdb.DuckDBPyConnection, lines: Lines, drift: Drift, l
     columns = lines.record.columns
     values = {column.name: exact_value_of(column) for column in columns}
     values[tables.LOADED_AT.name] = "?::TIMESTAMPTZ"
-    values[tables.EXTRA.name] = remainder(drift.unknown)
+    values[tables.EXTRA.name] = text_of(UNKNOWN) if drift.unknown else "NULL"
     selected = comma(f"{value} AS {identifier(name)}" for name, value in values.items())
     inserted = connection.execute(
         f"INSERT INTO {identifier(lines.record.name)} BY NAME SELECT {selected}"
-        f" FROM {lines.texts(columns, with_line=bool(drift.unknown))} AS texts",
+        f" FROM {lines.texts([*columns, UNKNOWN] if drift.unknown else columns)} AS texts",
         [load.loaded_at],
     ).fetchall()
     return inserted[0][0]

@@ -12,7 +12,7 @@ import duckdb
 from harvest_pipeline.catalogue.columns import FILTER_COLUMNS, Record
 from harvest_pipeline.catalogue.records import RECORDS, records_inside
 from harvest_pipeline.scope import Filters, Scope, Spool
-from harvest_pipeline.warehouse import tables
+from harvest_pipeline.warehouse import rejected, tables
 from harvest_pipeline.warehouse.lines import Lines, text_of
 from harvest_pipeline.warehouse.sql import comma, identifier, literal
 
@@ -71,12 +71,14 @@ def owned(record: Record, scope: Scope) -> str:
 
 
 def rows_in(connection: duckdb.DuckDBPyConnection, record: Record, scope: Scope) -> int:
-    """The number of rows of a scope; 0 if there is no table."""
+    """The number of rows of a scope, and of records of it that are set aside and have none, which
+    Harvest counts too; 0 if there is no table."""
     if not tables.exists(connection, record.name):
         return 0
-    return connection.execute(
+    rows = connection.execute(
         f"SELECT count(*) FROM {identifier(record.name)} WHERE {condition(record, scope)}"
     ).fetchall()[0][0]
+    return rows + rejected.without_row(connection, record, scope)
 
 
 def rows_by_day(connection: duckdb.DuckDBPyConnection, record: Record) -> dict[date, int]:
@@ -114,6 +116,7 @@ def vanished(
     column = record.column(record.key)
     lines = Lines(record, spool.path).texts([column])
     came = f"SELECT {text_of(column)}::BIGINT FROM {lines} AS texts"
+    came += "".join(f" UNION ALL SELECT {each.id}" for each in spool.rejected)
     return dict(
         connection.execute(
             f"SELECT {identifier(record.key)}, {identifier(tables.LOADED_AT.name)}"

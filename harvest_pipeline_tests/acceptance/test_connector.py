@@ -28,7 +28,8 @@ from harvest_pipeline_tests.equal import differences
 NEVER_SEEN = {("tasks", "default_hourly_rate")}
 PYTHON: dict[str, type] = {
     "BIGINT": int,
-    "DECIMAL(28,10)": Decimal,
+    "DECIMAL(38,18)": Decimal,
+    "DECIMAL(38,6)": Decimal,
     "VARCHAR": str,
     "BOOLEAN": bool,
     "DATE": date,

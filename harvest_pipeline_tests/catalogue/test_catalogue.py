@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from harvest_pipeline.catalogue.columns import Record
+from harvest_pipeline.catalogue.columns import RATE, Record
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS, record_of
 from harvest_pipeline_tests import reference
@@ -13,13 +13,25 @@ from harvest_pipeline_tests import reference
 TYPES = {
     "integer": "BIGINT",
     "bigint": "BIGINT",
-    "decimal": "DECIMAL(28,10)",
+    "decimal": "DECIMAL(38,18)",
     "string": "VARCHAR",
     "boolean": "BOOLEAN",
     "date": "DATE",
     "datetime": "TIMESTAMPTZ",
     "time": "VARCHAR",
     "array": "JSON",
+}
+#: What an amount or hours are multiplied with.
+RATES = {
+    "billable_rate",
+    "cost_rate",
+    "default_hourly_rate",
+    "discount",
+    "hourly_rate",
+    "over_budget_notification_percentage",
+    "tax",
+    "tax2",
+    "unit_price",
 }
 LEGACY_REPORTS = {
     "All Projects Time Entries": "all_projects_time_entries",
@@ -76,7 +88,8 @@ def test_every_documented_field_has_a_column_of_its_type(record: Record) -> None
             continue
         assert path in columns, f"{record.name}.{'.'.join(path)} has no column"
         column = columns[path]
-        assert column.type == TYPES[field["type"]], column.name
+        expected = RATE if column.path[-1] in RATES else TYPES[field["type"]]
+        assert column.type == expected, column.name
         assert column.nullable == nullable, column.name
         assert column.name == "_".join(path)
         may_be_missing = field.get("optional", False) or "bsent in recordings" in str(

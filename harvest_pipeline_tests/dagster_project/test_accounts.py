@@ -89,20 +89,19 @@ def assert_whole(project: Project, schema: str) -> None:
     assert rows(project, schema, hours) == [(len(there), sum(row["hours"] for row in there))]
 
 
-def test_every_account_has_its_own_assets_pool_resource_jobs_and_schedule(
+def test_every_account_has_its_own_assets_resource_jobs_and_schedule(
     companies: Project,
 ) -> None:
     definitions = build_definitions()
     keys = definitions.resolve_asset_graph().materializable_asset_keys
     assert keys == {dg.AssetKey([name, report]) for name in NAMES for report in REPORTS}
     for key in keys:
-        assert definitions.resolve_assets_def(key).op.pool == key.path[0]
         assert definitions.resolve_assets_def(key).required_resource_keys >= {key.path[0]}
     assert set(definitions.resources or {}) == {*NAMES, "io_manager", "report_options"}
     jobs = {job.name for job in definitions.jobs or []}
     assert jobs >= {"all_accounts", *(f"{n}_all_reports" for n in NAMES)}
     assert {schedule.name for schedule in definitions.schedules or []} == {
-        f"{n}_{of}" for n in NAMES for of in ("equality", "reconcile")
+        f"{n}_reconcile" for n in NAMES
     }
 
 

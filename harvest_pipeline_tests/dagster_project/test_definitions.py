@@ -27,7 +27,7 @@ def definitions(monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
 def test_every_report_is_an_asset_that_explains_itself(definitions: dg.Definitions) -> None:
     assets = {spec.key: spec for spec in definitions.resolve_all_asset_specs()}
     reports = {dg.AssetKey(["acme", name]) for name in REPORTS}
-    assert set(assets) == {*reports, dg.AssetKey(["acme", "equality"])}
+    assert set(assets) == {*reports, dg.AssetKey(["acme", "reconciliation"])}
     assert definitions.resolve_asset_graph().materializable_asset_keys == reports
     for report in REPORTS.values():
         spec, record = assets[dg.AssetKey(["acme", report.name])], record_of(report)
@@ -54,17 +54,17 @@ def test_reports_with_a_day_share_one_partitions_definition_that_includes_today(
     assert (days.get_first_partition_key(), days.get_last_partition_key()) == (START, today)
 
 
-def test_every_asset_is_backfilled_in_a_single_run_through_its_accounts_pool(
+def test_every_asset_is_backfilled_in_a_single_run_and_waits_in_no_pool(
     definitions: dg.Definitions,
 ) -> None:
     for key in definitions.resolve_asset_graph().materializable_asset_keys:
         asset = definitions.resolve_assets_def(key)
         assert asset.backfill_policy == dg.BackfillPolicy.single_run()
-        assert asset.op.pool == "acme"
+        assert asset.op.pool is None
 
 
 def test_there_is_a_job_for_everything(definitions: dg.Definitions) -> None:
-    jobs = {"acme_all_reports": set(REPORTS), "acme_equality": set(), "acme_reconcile": set()}
+    jobs = {"acme_all_reports": set(REPORTS), "acme_changes": set(), "acme_reconcile": set()}
     assert {job.name for job in definitions.jobs or []} == set(jobs)
     for name, reports in jobs.items():
         job = definitions.resolve_job_def(name)

@@ -40,7 +40,7 @@ def job_of(accounts: Any, name: str) -> set[str]:
 def test_all_schedules_are_off_and_say_in_the_ui_what_they_do() -> None:
     mine = settings([dataset("daily", "0 6 * * 1-5")], days_back="20")
     schedules = {each.name: each for each in build_definitions([mine]).schedules or []}
-    assert set(schedules) == {"harvest_mine", "harvest_reconcile", "harvest_equality"}
+    assert set(schedules) == {"harvest_mine", "harvest_reconcile"}
     for each in schedules.values():
         assert isinstance(each, dg.ScheduleDefinition)
         assert each.default_status is dg.DefaultScheduleStatus.STOPPED

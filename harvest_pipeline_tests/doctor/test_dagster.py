@@ -4,6 +4,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from dagster._daemon.types import DaemonHeartbeat
 
+from harvest_pipeline.doctor import dagster_runs
 from harvest_pipeline_tests.doctor.conftest import PROJECT, Patient
 
 
@@ -42,19 +44,16 @@ def test_a_home_without_dagster_yaml_is_told_with_what_that_means(patient: Patie
     (patient.home / "dagster.yaml").unlink()
     finding = patient.examined(offline=True).about("dagster.yaml")
     assert finding.state == "warning"
-    assert "no pools" in finding.text
+    assert "count as running for ever" in finding.text
     assert finding.remedy == f"ln -s {PROJECT / 'dagster.yaml'} {patient.home / 'dagster.yaml'}"
 
 
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("concurrency", "pools", "default_limit"), 5),
-        (("concurrency", "pools", "default_limit"), None),
-        (("concurrency", "pools", "granularity"), "run"),
+        (("instance_class", "class"), "DagsterInstance"),
+        (("run_queue", "max_user_code_failure_retries"), 0),
         (("run_monitoring", "enabled"), False),
-        (("run_monitoring", "max_runtime_seconds"), 0),
-        (("run_monitoring", "free_slots_after_run_end_seconds"), None),
         (("telemetry", "enabled"), True),
     ],
 )
@@ -78,7 +77,7 @@ def test_a_dagster_yaml_of_any_form_is_looked_at(patient: Patient, text: str) ->
     (patient.home / "dagster.yaml").unlink()
     (patient.home / "dagster.yaml").write_text(text)
     found = patient.examined(offline=True)
-    assert found.warnings().count("dagster.yaml") == 6
+    assert found.warnings().count("dagster.yaml") == 4
     assert found.wrong() == []
 
 
@@ -137,12 +136,9 @@ def test_a_daemon_that_has_been_silent_is_told_not_to_run(patient: Patient) -> N
 
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
 def test_a_run_that_is_unfinished_for_too_long_is_told(
-    patient: Patient, status: dg.DagsterRunStatus
+    patient: Patient, status: dg.DagsterRunStatus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = yaml.safe_load((PROJECT / "dagster.yaml").read_text())
-    config["run_monitoring"]["max_runtime_seconds"] = 3600
-    (patient.home / "dagster.yaml").unlink()
-    (patient.home / "dagster.yaml").write_text(yaml.safe_dump(config))
+    monkeypatch.setattr(dagster_runs, "_LONG", timedelta(seconds=1))
     with instance(patient) as opened:
         run = opened.create_run_for_job(nightly, status=status)
         opened.create_run_for_job(nightly, status=dg.DagsterRunStatus.SUCCESS)

@@ -1,4 +1,4 @@
-"""docs/equality.md: the columns of the ledger, and the query "is September complete?"."""
+"""docs/reconciliation.md: the columns of the ledger, and the query "is September complete?"."""
 
 import re
 from datetime import date
@@ -8,7 +8,7 @@ from harvest_pipeline.settings import project_folder
 from harvest_pipeline.warehouse.ledger import LEDGER
 from harvest_pipeline_tests.equality.conftest import Place
 
-DOCUMENT = (project_folder() / Path("docs/equality.md")).read_text()
+DOCUMENT = (project_folder() / Path("docs/reconciliation.md")).read_text()
 (QUERY,) = re.findall(r"```sql\n(.*?)```", DOCUMENT, re.DOTALL)
 
 

@@ -38,7 +38,7 @@ def content(project: Project) -> list[object]:
 
 
 def test_a_pause_of_a_day_is_not_slept_through_but_told(project: Project) -> None:
-    """F4: neither the pool nor the database is held for longer than people wait."""
+    """F4: the account is not kept from others for longer than people wait."""
     pause = AnswerWith(path="/clients", times=None, status=429, headers={"Retry-After": "86400"})
     project.sandbox.account.faults.add(pause)
     with soon():

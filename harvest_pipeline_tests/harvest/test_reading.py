@@ -423,13 +423,89 @@ def test_what_is_no_list_of_records_is_invalid(
     assert files_in(tmp_path) == []
 
 
-def test_text_that_is_not_utf_8_does_not_reach_the_disk(
+@pytest.mark.parametrize(
+    ("bad", "field"),
+    [
+        (b'"name":"Caf\xe9"', "name"),
+        (b'"name":"\\ud800","id2":[{"id":9}]', "name"),
+        (b'"rate": NaN', "rate"),
+        (b'"owner":{"name":"\xff"}', "owner.name"),
+        (b'"name":"a "quoted" word"', ""),
+        (b'"new":' + b"[" * 5000 + b"]" * 5000, "new"),
+        (b'"name":"%b","a":1' % (b"x" * 9 * 2**20), "name"),
+        (b'"name":1,', ""),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_record_that_cannot_be_read_is_set_aside_on_the_first_read(
+    bad: bytes, field: str, make_client: MakeClient, tmp_path: Path
+) -> None:
+    spoilt = b'{"id":2,"updated_at":"2026-01-02T00:00:00Z",%b}' % bad
+    body = b'{"clients" : [ {"id":1} , %b, {"id":3}],"total_entries":3}' % spoilt
+    with FaultServer(script(fault.raw(body))) as server:
+        spool = read(make_client(server.url), CLIENTS, None, tmp_path)
+        assert len(server.requests) == 1
+    assert spool.path.read_bytes() == b'{"id":1}\n{"id":3}\n'
+    assert (spool.rows, spool.total_entries, spool.proof) == (3, 3, Proof.TOTAL_ENTRIES)
+    (rejected,) = spool.rejected
+    assert (rejected.id, rejected.day, rejected.field) == (2, None, field)
+    assert rejected.raw == spoilt
+
+
+@pytest.mark.parametrize(
+    "record", [b'{"name":NaN}', b'{"id":"2"}', b'{"id":2.0}', b'{"id":1,"id":2,"a":NaN}', b"7",
+               b"null", b'{"id":9223372036854775808}'],
+)  # fmt: skip
+def test_an_unusable_record_without_an_id_ends_the_read_on_the_first_request(
+    record: bytes, make_client: MakeClient, tmp_path: Path
+) -> None:
+    body = b'{"clients":[{"id":1},%b],"total_entries":2}' % record
+    with FaultServer(script(fault.raw(body))) as server:
+        with pytest.raises(AnswerInvalid, match=r"clients came without an id that") as raised:
+            read(make_client(server.url), CLIENTS, None, tmp_path)
+        assert len(server.requests) == 1
+    assert not raised.value.retryable
+    assert files_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"clients":[{"id":1},{"id":2,"rate":NaN}],"total_ent',
+        b'{"clients":[{"id":1},{"id":2,"rate":NaN}',
+        b'{"clients":[{"id":1},{"id":2,"name":"a]}","total_entries":2}',
+        b'{"clients":[{"id":1} {"id":2,"rate":NaN}],"total_entries":2}',
+        b'{"clients":[{"id":1},{"id":2,"rate":NaN}],"total_entries":NaN}',
+        b'{"clients":[{"id":1},{"id":2,"rate":NaN}],"total_entries":2}\xff',
+    ],
+)
+def test_a_page_that_is_broken_as_a_whole_is_asked_for_again(
+    body: bytes, make_client: MakeClient, tmp_path: Path
+) -> None:
+    good = fault.page("clients", [{"id": 1}, {"id": 2}])
+    with FaultServer(script(fault.raw(body), good)) as server:
+        spool = read(make_client(server.url), CLIENTS, None, tmp_path)
+        assert len(server.requests) == 2
+    assert ids_of(spool) == {1, 2}
+    assert spool.rejected == ()
+
+
+def test_an_unusable_record_counts_where_a_list_moves(
     make_client: MakeClient, tmp_path: Path
 ) -> None:
-    body = b'{"clients":[{"id":1,"name":"Caf\xe9"}],"total_entries":1}'
-    with FaultServer(script(fault.raw(body))) as server, pytest.raises(AnswerInvalid):
-        read(make_client(server.url), CLIENTS, None, tmp_path)
-    assert files_in(tmp_path) == []
+    """It was changed after the first page came: another may have been pushed out of sight."""
+    pages = [
+        fault.raw(b'{"time_entries":[{"id":1}],"total_entries":2,"total_pages":2}'),
+        fault.raw(
+            b'{"time_entries":[{"id":2,"updated_at":"2999-01-01T00:00:00Z","hours":NaN}],'
+            b'"total_entries":2,"total_pages":2}'
+        ),
+    ]
+    with (
+        FaultServer(script(*pages * 3)) as server,
+        pytest.raises(ReadNotProven, match="a record was changed at 2999"),
+    ):
+        read(make_client(server.url), ENTRIES, OCTOBER, tmp_path)
 
 
 def test_a_retyped_field_does_not_disturb_the_read(make_client: MakeClient, tmp_path: Path) -> None:

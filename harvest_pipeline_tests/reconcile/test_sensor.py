@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import dagster as dg
 import pytest
@@ -133,8 +134,8 @@ def test_a_run_that_failed_is_tried_again_after_a_pause_that_grows(
         loaded.query("SELECT hours FROM time_entries WHERE id = ?", entry.id)[0][0] == entry.hours
     )
     assert tick() == "The last 2 runs failed; the next one is tried after 0:15:00."
-    with monkeypatch.context() as patch:
-        patch.setattr("harvest_pipeline.sensors._PAUSES", (timedelta(0),))
+    with monkeypatch.context() as patched:
+        patched.setattr("harvest_pipeline.sensors._PAUSES", (timedelta(0),))
         assert isinstance(tick(), dg.RunRequest)
     assert loaded.differences() == []
 
@@ -157,8 +158,8 @@ def at(loaded: Loaded) -> Iterator[Callable[[int, int], bool]]:
     def evaluate(day: int, hour: int) -> bool:
         moment = datetime(2026, 11, day, hour, tzinfo=UTC)
         context = dg.build_schedule_context(scheduled_execution_time=moment)
-        context._instance = instance  # type: ignore[attr-defined] - an ephemeral one is refused
-        return bool(schedule.evaluate_tick(context).run_requests)
+        with patch.object(type(context), "instance", instance):
+            return bool(schedule.evaluate_tick(context).run_requests)
 
     evaluate.instance = instance  # type: ignore[attr-defined]
     yield evaluate

@@ -114,6 +114,12 @@ def test_fields_can_go_come_move_and_change(own_sandbox: SandboxServer, visitor:
     assert list(reordered[0]) == list(plain[0])[::-1]
     retyped = spoilt(faults.RetypeField("hours", "many"))
     assert [record["hours"] for record in retyped] == ["many", "many"]
+    own_sandbox.account.faults.add(
+        faults.SpoilRecord(id=plain[1]["id"], field="client.name", raw='NaN "\xff')
+    )
+    spoiled = visitor.get("/time_entries", per_page=2).content
+    assert spoiled.count(b'"name":NaN "\xff,') == 1
+    assert spoiled.index(b"NaN") > spoiled.index(f'"id":{plain[1]["id"]},'.encode())
     assert visitor.read("/time_entries", per_page=2)["time_entries"] == plain
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from harvest_pipeline.sandbox.faults import Hang
 from harvest_pipeline.sandbox.truth import truth
+from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline_tests.sync.command import Place, Terminal
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
@@ -29,8 +30,6 @@ def assert_cancelled(place: Place, terminal: Terminal) -> None:
     assert terminal.end() == 130
     assert terminal.lines()[-1] == "Cancelled; what had been loaded stays: clients."
     assert place.last_run().status == CANCELED
-    with place.instance() as instance:
-        assert instance.event_log_storage.get_concurrency_info("harvest").claimed_slots == []
 
 
 def test_ctrl_c_keeps_the_old_rows_and_what_was_loaded_and_removes_the_spool(place: Place) -> None:
@@ -98,22 +97,13 @@ def test_a_run_whose_process_was_killed_counts_as_failed(place: Place) -> None:
     shutil.rmtree(folder)  # a later run would, a day from now
     assert "The process of the run ended unexpectedly (exit code -9)" in terminal.output
     assert place.last_run().status == dg.DagsterRunStatus.FAILURE
-    with place.instance() as instance:
-        assert instance.event_log_storage.get_concurrency_info("harvest").claimed_slots == []
 
 
 def test_ctrl_c_while_another_run_has_the_account(place: Place) -> None:
-    with place.instance() as instance:
-        storage = instance.event_log_storage
-        storage.set_concurrency_slots("harvest", 1)
-        storage.claim_concurrency_slot("harvest", "another run", "a step")
-    terminal = Terminal(place, "sync", "clients")
-    terminal.until(lambda: "another run of harvest has to end first" in terminal.output)
-    terminal.type_ctrl_c()
-    assert terminal.end() == 130
+    with Warehouse(place.database, "harvest").reserved():
+        terminal = Terminal(place, "sync", "clients")
+        terminal.until(lambda: "another run of harvest has to end first" in terminal.output)
+        terminal.type_ctrl_c()
+        assert terminal.end() == 130
     assert terminal.lines()[-1] == "Cancelled; what had been loaded stays: nothing."
     assert place.last_run().status == CANCELED
-    with place.instance() as instance:
-        info = instance.event_log_storage.get_concurrency_info("harvest")
-        assert [slot.run_id for slot in info.claimed_slots] == ["another run"]
-        assert {step.run_id for step in info.pending_steps} == {"another run"}

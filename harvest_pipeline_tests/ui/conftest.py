@@ -7,11 +7,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import requests
@@ -99,30 +100,45 @@ def noting_egress(folder: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Dev:
-    """A running `harvest-pipeline dev`; all that it starts is of its own process group."""
+    """A running `harvest-pipeline dev`."""
 
     url: str
     process: "subprocess.Popen[bytes]"
     #: What it prints.
     output: Path
+    #: Stands in the environment of all that it starts.
+    mark: str
 
     @property
     def egress(self) -> Path:
         """Where `noting_egress` of the folder of its output makes it write."""
         return self.output.with_name("egress.txt")
 
+    def processes(self) -> dict[int, str]:
+        """The command lines of it and all that it started, by process id."""
+        found = dict[int, str]()
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if f"STARTED_DEV={self.mark}\0" in (folder / "environ").read_text():
+                    command = (folder / "cmdline").read_text().replace("\0", " ")
+                    if command:  # else it is dead, and nobody has taken note
+                        found[int(folder.name)] = command
+        return found
+
+    def part(self, of: str) -> int:
+        """The process id of the only process with that in its command line."""
+        (found,) = [pid for pid, command in self.processes().items() if of in command]
+        return found
+
     def lives(self) -> bool:
         """Whether anything of it is still there."""
-        try:
-            os.killpg(self.process.pid, 0)
-        except ProcessLookupError:
-            return False
-        return True
+        return bool(self.processes())
 
     def assert_ends(self, end: "Callable[[subprocess.Popen[bytes]], None]") -> None:
         """Ended like this, it goes with exit code 0, and takes everything that it started along."""
         # Until the daemon has begun, it does not know what to do about Ctrl-C.
-        wait_for(lambda: "following daemons" in self.output.read_text(), self.told)
+        if "--read-only" not in self.processes()[self.process.pid]:
+            wait_for(lambda: "following daemons" in self.output.read_text(), self.told)
         end(self.process)
         assert self.process.wait(PATIENCE) == 0, self.told()
         wait_for(lambda: not self.lives(), self.told)
@@ -154,19 +170,19 @@ def started_dev(
     before: Callable[[], None] | None = None,
 ) -> Iterator[Dev]:
     """`harvest-pipeline dev` that serves, started with the laxest umask; nothing of it is left."""
-    port = free_port()
+    port, mark = free_port(), uuid4().hex
     command = [sys.executable, "-m", "harvest_pipeline.cli", "dev", "--port", str(port), *options]
     with output.open("w") as file:
         process = subprocess.Popen(
             command,
-            env={**os.environ, **environment},
+            env={**os.environ, **environment, "STARTED_DEV": mark},
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             umask=0,
             preexec_fn=before,
         )
-    started = Dev(f"http://127.0.0.1:{port}", process, output)
+    started = Dev(f"http://127.0.0.1:{port}", process, output, mark)
     try:
 
         def serves() -> bool:
@@ -176,9 +192,9 @@ def started_dev(
         wait_for(serves, started.told)
         yield started
     finally:
-        if started.lives():
-            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
         process.wait()
+        wait_for(lambda: not started.lives(), started.told)
 
 
 @contextmanager

@@ -158,7 +158,6 @@ class TestReadOnly:
         found = traces(url)
         assert found["runsOrError"]["results"] == []
         assert found["assetRecordsOrError"]["assets"] == []
-        healthy_daemons(url)
         assert not read_only.egress.exists(), read_only.egress.read_text()
 
     def test_sigterm_ends_it_with_everything_that_it_started_also_in_the_background(

@@ -216,11 +216,11 @@ def select(warehouse: Warehouse, sql: str) -> list[tuple[Any, ...]]:
 
 
 def dump(warehouse: Warehouse) -> dict[str, list[tuple[Any, ...]]]:
-    """Every table and view of the schema, without the times of loading and the ledger."""
+    """Every table and view of the schema that holds records, without the times of loading."""
     with warehouse.reader() as connection:
         names = connection.execute(
             "SELECT table_name FROM information_schema.tables"
-            " WHERE table_schema = current_schema() AND table_name <> '_loads'"
+            " WHERE table_schema = current_schema() AND table_name NOT IN ('_loads', '_rejected')"
             f" AND NOT list_contains({[each.name for each in ledger.MEANINGS]}, table_name)"
         ).fetchall()
         return {name: _rows(connection, name) for (name,) in names}

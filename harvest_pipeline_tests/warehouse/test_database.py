@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from harvest_pipeline.warehouse import database
 from harvest_pipeline.warehouse.database import Warehouse, transaction
 from harvest_pipeline.warehouse.errors import WarehouseError, WarehouseLocked
 from harvest_pipeline_tests.waiting import PATIENCE, soon
@@ -120,6 +121,48 @@ def test_the_holder_of_a_lock_is_named(tmp_path: Path) -> None:
         assert time.monotonic() - began >= 0.5
     assert len(log) == 1
     assert f"(process {pid})" in log[0]
+
+
+def test_who_waits_says_so_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "SECONDS_BETWEEN_LINES", 0.2)
+    path = tmp_path / "warehouse.duckdb"
+    log: list[str] = []
+    with held(path) as pid, pytest.raises(WarehouseLocked):
+        enter(Warehouse(path, "harvest", wait_seconds=0.9, log=log.append).connect())
+    assert len(log) >= 3
+    assert all(f"(process {pid}), " in line for line in log)
+
+
+RESERVE = """
+import sys, time
+from pathlib import Path
+from harvest_pipeline.warehouse.database import Warehouse
+with Warehouse(Path(sys.argv[1]), sys.argv[2]).reserved():
+    print("reserved", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_an_account_is_reserved_for_one_process_until_it_dies_and_no_other_account_is(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    log: list[str] = []
+
+    def killed_when_waited_for(line: str) -> None:
+        log.append(line)
+        holder.kill()
+
+    with subprocess.Popen(
+        [sys.executable, "-c", RESERVE, str(path), "harvest"], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "reserved\n"
+        enter(Warehouse(path, "acme", log=log.append).reserved())
+        assert log == []
+        with soon():
+            enter(Warehouse(path, "harvest", log=killed_when_waited_for).reserved())
+    assert log == ["Waiting: another run of harvest has to end first, 0 s so far"]
 
 
 def test_a_reader_of_another_program_is_waited_for(tmp_path: Path) -> None:

@@ -244,7 +244,8 @@ def test_a_broken_spool_ends_the_run_with_its_sentence(
     dagster: Dagster, warehouse: Warehouse, spools: SpoolFolder
 ) -> None:
     good = spools.time_entries(on(FIRST), [time_entry(1)])
-    bad = spools.time_entries(on(SECOND), [time_entry(2, SECOND, hours="many")])
+    rows = [time_entry(id, SECOND, hours="many") for id in (2, 3)]
+    bad = spools.time_entries(on(SECOND), rows)
     asset = report(
         "daily",
         "time_entries",
@@ -254,7 +255,7 @@ def test_a_broken_spool_ends_the_run_with_its_sentence(
     )
     message = dagster.failure(asset, days=on(FIRST, SECOND))
 
-    assert "The field hours of time_entries is declared as DECIMAL(28,10)" in message
+    assert "The field hours of time_entries is declared as DECIMAL(38,18)" in message
     assert select(warehouse, "SELECT id FROM time_entries") == [(1,)]
     assert not bad.path.exists()
 

@@ -8,7 +8,7 @@ import pytest
 
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.scope import Proof
-from harvest_pipeline.warehouse import ledger, tables
+from harvest_pipeline.warehouse import ledger, rejected, tables
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import AnotherAccount, WarehouseError
 from harvest_pipeline.warehouse.ledger import LoadContext
@@ -144,7 +144,7 @@ def test_an_empty_first_load_makes_the_table_with_its_types(
     with warehouse.reader() as connection:
         types = tables.column_types(connection, "time_entries")
     assert types["spent_date"] == "DATE"
-    assert types["hours"] == "DECIMAL(28,10)"
+    assert types["hours"] == "DECIMAL(38,18)"
     assert types["created_at"] == "TIMESTAMP WITH TIME ZONE"
     assert done.rows == 0
     assert select(warehouse, "SELECT rows FROM _loads") == [(0,)]
@@ -209,6 +209,7 @@ def test_tables_and_columns_are_described(warehouse: Warehouse, spools: SpoolFol
     comments = select(warehouse, "SELECT table_name, comment FROM duckdb_tables() ORDER BY ALL")
     assert comments == [
         ("_loads", ledger.LEDGER.description),
+        ("_rejected", rejected.REJECTED.description),
         ("clients", RECORDS["clients"].description),
         ("clients_deleted", tables.deleted_table(RECORDS["clients"]).description),
     ]
@@ -221,7 +222,12 @@ def test_only_the_key_is_required(warehouse: Warehouse, spools: SpoolFolder) -> 
         "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT is_nullable"
         " AND schema_name = 'harvest' ORDER BY ALL",
     )
-    assert required == [("_loads", "load_id"), ("clients", "id"), ("clients_deleted", "id")]
+    assert required == [
+        ("_loads", "load_id"),
+        ("_rejected", "id"),
+        ("clients", "id"),
+        ("clients_deleted", "id"),
+    ]
     assert select(warehouse, "SELECT count(*) FROM duckdb_indexes()") == [(0,)]
 
 
@@ -275,7 +281,7 @@ def test_the_file_and_its_folder_are_for_their_owner_only(
 def test_the_connection_is_closed_even_when_a_load_fails(
     warehouse: Warehouse, spools: SpoolFolder
 ) -> None:
-    broken = spools.time_entries(on(FIRST), [time_entry(1, hours="much")])
+    broken = spools.time_entries(on(FIRST), [time_entry(id, hours="much") for id in (1, 2)])
     with pytest.raises(WarehouseError):
         load(warehouse, broken, CONTEXT)
 

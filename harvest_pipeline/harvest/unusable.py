@@ -1,0 +1,192 @@
+"""Finds the records that keep a page from being read, and says what of them is unusable.
+
+A JSON reader stops at the first byte that is wrong. So the page is cut at its brackets and quotes,
+which are the same bytes whatever stands between them.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from typing import Annotated, Any
+
+import msgspec
+
+from harvest_pipeline.catalogue.columns import Record
+from harvest_pipeline.harvest.errors import RecordUnusable, one_line
+from harvest_pipeline.scope import Rejected
+
+#: An invoice of 10,000 lines has about 4 MB; DuckDB takes up to 16.
+LARGEST_RECORD = 8 * 2**20
+#: What fits into the warehouse's column.
+RecordId = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+#: A quote that matches alone has no end.
+_TOKEN = re.compile(_STRING + rb'|["{}\[\]]', re.DOTALL)
+_TEXT = re.compile(_STRING, re.DOTALL)
+_PLAIN = re.compile(rb'[^\s,\[\]{}"]++')
+_KEY = re.compile(rb"(" + _STRING + rb")\s*+:\s*+", re.DOTALL)
+_COMMA = re.compile(rb"\s*+,\s*+")
+_SPACE = re.compile(rb"\s*+")
+_SHOWN = 20
+#: Harvest has objects in records, and in the elements of their lists.
+_DEEPEST = 3
+
+
+class _Uncut(Exception):
+    """Not even the brackets and quotes are those of JSON."""
+
+
+class _Head(msgspec.Struct):
+    id: RecordId
+
+
+_head_decoder = msgspec.json.Decoder(_Head)
+
+
+def cut(page: bytes, record: Record, most: int) -> tuple[bytes, list[Rejected]]:
+    """The page without the records in it that cannot be used, and these.
+
+    There are none if it has not the form of a page, or more than `most` records. Raises
+    RecordUnusable for a record without an id: then nobody can tell whether all have come.
+    """
+    good, bad = list[bytes](), list[bytes]()
+    try:
+        start, end = next(
+            span for key, *span in _members(page) if key == f'"{record.envelope}"'.encode()
+        )
+        for raw in _elements(page, start):
+            (bad if is_unusable(raw) else good).append(raw)
+            if len(good) + len(bad) > most:
+                return page, []
+    except (_Uncut, StopIteration):
+        return page, []
+    rest = page[: start + 1] + b",".join(good) + page[end - 1 :]
+    return rest, [_rejected(record, raw) for raw in bad]
+
+
+def is_unusable(raw: bytes) -> bool:
+    """Whether a record cannot be read, or has no id."""
+    try:
+        _head_decoder.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return True
+    return len(raw) > LARGEST_RECORD or _trouble_with(raw) is not None
+
+
+def value_at(raw: bytes, path: tuple[str, ...], form: Any) -> Any:
+    """The value under these keys of a record that may be unusable; None if it has not that form."""
+    try:
+        for key in path:
+            (raw,) = [raw[a:b] for name, a, b in _members(raw) if name == f'"{key}"'.encode()]
+        return msgspec.json.decode(raw, type=form)
+    except (_Uncut, ValueError, msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _rejected(record: Record, raw: bytes) -> Rejected:
+    """What is known of a record that cannot be used."""
+    record_id = value_at(raw, ("id",), RecordId)
+    if record_id is None:
+        raise RecordUnusable(
+            f"A record of {record.name} came without an id that can be read, and without it nobody"
+            " can tell whether all have come; nothing was loaded. Harvest sends no such thing: look"
+            " at HARVEST_API_URL, and for a proxy in between."
+        )
+    day = value_at(raw, record.column(record.day).path, date | None) if record.day else None
+    field, reason = _fault(raw)
+    return Rejected(record_id, day, field, reason, raw)
+
+
+def _fault(raw: bytes) -> tuple[str, str]:
+    """The field that makes a record unusable, "" if it is the record as a whole, and why."""
+    if len(raw) > LARGEST_RECORD:
+        key, start, end = max(_members(raw), key=lambda member: member[2] - member[1])
+        return _name(key), f"has {(end - start) / 2**20:.1f} MiB, more than any of Harvest's"
+    path, reason = list[str](), _trouble_with(raw) or "has another form than documented"
+    for _ in range(_DEEPEST):
+        if not raw.startswith(b"{"):
+            break
+        for key, start, end in _members(raw):
+            if trouble := _trouble_with(raw[start:end]):
+                path.append(_name(key))
+                raw, reason = raw[start:end], trouble
+                break
+    return ".".join(path), reason
+
+
+def _trouble_with(value: bytes) -> str | None:
+    try:
+        value.decode()  # msgspec.Raw does not look into strings
+        msgspec.json.decode(value, type=msgspec.Raw)
+    except UnicodeDecodeError:
+        return "is not UTF-8"
+    except RecursionError:
+        return "is nested deeper than any record of Harvest"
+    except msgspec.DecodeError:
+        if value.startswith(b'"'):
+            return "is text with half a character or a wrong escape in it"
+        return f"is {one_line(value[:_SHOWN].decode(errors='replace'))}, which is not JSON"
+    return None
+
+
+def _name(key: bytes) -> str:
+    return one_line(key[1:-1].decode(errors="replace"))
+
+
+def _members(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """The members of the object at the beginning: the key in its quotes, and where the value begins
+    and ends."""
+    at = _opened(data, 0, b"{")
+    while key := _KEY.match(data, at):
+        end = _end(data, key.end())
+        yield key[1], key.end(), end
+        if (comma := _COMMA.match(data, end)) is None:
+            return
+        at = comma.end()
+
+
+def _elements(data: bytes, at: int) -> Iterator[bytes]:
+    """The elements of the list that begins there."""
+    at = _opened(data, at, b"[")
+    while data[at : at + 1] != b"]":
+        end = _end(data, at)
+        yield data[at:end]
+        at = _space_after(data, end)
+        if data[at : at + 1] == b",":
+            at = _space_after(data, at + 1)
+        elif data[at : at + 1] != b"]":
+            raise _Uncut
+
+
+def _end(data: bytes, at: int) -> int:
+    """Where the value that begins there ends."""
+    if data[at : at + 1] not in (b"{", b"["):
+        value = _TEXT.match(data, at) or _PLAIN.match(data, at)
+        if value is None:
+            raise _Uncut
+        return value.end()
+    depth = 0
+    for token in _TOKEN.finditer(data, at):
+        mark = data[token.start()]
+        if mark in b"{[":
+            depth += 1
+        elif mark in b"}]":
+            depth -= 1
+            if depth == 0:
+                return token.end()
+        elif token.end() - token.start() == 1:
+            break
+    raise _Uncut
+
+
+def _opened(data: bytes, at: int, bracket: bytes) -> int:
+    at = _space_after(data, at)
+    if data[at : at + 1] != bracket:
+        raise _Uncut
+    return _space_after(data, at + 1)
+
+
+def _space_after(data: bytes, at: int) -> int:
+    space = _SPACE.match(data, at)
+    return space.end() if space else at

@@ -1,0 +1,83 @@
+"""Which runs of a Dagster home are executed by a process that lives: a locked file for each.
+
+The system releases a lock when its process dies, however that happens, and Dagster itself has no
+such sign: the run of a process that was killed would count as running for ever. A run that another
+machine executes has no file here, and nothing is said of it.
+"""
+
+import fcntl
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import dagster as dg
+
+from harvest_pipeline.private import make_folder
+
+_KILLED = (
+    "The process of the run ended without a word: it was killed, or the machine was switched off. "
+    "What it had loaded stays."
+)
+#: The files that this process has locked.
+_held: dict[Path, int] = {}
+
+
+def hold(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Show from here on that this process executes or launches the run."""
+    if (path := _file(instance, run_id)) in _held:
+        return
+    make_folder(path.parent)
+    file, name = tempfile.mkstemp(dir=path.parent)
+    fcntl.flock(file, fcntl.LOCK_EX)
+    # Nobody ever sees it unlocked; and from the daemon, which launched it, the run's own process
+    # takes over.
+    Path(name).rename(path)
+    _held[path] = file
+
+
+def let_go(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Nobody executes the run any more, as far as this process has shown that it does."""
+    path = _file(instance, run_id)
+    if (file := _held.pop(path, None)) is not None:
+        if _is_same(file, path):
+            path.unlink()
+        os.close(file)
+
+
+def fail_dead_runs(instance: dg.DagsterInstance) -> None:
+    """Let the runs whose process is gone count as failed; as cancelled if they were to be."""
+    for path, file in list(_held.items()):
+        if not _is_same(file, path) and _held.pop(path, None):  # the run's process has taken over
+            os.close(file)
+    for path in _folder(instance).glob("*.run"):
+        with suppress(FileNotFoundError, BlockingIOError), path.open("rb+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _fail(instance, path.stem)
+            path.unlink()
+
+
+def _fail(instance: dg.DagsterInstance, run_id: str) -> None:
+    run = instance.get_run_by_id(run_id)
+    if run is None or run.is_finished:
+        return
+    if run.status is dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, _KILLED)
+    else:
+        instance.report_run_failed(run, _KILLED)
+
+
+def _folder(instance: dg.DagsterInstance) -> Path:
+    return Path(instance.root_directory) / "running"
+
+
+def _file(instance: dg.DagsterInstance, run_id: str) -> Path:
+    return _folder(instance) / f"{run_id}.run"
+
+
+def _is_same(file: int, path: Path) -> bool:
+    """Whether the open file is still the one at `path`."""
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,142 @@
+"""The parts of `harvest-pipeline dev` begin, sleep and end together; one home has one daemon."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harvest_pipeline.sandbox.faults import Hang
+from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline.settings import project_folder
+from harvest_pipeline_tests.security.webserver import WebServer
+from harvest_pipeline_tests.ui.conftest import Dev, by_sigterm, started_dev
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+PARTS = {
+    "server": "harvest_pipeline.ui.webserver",
+    "daemon": "harvest_pipeline.ui.daemon",
+    "proxy": "code-server start",
+    "code": "api grpc",
+}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[SandboxServer]:
+    with SandboxServer(years=0.1, rate_limit=None) as server:
+        yield server
+
+
+@pytest.fixture
+def environment(sandbox: SandboxServer, tmp_path: Path) -> dict[str, str]:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "dagster.yaml").symlink_to(project_folder() / "dagster.yaml")
+    return {
+        **sandbox.environment(),
+        "HARVEST_DUCKDB": str(tmp_path / "warehouse.duckdb"),
+        "HARVEST_START_DATE": sandbox.first_day.isoformat(),
+        "DAGSTER_HOME": str(home),
+    }
+
+
+def until(condition: Callable[[], object], seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def ready(started: Dev) -> WebServer:
+    """The UI, when its daemon runs."""
+    until(lambda: "following daemons" in started.output.read_text())
+    return WebServer(started.url)
+
+
+def parts(started: Dev) -> dict[str, int]:
+    return {name: started.part(of) for name, of in PARTS.items()}
+
+
+@pytest.mark.parametrize("killed", ["command", "server", "daemon"])
+def test_whichever_part_is_killed_takes_the_others_and_their_runs_along(
+    environment: dict[str, str], sandbox: SandboxServer, tmp_path: Path, killed: str
+) -> None:
+    with started_dev(environment, tmp_path / "output.txt") as first:
+        server = ready(first)
+        sandbox.account.faults.add(Hang(path="/clients", seconds=600, times=None))
+        run = server.launch("harvest_reconcile")
+        until(lambda: "/v2/clients" in sandbox.account.request_log.paths())
+        os.kill(first.process.pid if killed == "command" else parts(first)[killed], signal.SIGKILL)
+        until(lambda: not first.lives(), 20)
+        if killed == "server":
+            assert "was killed (SIGKILL), and its daemon and runs" in first.output.read_text()
+    sandbox.account.faults.clear()
+    # The home is free at once; the run that died is failed and, as Dagster was asked, done again.
+    with started_dev(environment, tmp_path / "again.txt") as second:
+        server = ready(second)
+        until(lambda: server.status(run) == "FAILURE", 60)
+        second.assert_ends(by_sigterm)
+
+
+def test_a_second_one_on_the_same_home_says_where_the_first_is_and_one_to_look_has_no_daemon(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    with started_dev(environment, tmp_path / "output.txt") as first:
+        ready(first)
+        second = subprocess.run(
+            [sys.executable, "-m", "harvest_pipeline.cli", "dev"],
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert (second.returncode, second.stdout) == (1, "")
+        assert second.stderr == (
+            f"Error: The Dagster UI of {environment['DAGSTER_HOME']} runs already, at {first.url}; "
+            "use that one, or end it first.\n"
+        )
+        with started_dev(environment, tmp_path / "look.txt", "--read-only") as look:
+            assert not any(PARTS["daemon"] in each for each in look.processes().values())
+            look.assert_ends(by_sigterm)
+        assert parts(first)
+        first.assert_ends(by_sigterm)
+
+
+def test_a_machine_that_sleeps_for_two_minutes_in_a_run_goes_on_with_it(
+    environment: dict[str, str], sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    with started_dev(environment, tmp_path / "output.txt") as started:
+        server = ready(started)
+        before = parts(started)
+        sandbox.account.faults.add(Hang(path="/clients", seconds=5, times=1))
+        run = server.launch("harvest_reconcile")
+        until(lambda: "/v2/clients" in sandbox.account.request_log.paths())
+        asleep = list(started.processes())
+        for pid in asleep:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(130)
+        for pid in asleep:
+            os.kill(pid, signal.SIGCONT)
+        later = server.launch("harvest_reconcile")
+        for each in (run, later):
+            until(lambda each=each: server.status(each) == "SUCCESS", 120)
+        assert parts(started) == before
+
+
+def test_a_run_that_is_launched_while_its_code_server_is_gone_waits_for_the_next(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    with started_dev(environment, tmp_path / "output.txt") as started:
+        server = ready(started)
+        for name in ("code", "proxy"):
+            gone, daemon = parts(started)[name], parts(started)["daemon"]
+            os.kill(daemon, signal.SIGSTOP)
+            run = server.launch("harvest_reconcile")
+            os.kill(gone, signal.SIGKILL)
+            os.kill(daemon, signal.SIGCONT)
+            until(lambda run=run: server.status(run) == "SUCCESS", 120)
