@@ -1,7 +1,6 @@
 """The scripted year of harvest_pipeline_tests/year, with all its nights: what it costs in requests.
 
-Every evening a tick of the sensor of one account, every night the reconcile of both, once a month
-the comparison with Harvest's reports.
+Every evening a tick of the sensor of one account, every night the reconcile of both.
 
 Run: .venv/bin/python -m benchmarks.events_of_a_year [EVERY]   (EVERY: only every so many nights)
 """
@@ -15,24 +14,23 @@ from pathlib import Path
 
 from harvest_pipeline_tests.equal import differences
 from harvest_pipeline_tests.year.living import Plan, a_year, cost
-from harvest_pipeline_tests.year.story import EVE, LAST, OUTAGES
+from harvest_pipeline_tests.year.story import EVE, LAST, OUTAGES, RESTORED
 
 
 def main(every: int) -> int:
     """Live the year and print what came of it; 1 if anything differs."""
     logging.disable(logging.CRITICAL)
     days = [EVE + timedelta(days=number) for number in range((LAST - EVE).days + 1)]
-    awake = sorted({EVE, *days[::every], *OUTAGES, LAST})
-    months = {(day.year, day.month): day for day in awake}
+    awake = sorted({EVE, *days[::every], *OUTAGES, *RESTORED, *RESTORED.values(), LAST})
     # Awake less often, a night does what the nights of a sweep do together.
     sweep = {} if every == 1 else {"HARVEST_SWEEP_REQUESTS": "60"}
-    plan = Plan(evenings=awake, nights=awake, compared=list(months.values()), variables=sweep)
+    plan = Plan(evenings=awake, nights=awake, variables=sweep)
     began, processor = time.monotonic(), time.process_time()
     with tempfile.TemporaryDirectory() as folder, a_year(Path(folder), plan) as year:
         wrong = [
             f"{night.day} {name}: {line}"
             for night in year.nights
-            for name, lines in night.wrong.items()
+            for name, lines in [*night.wrong.items(), *night.lost.items()]
             for line in lines
         ]
         for name, account in year.accounts.items():

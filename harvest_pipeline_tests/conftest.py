@@ -1,7 +1,7 @@
 """A project on a sandbox account, as its user has it: environment, Dagster instance, database."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from xdist.scheduler import LoadScopeScheduling
 from harvest_pipeline import access
 from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.harvest.client import HarvestClient
+from harvest_pipeline.harvest.limits import Limit, Limits
 from harvest_pipeline.harvest.patience import Patience
 from harvest_pipeline.instance import Instance
 from harvest_pipeline.partitions import range_tags
@@ -51,6 +52,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 #: Faults are met again after a blink instead of after seconds.
 HASTE = Patience(first_pause=0.01, longest_pause=0.02, reread_pause=0.01, attempts=3)
+_LIMITS = Limits(Limit(1_000_000, 1.0, 1.0), Limit(1_000_000, 1.0, 1.0))
+
+
+def unlimited(**given: Any) -> HarvestClient:
+    """A client in haste that may ask as often as it likes, as the sandbox of many nights lets it.
+
+    In place of `access.HarvestClient`, whose arguments are `given`.
+    """
+    return HarvestClient(**{**given, "patience": HASTE, "limits": _LIMITS})
 
 
 def in_memory() -> dg.DagsterInstance:
@@ -58,6 +68,16 @@ def in_memory() -> dg.DagsterInstance:
     instance = dg.DagsterInstance.ephemeral()
     instance.__class__ = Instance
     return instance
+
+
+def created_at(instance: dg.DagsterInstance, run_id: str, moment: datetime) -> None:
+    """Let a run of an instance in memory have been made at another time than now."""
+    storage: Any = instance.run_storage
+    with storage.connect() as connection:
+        connection.exec_driver_sql(
+            "UPDATE runs SET create_timestamp = ? WHERE run_id = ?",
+            (moment.replace(tzinfo=None).isoformat(" "), run_id),
+        )
 
 
 class Project:

@@ -1,8 +1,5 @@
 """Whether a warehouse equals an account: row by row, column by column, to the last digit.
 
-Belongs here: the comparison of a database file with what the sandbox holds, as sentences.
-Does not belong here: what must come of a run with parameters (parameters/expected.py).
-
 Every column that the warehouse has is compared, the embedded assignments of people and tasks too;
 only `_loaded_at` is ours. Copies of names are what the account shows now, whenever they were read.
 """
@@ -15,6 +12,9 @@ import duckdb
 
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.sandbox.account import Account
+from harvest_pipeline.sandbox.truth import truth
+from harvest_pipeline.scope import Window
+from harvest_pipeline.warehouse.coverage import kept_days
 from harvest_pipeline_tests.parameters.expected import Account as Expected
 from harvest_pipeline_tests.parameters.expected import Row, Rows, of_table
 
@@ -50,6 +50,28 @@ def not_kept(
         kept = {row[columns.index("id")] for row in values}
         found += [f"{record} {id}: deleted, and not in {record}_deleted" for id in set(ids) - kept]
     return sorted(found)
+
+
+def out_of_reach(
+    database: Path, account: Account, window: Window, schema: str = "harvest"
+) -> set[str]:
+    """The rows of the account, as `record id`, on days that the warehouse need not keep: outside of
+    the `window` of the project, never read, and without a row that it knows."""
+    found: set[str] = set()
+    with account.lock, duckdb.connect(database, read_only=True) as connection:
+        connection.execute(f'USE "{schema}"')
+        for record in RECORDS.values():
+            if record.day is None or record.parent:
+                continue
+            kept = kept_days(connection, record, window)
+            rows = truth(account.records, record.name)
+            found |= {f"{record.name} {row['id']}" for row in rows if row[record.day] not in kept}
+    # Where an invoice is, there is what belongs to it.
+    for name in ("invoice_line_items", "invoice_messages", "invoice_payments"):
+        for row in truth(account.records, name):
+            if f"invoices {row['invoice_id']}" in found:
+                found.add(f"{name} {row['id']}")
+    return found
 
 
 def read_tables(

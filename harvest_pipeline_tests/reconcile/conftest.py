@@ -11,17 +11,13 @@ import pytest
 
 from harvest_pipeline import access
 from harvest_pipeline.building import build_definitions
-from harvest_pipeline.harvest.client import HarvestClient
-from harvest_pipeline.harvest.limits import Limit, Limits
 from harvest_pipeline.sandbox.account import Account
 from harvest_pipeline.sandbox.server import SandboxServer
-from harvest_pipeline_tests.conftest import HASTE, TODAY, Project
+from harvest_pipeline_tests.conftest import TODAY, Project, unlimited
 from harvest_pipeline_tests.equal import differences
 
 #: More than the overlap of two reads: what changes after it is asked for once.
 _A_WHILE = 600.0
-#: The sandbox has no limit, and the tests' nights follow each other at once.
-_LIMITS = Limits(Limit(1_000_000, 1.0, 1.0), Limit(1_000_000, 1.0, 1.0))
 
 
 class Night:
@@ -112,10 +108,8 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
         SandboxServer(today=TODAY, years=0.12, rate_limit=None, refuse_get_bodies=True) as server,
         pytest.MonkeyPatch.context() as patch,
     ):
-        options = {"patience": HASTE, "limits": _LIMITS}
-        patch.setattr(
-            access, "HarvestClient", lambda **given: HarvestClient(**{**given, **options})
-        )
+        # The tests' nights follow each other at once.
+        patch.setattr(access, "HarvestClient", unlimited)
         loaded = Loaded(server, tmp_path_factory.mktemp("loaded"), patch)
         loaded.first_night = loaded.reconcile()
         yield loaded

@@ -10,7 +10,7 @@ import pytest
 
 from harvest_pipeline.building import build_definitions
 from harvest_pipeline.sandbox.faults import AnswerWith
-from harvest_pipeline_tests.conftest import TODAY, in_memory
+from harvest_pipeline_tests.conftest import TODAY, created_at, in_memory
 from harvest_pipeline_tests.reconcile.conftest import Loaded
 
 Tick = Callable[[], dg.RunRequest | str]
@@ -171,12 +171,7 @@ def runs_at(at: Any, day: int, hour: int, status: dg.DagsterRunStatus) -> None:
     job = build_definitions().get_job_def("harvest_reconcile")
     moment = datetime(2026, 11, day, hour, 1, tzinfo=UTC)
     run = at.instance.create_run_for_job(job, status=status)
-    storage = at.instance.run_storage
-    with storage.connect() as connection:
-        connection.exec_driver_sql(
-            "UPDATE runs SET create_timestamp = ? WHERE run_id = ?",
-            (moment.replace(tzinfo=None).isoformat(" "), run.run_id),
-        )
+    created_at(at.instance, run.run_id, moment)
 
 
 def test_a_night_is_run_once_and_made_up_for_within_the_hour(at: Any) -> None:

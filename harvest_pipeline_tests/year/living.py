@@ -1,13 +1,10 @@
-"""One day after the other: people work, the daemon does what is due, the two are compared.
-
-Belongs here: the order of a day and of a night, and what was seen in it.
-Does not belong here: the script (story.py), how runs are made (running.py).
-"""
+"""One day after the other: people work, the daemon does what is due, the two are compared."""
 
 import math
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -19,40 +16,40 @@ from harvest_pipeline.sandbox.account import Account
 from harvest_pipeline.sandbox.faults import AnswerWith
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.sandbox.truth import truth
-from harvest_pipeline_tests.equal import differences, not_kept
+from harvest_pipeline.scope import Window
+from harvest_pipeline_tests.equal import differences, not_kept, out_of_reach
 from harvest_pipeline_tests.year.playing import Script
 from harvest_pipeline_tests.year.running import Daemon, Ran, on
-from harvest_pipeline_tests.year.story import EVE, LAST, OUTAGES, WEATHER, F, L
+from harvest_pipeline_tests.year.story import DEMOTED, EVE, LAST, OUTAGES, RESTORED, WEATHER, F, L
 
 _A_DAY = timedelta(days=1)
-#: How long Harvest's silence about messages and payments may last.
-_A_WEEK = timedelta(days=7)
+#: What is known of an account's rows: of each record, ids.
+_Ids = dict[str, set[int]]
 
 
 @dataclass(frozen=True)
 class Plan:
     """When the machine is awake, and what is set.
 
-    `evenings`: the sensor of one account; `nights`: the reconcile of both; `compared`: the
-    comparison with Harvest's reports, of those without an outage. A night belongs to the day before
-    it.
+    `evenings`: the sensor of one account; `nights`: the reconcile of both. A night belongs to the
+    day before it.
     """
 
     evenings: Collection[date]
     nights: Collection[date]
-    compared: Collection[date]
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass
 class Night:
     """What was seen after a day. `wrong` is what differs of each account whose reconcile succeeded,
-    `awaited` what may differ for a week yet, `whole` the requests that reading everything again
-    would have cost."""
+    `lost` of the others what was there and is no more, `awaited` the silent changes that are to be
+    found yet, `whole` the requests that reading everything again would have cost."""
 
     day: date
     runs: list[Ran] = field(default_factory=list[Ran])
     wrong: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    lost: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     awaited: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     whole: dict[str, int] = field(default_factory=dict[str, int])
 
@@ -72,10 +69,12 @@ class Year:
         self.nights: list[Night] = []
         self.plan = plan
         self.clock = sandbox.world.clock
+        self.first_day = sandbox.first_day
         self.daemon = Daemon(build_definitions(), self.clock, sandbox.account.request_log)
         self.faults = sandbox.world.faults
-        self._brought: dict[tuple[str, str], set[int]] = {}
-        self.gone: dict[str, dict[str, set[int]]] = {F: {}, L: {}}
+        self._brought: dict[str, _Ids] = {F: {}, L: {}}
+        self.gone: dict[str, _Ids] = {F: {}, L: {}}
+        self._copies: dict[date, tuple[bytes, dict[str, _Ids], dict[str, _Ids]]] = {}
 
     def live(self) -> None:
         """From the evening before the first day to the last night."""
@@ -86,9 +85,22 @@ class Year:
                 self.script.play(day)
             for fault in WEATHER.get(day, ()):
                 self.faults.add(fault)
+            if copied := RESTORED.get(day):
+                self._restore(copied, day)
             if day in self.plan.nights:
                 self.nights.append(self._night(day))
+            if day in RESTORED.values():
+                known = deepcopy(self._brought), deepcopy(self.gone)
+                self._copies[day] = self.database.read_bytes(), *known
             day += _A_DAY
+
+    def _restore(self, copied: date, today: date) -> None:
+        """Put an older warehouse back, which has never seen what was changed in silence since."""
+        database, self._brought, self.gone = self._copies[copied]
+        self.database.write_bytes(database)
+        for row, (at, nights) in self.script.silent.items():
+            if at > copied:
+                self.script.silent[row] = today, nights
 
     def _night(self, day: date) -> Night:
         """The evening of a day and what follows until the next morning."""
@@ -97,21 +109,16 @@ class Year:
             self._until(day, 18)
             night.runs += self.daemon.sensor(f"{F}_changes")
         self._until(morning, 3)
-        with self._outage(OUTAGES.get(day)):
+        with self._outage(OUTAGES.get(day)), self._demoted(*DEMOTED.get(day, ("", ""))):
             for name in self.accounts:
                 night.runs += self.daemon.schedule(f"{name}_reconcile")
-        if day in self.plan.compared:
-            self._until(morning, 6, 30)
-            for name in self.accounts.keys() - {OUTAGES.get(day)}:
-                night.runs += self.daemon.schedule(f"{name}_equality")
         for name, account in self.accounts.items():
             night.whole[name] = _whole(account)
-            if night.of(f"{name}_reconcile").success:
-                self._compare(night, name, account)
+            self._compare(night, name, account)
         return night
 
-    def _until(self, day: date, hour: int, minute: int = 0) -> None:
-        then = datetime.combine(day, time(hour, minute), UTC)
+    def _until(self, day: date, hour: int) -> None:
+        then = datetime.combine(day, time(hour), UTC)
         self.clock.advance(max(0.0, (then - self.clock.precise()).total_seconds()))
 
     @contextmanager
@@ -124,31 +131,48 @@ class Year:
         yield
         self.faults.waiting.remove(fault)
 
+    @contextmanager
+    def _demoted(self, name: str, role: str) -> Iterator[None]:
+        if not name:
+            yield
+            return
+        account = self.accounts[name]
+        person = account.people["administrator"]
+        account.change("users", person, access_roles=[role])
+        yield
+        account.change("users", person, access_roles=["administrator"])
+
     def _compare(self, night: Night, name: str, account: Account) -> None:
-        """What differs, but for days to come; and what is gone and was not kept."""
+        """What differs, but for days that are not kept; and what is gone and was not kept.
+
+        After a night that failed all that counts is that nothing is lost.
+        """
         morning = night.day + _A_DAY
-        there = {record: {r["id"]: r for r in truth(account.records, record)} for record in RECORDS}
-        to_come = {
-            f"{record} {key}"
-            for record in ("time_entries", "expenses", "invoices")
-            for key, row in there[record].items()
-            if row[RECORDS[record].day or ""] > morning
+        there = {name: {row["id"] for row in truth(account.records, name)} for name in RECORDS}
+        brought, gone = self._brought[name], self.gone[name]
+        found = {line: line.split(":")[0] for line in differences(self.database, account, name)}
+        missing = {row for line, row in found.items() if line.endswith(": is missing")}
+        lost = {
+            row
+            for record, ids in brought.items()
+            for row in (f"{record} {id}" for id in ids & there[record])
+            if row in missing
         }
+        if not night.of(f"{name}_reconcile").success:
+            night.lost[name] = sorted(lost)
+            return
+        unknown = out_of_reach(self.database, account, Window(self.first_day, morning), name)
         silent = {
             row
-            for (of, row), at in self.script.silent.items()
-            if of == name and morning - at < _A_WEEK
+            for (of, row), (at, nights) in self.script.silent.items()
+            if of == name and (morning - at).days < nights
         }
-        found = {line: line.split(":")[0] for line in differences(self.database, account, name)}
+        excused = silent | ((missing & unknown) - lost)
         night.awaited[name] = {row for row in found.values() if row in silent}
-        night.wrong[name] = [line for line, row in found.items() if row not in to_come | silent]
-        gone = self.gone[name]
-        for record, rows in there.items():
-            before = self._brought.get((name, record), set())
-            gone[record] = (gone.get(record, set()) | (before - rows.keys())) - rows.keys()
-            # What is to come, or came in silence, may not have been brought yet.
-            known = {key for key in rows if f"{record} {key}" not in to_come | silent}
-            self._brought[name, record] = known | (before & rows.keys())
+        night.wrong[name] = [line for line, row in found.items() if row not in excused]
+        for record, ids in there.items():
+            gone[record] = (gone.get(record, set()) | (brought.get(record, set()) - ids)) - ids
+            brought[record] = {id for id in ids if f"{record} {id}" not in missing}
         kept = {line: line.split(":")[0] for line in not_kept(self.database, gone, name)}
         night.wrong[name] += [line for line, row in kept.items() if row not in silent]
 
@@ -156,8 +180,8 @@ class Year:
 def cost(nights: Sequence[Night], daemon: Daemon) -> str:
     """What was asked of Harvest, and what it would have been without all this, in words."""
     runs = [run for night in nights for run in night.runs]
-    compared = sum(len(run.asked) for run in runs if run.by.endswith("_equality"))
-    loaded = sum(len(run.asked) for run in runs) - compared
+    loaded = sum(len(run.lists) for run in runs)
+    compared = sum(len(run.asked) for run in runs) - loaded
     whole = sum(cost for night in nights for cost in night.whole.values())
     looked = sum(daemon.ticks.values())
     return (
@@ -168,15 +192,14 @@ def cost(nights: Sequence[Night], daemon: Daemon) -> str:
 
 
 def _whole(account: Account) -> int:
-    """The fewest requests that read everything: who it is, pages of 2,000, the messages of each
-    invoice, the payments of each that was paid at all."""
+    """The fewest requests that read everything: who it is, pages of 2,000, the messages and the
+    payments of each invoice."""
     pages = sum(
         max(1, math.ceil(len(truth(account.records, record.name)) / 2000))
         for record in RECORDS.values()
         if record.endpoint and not record.parent
     )
-    paid = sum(each.due_amount != each.amount for each in account.records.invoices)
-    return 1 + pages + len(account.records.invoices) + paid
+    return 1 + pages + 2 * len(account.records.invoices)
 
 
 @contextmanager

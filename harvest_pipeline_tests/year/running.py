@@ -2,11 +2,8 @@
 
 It evaluates the project's own sensors and schedules and carries out what they request as real runs
 in this process: nothing is loaded in any other way. Everything goes by the sandbox's clock: Dagster
-(what a day is, which days exist) and the few modules of the package that look at the machine's.
-Only the client's own request limit goes by the machine's clock, and it is lifted.
-
-Belongs here: ticks, the runs that they request, and what became of them.
-Does not belong here: what happens in the account (story.py), what has to come of it (test_year.py).
+(what a day is, which days exist, when a run was made) and the few modules of the package that look
+at the machine's. Only the client's own request limit goes by the machine's clock, and it is lifted.
 """
 
 from collections.abc import Iterator
@@ -16,19 +13,17 @@ from datetime import datetime, tzinfo
 from unittest.mock import patch
 
 import dagster as dg
-from harvest_pipeline.changes import launching
 
-from harvest_pipeline import access, failures, loads, settings
+from harvest_pipeline import access, failures, loads, sensors, settings
 from harvest_pipeline.equality import comparison
-from harvest_pipeline.reconcile import sweep
+from harvest_pipeline.reconcile import reconciliation
 from harvest_pipeline.sandbox.clock import Clock
 from harvest_pipeline.sandbox.log import RequestLog
 from harvest_pipeline.warehouse import ledger
-from harvest_pipeline_tests.changes.watching import unlimited
-from harvest_pipeline_tests.conftest import in_memory
+from harvest_pipeline_tests.conftest import created_at, in_memory, unlimited
 
 #: The modules of the package that ask the machine what time it is while they work.
-_WITH_A_CLOCK = (comparison, launching, ledger, loads, settings, sweep)
+_WITH_A_CLOCK = (comparison, ledger, loads, reconciliation, sensors, settings)
 
 
 class _AnyDatetime(type(datetime)):
@@ -61,7 +56,8 @@ class Ran:
     """What became of a run that a sensor or a schedule (`by`) has requested.
 
     `asked` are the path and the query of each request that it made, `failed` the sentence of the
-    failure, or the checks that did not pass.
+    failure, or the checks that did not pass; `verdict` is what its comparison with Harvest's
+    reports ended with, empty if it made none.
     """
 
     by: str
@@ -69,6 +65,12 @@ class Ran:
     success: bool
     asked: tuple[tuple[str, str], ...]
     failed: tuple[str, ...]
+    verdict: str
+
+    @property
+    def lists(self) -> list[str]:
+        """The paths of its requests but for those of Harvest's reports."""
+        return [path for path, _ in self.asked if "/reports/" not in path]
 
 
 class Daemon:
@@ -84,7 +86,6 @@ class Daemon:
         self._clock = clock
         self._log = log
         self._instance = in_memory()
-        self._cursors: dict[str, str | None] = {}
 
     def close(self) -> None:
         """Nothing is evaluated any more."""
@@ -93,18 +94,16 @@ class Daemon:
     def sensor(self, name: str) -> list[Ran]:
         """A tick of a sensor, and the runs that it requests."""
         sensor = self._definitions.resolve_sensor_def(name)
-        context = dg.build_sensor_context(cursor=self._cursors.get(name), sensor_name=name)
+        context = dg.build_sensor_context(sensor_name=name)
         context._instance = self._instance  # type: ignore[attr-defined] - an ephemeral one is refused
         before = len(self._log.requests)
         with context:
             tick = sensor.evaluate_tick(context)
         self.ticks[name] = self.ticks.get(name, 0) + len(self._log.requests) - before
-        ran = [
+        return [
             self._run(sensor.job_name, request, {"dagster/sensor_name": name}, name)
             for request in tick.run_requests or []
         ]
-        self._cursors[name] = tick.cursor
-        return ran
 
     def schedule(self, name: str) -> list[Ran]:
         """A tick of a schedule that is due now, and the runs that it requests."""
@@ -119,18 +118,14 @@ class Daemon:
 
     def _run(self, job_name: str, request: dg.RunRequest, tags: dict[str, str], by: str) -> Ran:
         job = self._definitions.resolve_job_def(job_name)
-        if request.asset_selection is not None:
-            job = job.get_subset(
-                asset_selection=set(request.asset_selection),
-                asset_check_selection=set(request.asset_check_keys or ()),
-            )
-        before = len(self._log.requests)
+        began, before = self._clock.precise(), len(self._log.requests)
         result = job.execute_in_process(
             run_config=request.run_config,
             instance=self._instance,
             tags={**request.tags, **tags},
             raise_on_error=False,
         )
+        created_at(self._instance, result.run_id, began)
         checks = result.get_asset_check_evaluations()
         failed = [f"{each.check_name}: {each.description}" for each in checks if not each.passed]
         ran = Ran(
@@ -139,14 +134,25 @@ class Daemon:
             result.success,
             tuple((each.path, each.query) for each in self._log.requests[before:]),
             tuple(failed if result.success else [_failure_of(result)]),
+            _verdict(result),
         )
         self.ran.append(ran)
         return ran
 
 
+def _verdict(result: dg.ExecuteInProcessResult) -> str:
+    """What the statement says that the run has made."""
+    for event in result.all_events:
+        if event.is_step_materialization and event.asset_key.path[-1] == "reconciliation":
+            return str(event.step_materialization_data.materialization.metadata["verdict"].value)
+    return ""
+
+
 def _failure_of(result: dg.ExecuteInProcessResult) -> str:
     """What the failure of a run goes back to."""
     event = next(event for event in result.all_events if event.is_step_failure)
+    if failure := event.step_failure_data.user_failure_data:
+        return failure.description or ""
     error = event.step_failure_data.error
     while error and error.cause:
         error = error.cause

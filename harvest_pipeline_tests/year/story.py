@@ -1,8 +1,5 @@
 """The script of a year: what people do in two accounts, and what the network does, day by day.
 
-Belongs here: the script as data.
-Does not belong here: how a line of it is played (playing.py), the order of a day (living.py).
-
 Some lines reach far back, so that they are late by every clock; some are in silence: Harvest moves
 nothing when a message or a payment is edited by itself (REFERENCE 8).
 """
@@ -54,6 +51,13 @@ STORY: dict[date, tuple[Deed, ...]] = {
         Deed(F, "edit message", "invoices", 1, fields={"subject": "Your invoice, once more"}),
         Deed(L, "remind", "invoices", 1),
     ),
+    d("25-12-04"): (
+        Deed(F, "restate", "time_entries", -40),
+        Deed(F, "create", "time_entries", back=-3, called="planned"),
+        Deed(F, "move", "time_entries", 30, back=-100, called="put off"),
+        Deed(F, "move", "time_entries", 31, back=200, called="put back"),
+        Deed(F, "hand over", "projects", 0),
+    ),
     # A Saturday: nothing else happens.
     d("25-12-06"): (Deed(F, "rename", "clients", 0, fields={"name": "Amber & Söhne"}),),
     d("25-12-22"): (
@@ -67,6 +71,9 @@ STORY: dict[date, tuple[Deed, ...]] = {
         Deed(F, "pay", "invoices", 2, fields={"share": "0.5"}),
         Deed(L, "pay", "invoices", 1, fields={"share": "1"}),
         Deed(L, "edit", "expenses", 0, fields={"total_cost": "99.95"}),
+        Deed(F, "delete", "time_entries", "put off"),
+        Deed(F, "delete", "time_entries", "put back"),
+        Deed(F, "cost", "time_entries", 20, fields={"cost_rate": "41.25"}),
     ),
     d("26-01-19"): (
         Deed(F, "take back", "invoices", 1),
@@ -74,6 +81,7 @@ STORY: dict[date, tuple[Deed, ...]] = {
         Deed(F, "delete", "expenses", 2),
         Deed(L, "archive", "users", -1),
         Deed(L, "move", "expenses", 4, back=100),
+        Deed(L, "hand over", "projects", 1),
     ),
     d("26-02-12"): (
         Deed(F, "rename", "tasks", 0, fields={"name": "Thinking"}),
@@ -161,3 +169,7 @@ WEATHER: dict[date, tuple[Fault, ...]] = {
 }
 #: Days after which Harvest does not answer for an account, all night.
 OUTAGES: dict[date, str] = {d("25-12-05"): L, d("26-09-14"): F}
+#: Days on which the person behind the token of an account has a smaller role.
+DEMOTED: dict[date, tuple[str, str]] = {d("26-01-19"): (L, "member"), d("26-08-24"): (F, "manager")}
+#: Days on which the warehouse is put back as it was after the night of another day.
+RESTORED: dict[date, date] = {d("26-01-20"): d("25-12-06"), d("26-10-14"): d("26-09-30")}
