@@ -37,7 +37,8 @@ _TAKEN = (
     *sorted({*REPORTS, *RECORDS}),
     *sorted(f"{record}_deleted" for record in RECORDS),
     "all_reports",
-    "equality",
+    "reconciliation",
+    "changes",
     "reconcile",
 )
 _NAME = r"^[a-z][a-z0-9_]{0,39}$"

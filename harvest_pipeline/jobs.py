@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from harvest_pipeline.checks import check_specs
 from harvest_pipeline.datasets import Dataset
 from harvest_pipeline.settings import Settings
 
@@ -39,15 +38,6 @@ def reports(settings: Settings) -> list[Dataset]:
 def asset_keys(settings: Settings, datasets: Iterable[Dataset]) -> list[dg.AssetKey]:
     """The assets of these datasets of an account."""
     return [dg.AssetKey([settings.schema, dataset.name]) for dataset in datasets]
-
-
-def check_keys(settings: Settings, datasets: Iterable[Dataset]) -> list[dg.AssetCheckKey]:
-    """The checks of their assets."""
-    return [
-        spec.key
-        for dataset in datasets
-        for spec in check_specs(dataset, dg.AssetKey([settings.schema, dataset.name]))
-    ]
 
 
 def all_jobs(accounts: Sequence[Settings]) -> "list[UnresolvedAssetJobDefinition]":

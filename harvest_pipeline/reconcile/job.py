@@ -68,7 +68,12 @@ def watched(settings: Settings) -> list[Record]:
 def changes_config(schema: str, records: Sequence[str]) -> dict[str, object]:
     """The config of a run of `<account>_changes` that looks at these records, and at what hangs on
     them."""
-    return {"ops": {changes_job(schema): {"config": {"records": sorted(records)}}}}
+    return {"ops": {_changes_op(schema): {"config": {"records": sorted(records)}}}}
+
+
+def _changes_op(schema: str) -> str:
+    """The name of the op; Dagster takes no op with the name of its job."""
+    return f"bring_changes_{schema}"
 
 
 def _records(settings: Settings) -> list[Record]:
@@ -83,7 +88,7 @@ def _reconcile_job(settings: Settings) -> dg.JobDefinition:
     )
 
     @dg.op(
-        name=reconcile_job(settings.schema),
+        name=f"reconcile_{settings.schema}",
         description=description,
         required_resource_keys={settings.schema},
         out=dg.Out(dg.Nothing),
@@ -113,7 +118,7 @@ def _changes_job(settings: Settings) -> dg.JobDefinition:
     )
 
     @dg.op(
-        name=changes_job(settings.schema),
+        name=_changes_op(settings.schema),
         description=description,
         required_resource_keys={settings.schema},
         out=dg.Out(dg.Nothing),
@@ -136,7 +141,7 @@ def _changes_job(settings: Settings) -> dg.JobDefinition:
 
 
 def _job(name: str, description: str, op: dg.OpDefinition) -> dg.JobDefinition:
-    # An op and its job may have one name; what Dagster returns leaves types unknown.
+    # What Dagster returns leaves types unknown.
     graph = dg.GraphDefinition(name=name, description=description, node_defs=[op])
     return graph.to_job(name=name)  # pyright: ignore[reportUnknownMemberType]
 
