@@ -1,5 +1,6 @@
 """A project on a sandbox account, as its user has it: environment, Dagster instance, database."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
@@ -22,7 +23,7 @@ from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.sandbox.truth import truth
 from harvest_pipeline.scope import Reader, Window
 from harvest_pipeline.settings import Settings
-from harvest_pipeline_tests.surroundings import of_nobody
+from harvest_pipeline_tests.surroundings import MISSING, of_nobody
 
 TODAY = date(2026, 11, 20)
 #: The person behind the loads of tests that ask Harvest for nobody.
@@ -48,6 +49,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no worker waits for them in the end."""
     long = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in long)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line for each program that is missing how many tests were not run."""
+    reasons = Counter(str(test.longrepr[2]) for test in terminalreporter.stats.get("skipped", ()))
+    for reason, tests in sorted(reasons.items()):
+        if MISSING in reason:
+            terminalreporter.write_line(f"{tests} tests {reason[0].lower()}{reason[1:]}")
 
 
 #: Faults are met again after a blink instead of after seconds.

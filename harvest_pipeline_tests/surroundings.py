@@ -14,6 +14,9 @@ import pytest
 #: time zone, and what is meant for the tests themselves.
 _KEPT = re.compile(r"PATH|LD_\w+|USER|LOGNAME|TMPDIR|LANG|LC_\w+|TZ|CI|WRITE_DOCS|PYTEST_\w+")
 
+#: Why tests are skipped that need a program.
+MISSING = "is not installed"
+
 
 @contextmanager
 def of_nobody(home: Path) -> Iterator[None]:
@@ -38,5 +41,5 @@ def needs(program: str) -> pytest.MarkDecorator:
     """Marks tests that need a program. Without it they are skipped; in CI they fail."""
     return pytest.mark.skipif(
         shutil.which(program) is None and not os.environ.get("CI"),
-        reason=f"{program} is not installed; on Debian: apt-get install {program}",
+        reason=f"{program} {MISSING}; on Debian: apt-get install {program}",
     )
