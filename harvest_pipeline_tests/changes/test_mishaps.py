@@ -124,11 +124,11 @@ def test_a_pause_that_harvest_asks_for_is_left_to_the_next_tick(
     )
     monkeypatch.setattr(Settings, "state_folder", watching_time.settings.duckdb.parent / "state")
     watching_time.account.create("time_entries", spent_date=MONDAY)
-    throttled = AnswerWith(path="/time_entries", status=429, headers={"Retry-After": "60"})
+    throttled = AnswerWith(path="/time_entries", status=429, headers={"Retry-After": "600"})
     watching_time.sandbox.world.faults.add(throttled)
     with soon():
         tick = watching_time.tick()
-        assert "asks to wait 60 seconds" in (tick.skipped or "")
+        assert "asks to wait 600 seconds" in (tick.skipped or "")
         assert "Harvest has asked for a pause" in (watching_time.tick().skipped or "")
 
 
