@@ -151,7 +151,7 @@ def test_the_database_is_free_while_harvest_is_slow(project: Project, tmp_path: 
     """R18: it is held for the transaction, not for the read."""
     assert project.materialize("daily", window=DAY).success
     faults = project.sandbox.account.faults
-    faults.add(Hang(path="/time_entries", seconds=2))
+    faults.add(Hang(path="/time_entries", seconds=5))
     asked: list[float] = []
 
     def note() -> None:
@@ -171,6 +171,6 @@ def test_the_database_is_free_while_harvest_is_slow(project: Project, tmp_path: 
         seen = [line.split() for line in watcher.stdout.read().splitlines()]
     assert result.success
     [(seconds,)] = project.query("SELECT max(seconds) FROM _loads")
-    assert seconds >= 2
-    meanwhile = {state for state, at in seen if asked[0] < float(at) < asked[0] + 1.5}
+    assert seconds >= 5
+    meanwhile = {state for state, at in seen if asked[0] < float(at) < asked[0] + 3}
     assert meanwhile == {"free"}

@@ -215,28 +215,28 @@ def _drip(connection: socket.socket, data: bytes) -> None:
 def drip_headers(connection: socket.socket) -> bool:
     """A header that never ends, a byte at a time."""
     connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-    _drip(connection, b"z" * 1200)
+    _drip(connection, b"z" * 10_000)
     return False
 
 
 def drip_body(connection: socket.socket) -> bool:
     """A body that never ends, a byte at a time."""
-    connection.sendall(_head(200, {"Content-Length": "1000"}))
-    _drip(connection, b" " * 1000)
+    connection.sendall(_head(200, {"Content-Length": "10000"}))
+    _drip(connection, b" " * 10_000)
     return False
 
 
 def drip_chunk_size(connection: socket.socket) -> bool:
     """The size of a chunk, with zeros in front that never end."""
     connection.sendall(_head(200, {"Transfer-Encoding": "chunked"}))
-    _drip(connection, b"0" * 1000)
+    _drip(connection, b"0" * 10_000)
     return False
 
 
 def drip_without_length(connection: socket.socket) -> bool:
     """A body up to the end of the connection, which looks whole wherever it is cut."""
     connection.sendall(_head(200, {"Content-Type": "application/json"}) + b'{"id": 1}')
-    _drip(connection, b" " * 1000)
+    _drip(connection, b" " * 10_000)
     return False
 
 

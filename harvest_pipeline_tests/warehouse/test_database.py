@@ -49,6 +49,11 @@ def enter(opened: AbstractContextManager[object]) -> None:
         pass
 
 
+def at_once() -> AbstractContextManager[None]:
+    """Permanent errors are not waited for, as a lock is: a minute."""
+    return soon(before=50)
+
+
 def test_missing_folders_are_made(tmp_path: Path) -> None:
     path = tmp_path / "a b" / "c" / "warehouse.duckdb"
     with Warehouse(path, "harvest").connect() as connection:
@@ -57,7 +62,7 @@ def test_missing_folders_are_made(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_named(tmp_path: Path) -> None:
-    with soon(), pytest.raises(WarehouseError, match="is a folder; name a file in it"):
+    with at_once(), pytest.raises(WarehouseError, match="is a folder; name a file in it"):
         enter(Warehouse(tmp_path, "harvest").connect())
 
 
@@ -65,7 +70,7 @@ def test_a_file_that_is_not_duckdb_is_named(tmp_path: Path) -> None:
     path = tmp_path / "notes.duckdb"
     path.write_text("hello " * 5000)
     for opened in (Warehouse(path, "harvest").connect, Warehouse(path, "harvest").reader):
-        with soon(), pytest.raises(WarehouseError, match="not a DuckDB database"):
+        with at_once(), pytest.raises(WarehouseError, match="not a DuckDB database"):
             enter(opened())
     assert path.read_text().startswith("hello")
 
@@ -73,7 +78,7 @@ def test_a_file_that_is_not_duckdb_is_named(tmp_path: Path) -> None:
 def test_a_parent_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
-        soon(),
+        at_once(),
         pytest.raises(WarehouseError, match=r"folder of the database .* cannot be made"),
     ):
         enter(Warehouse(tmp_path / "file" / "warehouse.duckdb", "harvest").connect())
@@ -81,13 +86,13 @@ def test_a_parent_that_is_a_file_is_named(tmp_path: Path) -> None:
 
 def test_an_unwritable_parent_is_named() -> None:
     # Nobody may make files in /sys, not even root.
-    with soon(), pytest.raises(WarehouseError, match="cannot be written by this user"):
+    with at_once(), pytest.raises(WarehouseError, match="cannot be written by this user"):
         enter(Warehouse(Path("/sys/warehouse.duckdb"), "harvest").connect())
 
 
 def test_a_parent_that_takes_no_files_is_named() -> None:
     # /proc refuses new files, to root too.
-    with soon(), pytest.raises(WarehouseError, match=r"/proc/warehouse\.duckdb"):
+    with at_once(), pytest.raises(WarehouseError, match=r"/proc/warehouse\.duckdb"):
         enter(Warehouse(Path("/proc/warehouse.duckdb"), "harvest").connect())
 
 
@@ -107,7 +112,7 @@ def test_a_file_of_a_newer_duckdb_is_named(tmp_path: Path) -> None:
     checksum ^= (word * 0xBF58476D1CE4E5B9 ^ newer * 0xBF58476D1CE4E5B9) % 2**64
     struct.pack_into("<QQ", content, 0, checksum, newer)
     path.write_bytes(content)
-    with soon(), pytest.raises(WarehouseError, match="was written by a newer DuckDB than"):
+    with at_once(), pytest.raises(WarehouseError, match="was written by a newer DuckDB than"):
         enter(Warehouse(path, "harvest").connect())
 
 
