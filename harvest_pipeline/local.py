@@ -16,6 +16,7 @@ from typing import TextIO
 from harvest_pipeline.config import account_settings
 from harvest_pipeline.private import make_folder
 from harvest_pipeline.settings import SettingsError, load_environment, project_folder
+from harvest_pipeline.ui import LIFELINE
 from harvest_pipeline.ui.guard import Hosts
 
 #: Dagster's own.
@@ -152,7 +153,9 @@ def _serve(environment: Mapping[str, str], options: Sequence[str], files: Sequen
     """
     # A shell starts what it puts into the background with SIGINT ignored, which children inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    server = _started(environment, "-m", "harvest_pipeline.ui.webserver", *options, files=files)
+    server = _started(
+        environment, "-m", LIFELINE, "harvest_pipeline.ui.webserver", *options, files=files
+    )
 
     def pass_on(number: int, frame: object) -> None:
         server.send_signal(signal.SIGINT)

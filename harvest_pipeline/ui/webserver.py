@@ -35,8 +35,8 @@ from dagster_webserver.app import (
 from dagster_webserver.version import __version__
 
 from harvest_pipeline.settings import project_folder
+from harvest_pipeline.ui import LIFELINE
 from harvest_pipeline.ui.guard import Guard, Hosts
-from harvest_pipeline.ui.lifeline import end_with_parent
 
 _LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 #: Seconds that open requests get when the UI ends, and the daemon after it.
@@ -56,7 +56,6 @@ def main() -> int:
 
     There is a daemon only with `--lock-fd`, the locked file that says that it is the only one.
     """
-    end_with_parent()
     parser = argparse.ArgumentParser(prog="python -m harvest_pipeline.ui.webserver")
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--lock-fd", type=int)
@@ -162,7 +161,7 @@ def _daemon(
 ) -> Generator[subprocess.Popen[bytes]]:
     """The daemon, ended on leaving; the server ends with it. It holds the lock as we do: as long as
     it lives, no other begins."""
-    command = ("-W", "ignore", "-m", "harvest_pipeline.ui.daemon", "run", "-w", str(workspace))
+    command = ("-W", "ignore", "-m", LIFELINE, "dagster._daemon", "run", "-w", str(workspace))
     daemon = subprocess.Popen(  # noqa: S603
         [sys.executable, *command], stdin=subprocess.PIPE, pass_fds=[lock]
     )
