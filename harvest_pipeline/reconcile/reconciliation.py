@@ -20,8 +20,9 @@ from harvest_pipeline.reconcile.sweep import Sweep
 from harvest_pipeline.scope import Proof, Scope, Spool, Window, stretches
 from harvest_pipeline.warehouse import coverage
 from harvest_pipeline.warehouse.errors import SeesLess, WarehouseError
+from harvest_pipeline.warehouse.gate import refuse_narrower
 from harvest_pipeline.warehouse.ledger import Load, LoadContext, write_counted
-from harvest_pipeline.warehouse.loading import load_each, load_together, refuse_narrower
+from harvest_pipeline.warehouse.loading import load_each, load_together
 from harvest_pipeline.warehouse.scopes import days_loaded_at, rows_by_day, rows_in
 
 #: The `report` of its loads in the ledger.

@@ -27,8 +27,9 @@ from harvest_pipeline.warehouse import frames, statistics, tables
 from harvest_pipeline.warehouse.database import WAIT_SECONDS, Warehouse
 from harvest_pipeline.warehouse.dataset_tables import bring_up_to_date
 from harvest_pipeline.warehouse.errors import NotLoaded, WarehouseError
+from harvest_pipeline.warehouse.gate import refuse_narrower
 from harvest_pipeline.warehouse.ledger import Load, LoadContext
-from harvest_pipeline.warehouse.loading import load_each, refuse_narrower
+from harvest_pipeline.warehouse.loading import load_each
 from harvest_pipeline.warehouse.sql import comma, identifier, literal
 from harvest_pipeline.warehouse.statistics import Statistics
 

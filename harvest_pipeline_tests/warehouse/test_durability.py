@@ -40,7 +40,7 @@ def fail(*_: object, **__: object) -> None:
     [
         (contract, "examine"),
         (tables, "prepare"),
-        (loading, "_replaced"),
+        (loading, "remove_replaced"),
         (loading, "_insert"),
         (ledger, "write"),
     ],
