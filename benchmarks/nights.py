@@ -1,0 +1,134 @@
+"""How many requests the loop makes: a first load, a quiet tick, a quiet night, that of a new day, a
+day of usual edits; lists and Harvest's reports apart, for those have a limit of their own.
+
+Run: .venv/bin/python -W ignore -m benchmarks.nights
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from unittest.mock import patch
+
+import dagster as dg
+from tabulate import tabulate
+
+from benchmarks.year import floor
+from harvest_pipeline import access
+from harvest_pipeline.building import build_definitions
+from harvest_pipeline.harvest.client import HarvestClient
+from harvest_pipeline.harvest.limits import Limit, Limits
+from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline.scope import Window
+
+TODAY = date(2026, 11, 20)
+#: A usual day: late and corrected entries on scattered days, a move, a deletion, an expense, a
+#: payment, a renamed client.
+EDITS = 12
+
+
+class Account:
+    """A sandbox account of a year, and the project that loads it."""
+
+    def __init__(self, sandbox: SandboxServer) -> None:
+        self.sandbox = sandbox
+        self.instance = dg.DagsterInstance.ephemeral()
+        self.definitions = build_definitions()
+        self.day = TODAY
+        self.rows: list[tuple[str, int, int]] = []
+
+    @contextmanager
+    def counted(self, what: str) -> Iterator[None]:
+        """What is done here is a row of the table."""
+        self.sandbox.world.clock.advance(600)
+        self.sandbox.account.request_log.clear()
+        now = datetime.combine(self.day, time(12), UTC)
+        with dg.partition_loading_context(effective_dt=now):
+            yield
+        paths = self.sandbox.account.request_log.paths()
+        reports = sum("/reports/" in path for path in paths)
+        self.rows.append((what, len(paths) - reports, reports))
+
+    def run(self, job: str, config: object = None) -> None:
+        """A run of a job; raises if it fails."""
+        self.definitions.get_job_def(job).execute_in_process(
+            instance=self.instance, run_config=config
+        )
+
+    def tick(self) -> dg.RunRequest | None:
+        """A tick of the sensor, and the run that it requests."""
+        context = dg.build_sensor_context(sensor_name="harvest_changes")
+        context._instance = self.instance  # type: ignore[attr-defined] - an ephemeral one is refused
+        with context:
+            tick = self.definitions.resolve_sensor_def("harvest_changes").evaluate_tick(context)
+        return tick.run_requests[0] if tick.run_requests else None
+
+    def edit(self) -> None:
+        """A usual day at Harvest."""
+        account = self.sandbox.account
+        entries = account.records.time_entries.ascending()
+        for number in range(EDITS):
+            entry = entries[-1 - number * number]
+            account.change("time_entries", entry.id, hours=f"{1 + number % 7}.25")
+        account.change("time_entries", entries[-400].id, spent_date=TODAY - timedelta(days=3))
+        account.create("time_entries", like=entries[-2].id, spent_date=TODAY)
+        expense = account.records.expenses.ascending()[-3]
+        account.change("expenses", expense.id, total_cost=77)
+        account.add_payment(account.records.invoices.ascending()[-2].id, 50)
+        client = account.records.clients.ascending()[0]
+        account.change("clients", client.id, name="Renamed & Sons")
+        account.delete("time_entries", entries[-500].id)
+
+
+def measure(sandbox: SandboxServer) -> list[tuple[str, int, int]]:
+    """The table."""
+    account = Account(sandbox)
+    with account.counted("first load of a year, by the night"):
+        account.run("harvest_reconcile")
+    with account.counted("quiet tick of the sensor"):
+        account.tick()
+    with account.counted("quiet night, today was read before"):
+        account.run("harvest_reconcile")
+    with account.counted("quiet night of a new day"):
+        account.day += timedelta(days=1)
+        with dg.partition_loading_context(
+            effective_dt=datetime.combine(account.day, time(12), UTC)
+        ):
+            account.run("harvest_reconcile")
+    account.edit()
+    with account.counted(f"a day of usual edits ({EDITS + 5}), tick and run of the sensor"):
+        request = account.tick()
+        assert request
+        account.run("harvest_changes", request.run_config)
+    with account.counted("the night after it, with one deletion"):
+        account.run("harvest_reconcile")
+    return account.rows
+
+
+def main() -> None:
+    """Print the table, and the floor of the first load."""
+    fast = Limits(Limit(1_000_000, 1.0, 1.0), Limit(1_000_000, 1.0, 1.0))
+
+    def unlimited(**given: object) -> HarvestClient:
+        return HarvestClient(**{**given, "limits": fast})  # type: ignore[arg-type]
+
+    with (
+        SandboxServer(today=TODAY, years=1, rate_limit=None) as sandbox,
+        tempfile.TemporaryDirectory() as folder,
+        patch.object(access, "HarvestClient", unlimited),
+    ):
+        os.environ.update(
+            sandbox.environment(),
+            HARVEST_DUCKDB=str(Path(folder) / "warehouse.duckdb"),
+            HARVEST_START_DATE=sandbox.first_day.isoformat(),
+            PYTHON_DOTENV_DISABLED="1",
+        )
+        least = sum(floor(sandbox, Window(sandbox.first_day, TODAY)).values())
+        print(tabulate(measure(sandbox), headers=["what", "lists", "reports"]))
+        print(f"the floor of the first load: {least}")
+
+
+if __name__ == "__main__":
+    main()
