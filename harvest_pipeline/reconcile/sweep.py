@@ -31,16 +31,15 @@ class Sweep:
     requests: int | None = None
 
     def chosen(self, day: str, parents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The parents whose turn it is: of the last 400 days by the column `day`, and not read in
-        the last six days."""
+        """The parents whose turn it is: of the last 400 days by the column `day`."""
         first = self.now.date() - timedelta(days=_DAYS)
         every = [row for row in parents if row[day] >= first]
-        # Six days, so that a night that begins a little earlier does not skip a turn.
-        before = self.now - timedelta(days=_NIGHTS - 1)
-        due = [row for row in every if row["_read_at"] and row["_read_at"] < before]
-        due.sort(key=lambda row: row["_read_at"])
         budget = -(-len(every) // _NIGHTS) if self.requests is None else self.requests
-        return due[:budget]
+        read = sorted((row for row in every if row["_read_at"]), key=lambda row: row["_read_at"])
+        if not read or not budget:
+            return []
+        nights = -(-len(every) // budget)
+        return read[:budget] if self._begins(read[0]["_read_at"], nights, _NIGHTS) else []
 
     def is_due(self, read_at: datetime) -> bool:
         """Whether a list that is too long to be read every night is to be read whole again."""
@@ -57,14 +56,22 @@ class Sweep:
         every = sum(rows.get(day, 0) for day in read_at)
         budget = max(page, -(-every // _SHARES))
         nights = max(1, -(-every // budget))
-        before = self.now - timedelta(days=_MONTH - 1 - nights)
-        if min(read_at.values(), default=before) >= before:
-            return set()
         chosen: set[date] = set()
+        if not read_at or not self._begins(min(read_at.values()), nights, _MONTH):
+            return chosen
         taken = 0
         for day in sorted(read_at, key=lambda day: (read_at[day], day)):
-            taken += rows.get(day, 0)
-            if chosen and taken > budget:
+            # Rather a day too many than a night too few.
+            if taken >= budget:
                 break
+            taken += rows.get(day, 0)
             chosen.add(day)
         return chosen
+
+    def _begins(self, oldest: datetime, nights: int, within: int) -> bool:
+        """Whether so many nights, of which this is the first, must not begin later: those that were
+        read together come round one share a night, and the last of them has to be in time.
+
+        A day before that, since no night begins at the same minute as the one before.
+        """
+        return oldest < self.now - timedelta(days=within - 1 - nights)

@@ -1,11 +1,12 @@
 """What made the warehouse wrong while everything was green; each case with its siblings."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from harvest_pipeline.reconcile.sweep import Sweep
 from harvest_pipeline.sandbox.faults import AnswerWith
 from harvest_pipeline_tests.conftest import TODAY, failure_of
 from harvest_pipeline_tests.reconcile.conftest import Loaded, Night
@@ -259,6 +260,40 @@ def test_what_no_report_shows_comes_round_within_a_month(loaded: Loaded) -> None
     assert loaded.differences() == []
     # A page of each dated record, not a history.
     assert len(night.paths) <= 60
+
+
+# What comes round in turn
+
+
+@pytest.mark.parametrize("number", [1, 6, 7, 40, 75])
+def test_every_invoice_comes_round_within_a_week(number: int) -> None:
+    """All of them were read in one night, as the first load does, or some change in one."""
+    read = dict.fromkeys(range(number), 0)
+    for night in range(1, 60):
+        rows = [{"id": id, "issue_date": TODAY, "_read_at": at_night(read[id])} for id in read]
+        for row in Sweep(at_night(night)).chosen("issue_date", rows):
+            read[row["id"]] = night
+        if night == 20:
+            read |= dict.fromkeys(range(number // 2), night)
+        assert night - min(read.values()) < 7, night
+
+
+@pytest.mark.parametrize("rows", [0, 1, 30, 1_100, 1_900, 2_500])
+@pytest.mark.parametrize("number", [1, 40, 365])
+def test_every_day_comes_round_within_a_month(number: int, rows: int) -> None:
+    days = [TODAY - timedelta(days=each) for each in range(number)]
+    read = dict.fromkeys(days, 0)
+    for night in range(1, 100):
+        by_day = {day: at_night(at) for day, at in read.items()}
+        for day in Sweep(at_night(night)).days(by_day, dict.fromkeys(days, rows), 2_000):
+            read[day] = night
+        assert night - min(read.values()) < 30, night
+
+
+def at_night(number: int) -> datetime:
+    """An instant of that night; they do not begin at the same minute."""
+    minutes = 20 if number % 2 else 0
+    return datetime(2026, 11, 20, 3, minutes, tzinfo=UTC) + timedelta(days=number)
 
 
 # Payments that cancel each other out

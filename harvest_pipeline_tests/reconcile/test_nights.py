@@ -133,7 +133,10 @@ def test_children_are_asked_of_the_invoice_that_changed_and_of_no_other(loaded: 
     ]
 
 
-def test_a_message_that_did_not_move_its_invoice_is_found_within_a_week(loaded: Loaded) -> None:
+def test_a_message_that_did_not_move_its_invoice_is_found_within_a_week(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HARVEST_SWEEP_REQUESTS")
     ids = loaded.pretend_a_week_has_passed()
     loaded.account.add_message(ids[0], reminder=True)
     asked: list[str] = []

@@ -8,7 +8,7 @@ from tempfile import gettempdir
 from harvest_pipeline_tests.soak.nights import Night, spend
 from harvest_pipeline_tests.soak.weather import Climate
 
-_SHOWN = 50
+_SHOWN = 10
 
 
 def main() -> int:
@@ -22,7 +22,7 @@ def main() -> int:
     for night, tally, weather in spend(folder, given.seed, given.nights, Climate()):
         line = tally.line(weather)
         if night.outcome == "red":
-            print(f"night {night.number} is red: {night.log[0]}", flush=True)
+            print(f"night {night.number} is red: {_reason(night)}", flush=True)
         if night.wrong:
             print(_described(night, given.seed))
             return 1
@@ -33,10 +33,14 @@ def main() -> int:
     return 0
 
 
+def _reason(night: Night) -> str:
+    return next(line for line in reversed(night.log) if line.startswith("run "))
+
+
 def _described(night: Night, seed: int) -> str:
     return "\n".join(
         [
-            f"Night {night.number} of seed {seed} is green and wrong; again: make soak "
+            f"Night {night.number} of seed {seed} is {night.outcome} and wrong; again: make soak "
             f"N={night.number} SEED={seed}",
             *(f"  edit: {each}" for each in night.edits),
             *(f"  log: {each}" for each in night.log),

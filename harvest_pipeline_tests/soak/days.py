@@ -1,7 +1,4 @@
-"""A day of the people of an account, chosen by a seeded chance.
-
-Belongs here: how often what is done, and how much in a day. Does not belong here: doing it.
-"""
+"""A day of the people of an account, chosen by a seeded chance."""
 
 from collections.abc import Callable
 from random import Random
@@ -29,6 +26,8 @@ _QUICK: dict[Deed, int] = {
 _DEEDS = {
     **_QUICK,
     entries.run_timer: 1,
+    entries.restate: 1,
+    entries.recost: 1,
     invoices.new_invoice: 2,
     invoices.edit_invoice: 3,
     invoices.edit_lines: 1,
@@ -45,6 +44,7 @@ _DEEDS = {
     others.new_small: 2,
     others.delete_small: 1,
     others.move_contact: 1,
+    others.hand_over: 1,
     others.assign: 1,
     others.delete_project: 1,
 }

@@ -1,11 +1,8 @@
-"""What people do to time entries and expenses. Each says what it did; None: nothing.
-
-Belongs here: these edits. Does not belong here: how often they are made (days.py).
-"""
+"""What people do to time entries and expenses. Each says what it did; None: nothing."""
 
 from random import Random
 
-from harvest_pipeline_tests.soak.people import NOTES, People, hours
+from harvest_pipeline_tests.soak.people import A_MONTH, NOTES, People, hours
 
 
 def new_entry(people: People, chance: Random) -> str | None:
@@ -48,6 +45,28 @@ def run_timer(people: People, chance: Random) -> str | None:
     running = not entry.is_running
     started = people.account.clock.now() if running else None
     return people.change("time_entries", entry, is_running=running, timer_started_at=started)
+
+
+def restate(people: People, chance: Random) -> str | None:
+    """Another rounding rule: seen by Harvest's reports, so in the next night."""
+    entry = people.any(chance, "time_entries")
+    if entry is None:
+        return None
+    more = entry.rounded_hours + hours(chance) + 1
+    people.account.change("time_entries", entry.id, touch=False, rounded_hours=more)
+    if not people.compared.first <= entry.spent_date <= people.compared.last:
+        people.silent["time_entries", entry.id] = A_MONTH
+    return f"time_entries {entry.id} restated, silently"
+
+
+def recost(people: People, chance: Random) -> str | None:
+    """A cost rate that is applied to the past."""
+    entry = people.any(chance, "time_entries")
+    if entry is None:
+        return None
+    people.account.change("time_entries", entry.id, touch=False, cost_rate=hours(chance) + 1)
+    people.silent["time_entries", entry.id] = A_MONTH
+    return f"time_entries {entry.id} costs, silently"
 
 
 def delete_entry(people: People, chance: Random) -> str | None:

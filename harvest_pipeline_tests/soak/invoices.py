@@ -1,7 +1,4 @@
-"""What people do to invoices, payments and messages. Each says what it did; None: nothing.
-
-Belongs here: these edits. Does not belong here: how often they are made (days.py).
-"""
+"""What people do to invoices, payments and messages. Each says what it did; None: nothing."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -13,7 +10,7 @@ import msgspec
 from harvest_pipeline.sandbox.billing import compute_amounts, due_on, settle
 from harvest_pipeline.sandbox.embedded import InvoiceRef
 from harvest_pipeline.sandbox.invoice import Invoice
-from harvest_pipeline_tests.soak.people import NAMES, NOTES, People, hours
+from harvest_pipeline_tests.soak.people import A_WEEK, NAMES, NOTES, People, hours
 
 #: The sweep of messages and payments goes back 400 days.
 _SWEPT = 390
@@ -92,8 +89,7 @@ def pay(people: People, chance: Random) -> str | None:
     invoice = people.any(chance, "invoices")
     if invoice is None:
         return None
-    # Nobody pays less than nothing: payments that add up to it are found by the weekly sweep only.
-    amount = max(Decimal("10.50"), chance.choice([invoice.due_amount, Decimal("10.50")]))
+    amount = chance.choice([invoice.due_amount, Decimal("10.50"), Decimal("-10.50")])
     people.account.add_payment(invoice.id, amount, people.today)
     return f"invoices {invoice.id} paid"
 
@@ -129,7 +125,7 @@ def remind(people: People, chance: Random) -> str | None:
         return None
     kind = chance.choice(["reminder", "thank_you"])
     message = people.account.add_message(invoice.id, **cast("Any", {kind: True}))
-    people.silent.add(("invoice_messages", message.id))
+    people.silent["invoice_messages", message.id] = A_WEEK
     return f"invoice_messages {message.id} {kind} of {invoice.id}, silently"
 
 
@@ -141,7 +137,7 @@ def edit_children(people: People, chance: Random) -> str | None:
     if invoice is None or not len(table):
         return None
     child = chance.choice(table.ascending())
-    people.silent.add((f"invoice_{name}", child.id))
+    people.silent[f"invoice_{name}", child.id] = A_WEEK
     if name == "messages" and chance.random() < 0.5:
         table.remove(child.id)
         return f"invoice_messages {child.id} deleted, silently"

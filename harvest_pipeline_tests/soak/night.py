@@ -4,21 +4,19 @@ It is what the op of the job `<account>_reconcile` does, without Dagster: that w
 of the time and is killed in other tests. What Dagster does about failures is done here: a step that
 may mend itself is tried three times (failures.py), a run whose process died is run again
 (dagster.yaml; nights.py).
-
-Belongs here: that process. Does not belong here: who starts and kills it (nights.py).
 """
 
 import json
 import signal
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from traceback import format_exc
 from typing import NoReturn
 
 from harvest_pipeline.catalogue.records import RECORDS
+from harvest_pipeline.equality.comparison import compare_and_repair
+from harvest_pipeline.equality.questions import QUESTIONS
 from harvest_pipeline.failures import Retries
 from harvest_pipeline.harvest.auth import PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient
@@ -26,7 +24,8 @@ from harvest_pipeline.harvest.errors import HarvestError
 from harvest_pipeline.harvest.limits import Limit, Limits
 from harvest_pipeline.harvest.patience import Patience
 from harvest_pipeline.loads import Loads, spool_folder
-from harvest_pipeline.reconcile.reconciliation import RECONCILE, Reconciled, Reconciliation
+from harvest_pipeline.reconcile import proof, reconciliation
+from harvest_pipeline.reconcile.reconciliation import RECONCILE, Reconciliation
 from harvest_pipeline.scope import Window
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
@@ -37,6 +36,7 @@ _PATIENCE = Patience(
     connect=2.0, read=1.5, deadline=3.0, first_pause=0.01, longest_pause=0.03, reread_pause=0.02
 )
 _LIMITS = Limits(Limit(1_000_000, 1.0, fallback_pause=0.05), Limit(1_000_000, 1.0, 0.05))
+_PAGE = 60
 #: Exit codes: Harvest or the database refused; somebody cancelled the run; what should not happen.
 FAILED, CANCELLED, UNEXPLAINED = 1, 2, 3
 
@@ -52,7 +52,6 @@ class Task:
     folder: Path
     database: Path
     days: Window
-    today: date
     runs: tuple[str, ...]
 
     @property
@@ -71,10 +70,12 @@ def work(task: Task) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, cancel)
-    told: dict[str, object] = {"tries": None, "error": None}
+    # So that the lists of a small account are counted, searched by halves, and read again in turn.
+    proof.PAGE = reconciliation.PAGE = _PAGE
+    told: dict[str, object] = {"tries": None, "error": None, "different": []}
     code = 0
     try:
-        told["tries"] = _tries(task, lines)
+        told["tries"], told["different"] = _tries(task, lines)
     except BaseException as error:
         told["error"] = f"{type(error).__name__}: {error}"
         # DuckDB makes a RuntimeError of whatever a signal raises while it works.
@@ -85,14 +86,13 @@ def work(task: Task) -> None:
     sys.exit(code)
 
 
-def _tries(task: Task, lines: list[str]) -> int:
-    """The number of tries that the step took; raises what the last one raised."""
+def _tries(task: Task, lines: list[str]) -> tuple[int, list[str]]:
+    """The number of tries that the step took, and what the comparison says; raises what the last
+    one raised."""
     further = Retries.of(None).further
     for number in range(1, further + 2):
         try:
-            for found in _reconciled(task, lines):
-                lines.append(f"{found.record.name}: {found.requests} requests")
-            return number
+            return number, _reconciled(task, lines)
         except HarvestError as error:
             lines.append(f"try {number}: {type(error).__name__}: {error}")
             if not error.retryable or number > further:
@@ -100,7 +100,8 @@ def _tries(task: Task, lines: list[str]) -> int:
     raise AssertionError("there is a last try")
 
 
-def _reconciled(task: Task, lines: list[str]) -> Sequence[Reconciled]:
+def _reconciled(task: Task, lines: list[str]) -> list[str]:
+    """The figures that differ from Harvest's reports after all of it."""
     client = HarvestClient(
         api_url=task.api_url,
         id_url=task.id_url,
@@ -120,10 +121,18 @@ def _reconciled(task: Task, lines: list[str]) -> Sequence[Reconciled]:
             loads = Loads(client, warehouse, task.runs, folder, lines.append, only_changed=True)
             context = LoadContext(task.runs[0], RECONCILE, task.account_id, identity.reader)
             records = [record for record in RECORDS.values() if record.endpoint]
-            reconciliation = Reconciliation(loads, context, records, task.days, thorough=True)
-            found = reconciliation.run()
-            if reconciliation.refused:
-                raise reconciliation.refused
-            return found
+            night = Reconciliation(loads, context, records, task.days, thorough=True)
+            for found in night.run():
+                lines.append(f"{found.record.name}: {found.requests} requests")
+            if night.refused:
+                raise night.refused
+            compared = [
+                compare_and_repair(
+                    client, warehouse, theme, task.days, task.days.last, night.read_again
+                )
+                for theme in QUESTIONS
+            ]
+            lines += [f"{each.theme}: {each.requests} requests" for each in compared]
+            return [str(pair) for each in compared for pair in each.differences]
     finally:
         client.close()

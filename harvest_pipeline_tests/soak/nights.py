@@ -1,8 +1,5 @@
-"""One night after the other, and what came of each.
-
-Belongs here: the order of a night: people work, the pipeline does, the two are compared.
-Does not belong here: any of these (people.py, night.py, equal.py).
-"""
+"""One night after the other, and what came of each: people work, the pipeline does, the two are
+compared."""
 
 import json
 import multiprocessing
@@ -11,8 +8,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,34 +19,38 @@ from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.sandbox.truth import truth
 from harvest_pipeline.scope import Window
-from harvest_pipeline_tests.equal import differences, not_kept
+from harvest_pipeline_tests.equal import differences, not_kept, out_of_reach
 from harvest_pipeline_tests.soak import days
 from harvest_pipeline_tests.soak.night import UNEXPLAINED, Task, work
-from harvest_pipeline_tests.soak.people import People, Row
+from harvest_pipeline_tests.soak.people import A_MONTH, A_WEEK, People, Row
 from harvest_pipeline_tests.soak.weather import Climate, Weather
 
-#: Long ago, so that the account's clock never overtakes ours: the sweep asks ours how long ago an
-#: invoice's messages and payments were read.
-FIRST_NIGHT = date(1999, 1, 4)
-#: The first day that is kept: before the latest of late entries of the first night.
-_KEPT_FROM = date(1998, 1, 1)
+FIRST_NIGHT = date(2026, 1, 5)
+#: The first days that are kept, before late entries and after the latest ones.
+_KEPT_FROM = FIRST_NIGHT - timedelta(days=120)
 #: A run whose process died is run again (dagster.yaml, run_retries).
 _RUNS = 3
-#: Nights until the sweep has come round.
-_SWEEP = 7
 _A_DAY = 24 * 3600
+#: How likely it is of a green night that the warehouse is copied after it.
+_COPIED = 0.1
 _TOO_LONG = 900.0
 #: Starting Python and importing takes a second: it is done once, and the server forks.
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload([work.__module__])
 
 
+_ADMINISTRATOR = "administrator"
+_RESTORED = "an older warehouse was put back"
+
+
 @dataclass(frozen=True)
 class Night:
-    """What came of a night. `outcome`: "first" (green at the first try), "retried" (green, but a
-    step or a run was tried again), "red". `wrong` are the differences after a green one."""
+    """What came of a night of `person`. `outcome`: "first" (green at the first try), "retried"
+    (green, but a step or a run was tried again), "red". `wrong` are the differences after a green
+    one, and what a red one lost."""
 
     number: int
+    person: str
     outcome: str
     wrong: tuple[str, ...]
     seconds: float
@@ -61,6 +63,8 @@ class Tally:
     """The sums of nights."""
 
     outcomes: Counter[str] = field(default_factory=Counter[str])
+    smaller_roles: int = 0
+    restored: int = 0
     wrong: int = 0
     edits: int = 0
     seconds: float = 0.0
@@ -68,6 +72,8 @@ class Tally:
     def add(self, night: Night) -> None:
         """Count a night."""
         self.outcomes[night.outcome] += 1
+        self.smaller_roles += night.person != _ADMINISTRATOR
+        self.restored += night.edits[:1] == (_RESTORED,)
         self.wrong += bool(night.wrong)
         self.edits += len(night.edits)
         self.seconds += night.seconds
@@ -79,7 +85,8 @@ class Tally:
         return (
             f"{nights} nights: {self.outcomes['first']} green at the first try, "
             f"{self.outcomes['retried']} after a retry, {self.outcomes['red']} red "
-            f"({green / nights:.2%} green), {self.wrong} wrong; {self.edits} edits, "
+            f"({green / nights:.2%} green), {self.wrong} wrong; {self.smaller_roles} with a "
+            f"smaller role, {self.restored} with an older warehouse; {self.edits} edits, "
             f"{weather.requests} requests, {weather.faults.total()} faults, "
             f"{weather.deaths['KILL']} kills, {weather.deaths['TERM']} cancellations; "
             f"{self.seconds / nights:.2f} s a night"
@@ -104,53 +111,84 @@ class Nights:
         self._gone: dict[str, set[int]] = {name: set() for name in RECORDS}
         #: What changed in silence, and how many green nights it may still be missing.
         self._awaited: dict[Row, int] = {}
+        self._copy: _Copy | None = None
 
     def night(self, number: int) -> Night:
         """A day's work of the people, and then the pipeline's night."""
         began = time.monotonic()
         chance = Random(f"{self.seed}/{number}")
+        restored = self._copy is not None and chance.random() < self.weather.climate.restore
         self.account.clock.advance(_A_DAY / 2)
+        self.people.compared = self._days()
         edits = days.work(self.people, chance)
         self.account.clock.advance(_A_DAY / 2 + chance.randint(-3600, 3600))
-        self._awaited |= dict.fromkeys(self.people.silent, _SWEEP)
+        self._awaited |= self.people.silent
+        if self._copy:
+            self._copy.silent.update(self.people.silent)
+            if restored:
+                edits.insert(0, _RESTORED)
+                self._restore(self._copy)
         self.people.silent.clear()
         self._disturbed.clear()
-        outcome, log = self._pipeline(number)
-        wrong = self._compare() if outcome != "red" else []
+        person = _ADMINISTRATOR
+        if number > 1 and chance.random() < self.weather.climate.smaller_role:
+            person = chance.choice(["manager", "member"])
+        outcome, log, wrong = self._pipeline(number, person)
+        if outcome == "red":
+            wrong += self._lost()
+        elif person != _ADMINISTRATOR:
+            wrong.append(f"a {person} reads what an administrator has loaded, and all is green")
+        else:
+            wrong += self._compare()
+            if self._copy is None or chance.random() < _COPIED:
+                known = deepcopy((self._brought, self._gone))
+                self._copy = _Copy(self.database.read_bytes(), *known, {*self._awaited})
         seconds = time.monotonic() - began
-        return Night(number, outcome, tuple(wrong), seconds, tuple(edits), tuple(log))
+        return Night(number, person, outcome, tuple(wrong), seconds, tuple(edits), tuple(log))
+
+    def _days(self) -> Window:
+        return Window(_KEPT_FROM, self.people.today)
+
+    def _restore(self, copy: "_Copy") -> None:
+        """Put an older warehouse back, which has never seen what was changed in silence since."""
+        self.database.write_bytes(copy.database)
+        self._brought, self._gone = deepcopy((copy.brought, copy.gone))
+        self._awaited |= {
+            row: A_MONTH if row[0] == "time_entries" else A_WEEK for row in copy.silent
+        }
 
     def _disturb(self, chance: Random) -> None:
         self._disturbed |= days.interfere(self.people, chance)
 
-    def _pipeline(self, number: int) -> tuple[str, list[str]]:
-        """Runs until one succeeds, or fails in a way that Dagster does not try again."""
+    def _pipeline(self, number: int, person: str) -> tuple[str, list[str], list[str]]:
+        """Runs until one succeeds, or fails in a way that Dagster does not try again; and what it
+        says itself that differs."""
         runs: tuple[str, ...] = ()
         log: list[str] = []
         for attempt in range(_RUNS):
             runs = (f"{self.seed}-{number}-{attempt}", *runs)
-            exit_code, told = self._run(number, attempt, runs)
+            exit_code, told = self._run(number, attempt, runs, person)
             log += [f"run {attempt}: exit code {exit_code}, {told['error']}", *told["log"]]
             if exit_code == UNEXPLAINED:
                 raise AssertionError(f"night {number} of seed {self.seed}: {told['error']}")
             if exit_code == 0:
-                return ("first" if told["tries"] == 1 and attempt == 0 else "retried"), log
+                outcome = "first" if told["tries"] == 1 and attempt == 0 else "retried"
+                return outcome, log, told["different"]
             if exit_code is not None and exit_code > 0:
                 break
-        return "red", log
+        return "red", log, []
 
     def _run(
-        self, number: int, attempt: int, runs: tuple[str, ...]
+        self, number: int, attempt: int, runs: tuple[str, ...], person: str
     ) -> tuple[int | None, dict[str, Any]]:
         task = Task(
             self.sandbox.api_url,
             self.sandbox.id_url,
-            self.sandbox.tokens["administrator"],
+            self.sandbox.tokens[person],
             self.account.id,
             self.folder,
             self.database,
-            Window(_KEPT_FROM, self.people.today),
-            self.people.today,
+            self._days(),
             runs,
         )
         task.told.unlink(missing_ok=True)
@@ -166,22 +204,46 @@ class Nights:
         told = json.loads(task.told.read_text("utf-8")) if task.told.exists() else None
         return process.exitcode, told or {"tries": None, "error": "no word", "log": []}
 
+    def _lost(self) -> list[str]:
+        """What a green night has brought, Harvest still has, and is here no more."""
+        if not self.database.exists():
+            return []
+        found = differences(self.database, self.account)
+        missing = {row for line in found if line.endswith(": is missing") and (row := _row(line))}
+        brought = {(name, id) for name, ids in self._brought.items() for id in ids}
+        return [f"{name} {id}: is lost" for name, id in (missing & brought) - self._disturbed]
+
     def _compare(self) -> list[str]:
         """What is wrong, but for what cannot be known yet: edits that came while the night's work
-        was being done, and for a week those that Harvest does not tell of."""
+        was being done, new rows on days that are not kept, and for a week or a month those that
+        Harvest does not tell of."""
         found = differences(self.database, self.account)
         with self.account.lock:
             there = {
                 name: {row["id"] for row in truth(self.account.records, name)} for name in RECORDS
             }
-        missing = {_row(line) for line in found if line.endswith(": is missing")}
+        missing = {row for line in found if line.endswith(": is missing") and (row := _row(line))}
+        brought = {(name, id) for name, ids in self._brought.items() for id in ids}
+        far = out_of_reach(self.database, self.account, self._days())
+        unknown = {row for row in missing - brought if " ".join(map(str, row)) in far}
         for name, ids in there.items():
             self._gone[name] = (self._gone[name] | (self._brought.get(name, set()) - ids)) - ids
             self._brought[name] = {id for id in ids if (name, id) not in missing}
         found += not_kept(self.database, self._gone)
-        known_later = self._disturbed | self._awaited.keys()
+        excused = self._disturbed | self._awaited.keys() | unknown
         self._awaited = {row: left - 1 for row, left in self._awaited.items() if left > 1}
-        return [line for line in found if _row(line) not in known_later]
+        return [line for line in found if _row(line) not in excused]
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """An older warehouse: what was known when it was copied, and what changed in silence since or
+    was not found by then."""
+
+    database: bytes
+    brought: dict[str, set[int]]
+    gone: dict[str, set[int]]
+    silent: set[Row]
 
 
 @contextmanager

@@ -1,8 +1,7 @@
 """What people do to clients, projects, tasks and each other. Each says what it did; None: nothing.
 
-Belongs here: these edits. Does not belong here: how often they are made (days.py). Assignments of
-people to projects are never edited: they are no record of the catalogue, so nothing would tell that
-one changed.
+Assignments of people to projects are never edited: they are no record of the catalogue, so nothing
+would tell that one changed.
 """
 
 from random import Random
@@ -85,6 +84,12 @@ def _used(people: People, kind: str) -> set[int]:
 def move_contact(people: People, chance: Random) -> str | None:
     contact, client = people.any(chance, "contacts"), people.any(chance, "clients")
     return people.change("contacts", contact, client_id=client.id) if contact and client else None
+
+
+def hand_over(people: People, chance: Random) -> str | None:
+    """A project gets another client, and none of its entries moves."""
+    project, client = people.any(chance, "projects"), people.any(chance, "clients")
+    return people.change("projects", project, client_id=client.id) if project and client else None
 
 
 def assign(people: People, chance: Random) -> str | None:

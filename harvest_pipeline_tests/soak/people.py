@@ -1,9 +1,4 @@
-"""The people of an account, and what they find in it to work on.
-
-Belongs here: choosing a record, a day, a place by a seeded chance, and editing and deleting.
-Does not belong here: the kinds of edits (entries.py, invoices.py, others.py), how many there are in
-a day (days.py).
-"""
+"""The people of an account, and what they find in it to work on, by a seeded chance."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -11,6 +6,7 @@ from random import Random
 from typing import Any
 
 from harvest_pipeline.sandbox.account import Account
+from harvest_pipeline.scope import Window
 
 #: A row of the warehouse: its record and its id.
 Row = tuple[str, int]
@@ -27,18 +23,25 @@ NOTES = (
     "x" * 400,
 )
 NAMES = ("Aster", "Ōkami", "Bell & Sons", "d'Arc", "Zürich", 'O"Neil', "新", "Nord; DROP TABLE")
-#: Days back that most late entries and edits reach, and a few.
-_LATE, _VERY_LATE = 45, 300
+#: Days back that most late entries and edits reach, and a few; and days ahead that plans do.
+_LATE, _VERY_LATE, _AHEAD = 45, 300, 20
+#: The share of days that are yet to come, and of those that may be long before the start date.
+_PLANNED, _FAR = 0.05, 0.01
+#: The nights in which a change without a trace is found: of messages and payments, and of what no
+#: report of Harvest's shows.
+A_WEEK, A_MONTH = 7, 30
 
 
 class People:
-    """Everybody who works in an account. `silent` are the messages and payments whose change moved
-    nothing that Harvest tells of: they arrive within a week."""
+    """Everybody who works in an account. `silent` are the rows whose change moved nothing that
+    Harvest tells of, and in how many nights it is to be found; `compared` are the days whose sums
+    are compared with Harvest's reports every night."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
         self.records = account.records
-        self.silent: set[Row] = set()
+        self.silent: dict[Row, int] = {}
+        self.compared = Window(account.clock.today(), account.clock.today())
         self._last_line = max(
             (line.id for each in self.records.invoices for line in each.line_items), default=0
         )
@@ -60,6 +63,10 @@ class People:
 
     def day(self, chance: Random) -> date:
         """A day on which somebody notices that something is missing: mostly a recent one."""
+        if chance.random() < _PLANNED:
+            return self.today + timedelta(days=chance.randint(1, _AHEAD))
+        if chance.random() < _FAR:
+            return self.today - timedelta(days=chance.randint(_VERY_LATE, 3 * _VERY_LATE))
         back = chance.choice([0, 0, 1, 1, 2, 5, _LATE, _VERY_LATE])
         return self.today - timedelta(days=chance.randint(0, back))
 

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -20,8 +20,8 @@ from harvest_pipeline_tests.soak.weather import Climate, Weather
 
 pytestmark = pytest.mark.slow
 #: Each try of a night is killed, if it lives that long, and meets more faults than in `make soak`.
-STORMY = Climate(fault=0.1, kill=1.0, cancel=0.0, outage=0.0, disturbance=0.5)
-QUIET = Climate(fault=0.05, kill=0.0, cancel=0.0, outage=0.0, disturbance=0.0)
+STORMY = Climate(0.1, kill=1.0, cancel=0.0, outage=0.0, disturbance=0.5, smaller_role=0, restore=0)
+QUIET = replace(STORMY, fault=0.05, kill=0.0, disturbance=0.0)
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,25 @@ def spent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spent]:
         nights = [made.night(1)]
         made.weather.climate = QUIET
         nights.append(made.night(2))
+        made.weather.climate = replace(QUIET, smaller_role=1.0)
+        nights.append(made.night(3))
+        made.weather.climate = replace(QUIET, restore=1.0)
+        nights.append(made.night(4))
         yield Spent(nights, made.weather, made.account, made.database)
 
 
 def test_after_every_green_night_the_warehouse_equals_the_account(spent: Spent) -> None:
     assert [night.wrong for night in spent.nights] == [()] * len(spent.nights)
-    assert spent.nights[-1].outcome != "red"
+    assert [night.outcome == "red" for night in spent.nights[1:]] == [False, True, False]
+
+
+def test_a_person_with_a_smaller_role_and_an_older_warehouse_are_among_the_nights(
+    spent: Spent,
+) -> None:
+    *_, demoted, restored = spent.nights
+    assert demoted.person != "administrator"
+    assert any("may not see everything" in line for line in demoted.log)
+    assert restored.edits[0] == "an older warehouse was put back"
 
 
 def test_nights_are_full_of_edits_faults_and_kills(spent: Spent) -> None:

@@ -1,8 +1,7 @@
 """What goes wrong in a night: faults of single requests, outages, and the death of the process.
 
-Belongs here: choosing all of it by the seed, so that a night can be had again. Only the moment of a
+All of it is chosen by the seed, so that a night can be had again. Only the moment of a
 death is not exact: so many requests have come by then, and a few milliseconds more have gone by.
-Does not belong here: how faults are played (sandbox/), the edits of people who work at night.
 """
 
 import json
@@ -27,7 +26,7 @@ from harvest_pipeline.sandbox.faults import (
 )
 
 #: About the number of requests of a quiet night.
-_REQUESTS = 30
+_REQUESTS = 80
 _LONGEST_WAIT = 0.15
 _MAINTENANCE = "<html><body><h1>We will be back soon</h1></body></html>"
 _HTML = {"Content-Type": "text/html; charset=utf-8"}
@@ -36,13 +35,16 @@ _HTML = {"Content-Type": "text/html; charset=utf-8"}
 @dataclass(frozen=True)
 class Climate:
     """How likely it is of a request to meet a fault, and of a try to be killed, to be cancelled by
-    somebody, to end in an outage, and to be disturbed by people who go on working."""
+    somebody, to end in an outage, and to be disturbed by people who go on working; and of a night
+    to be that of a person with a smaller role, and of a day to begin with an older warehouse."""
 
     fault: float = 0.05
     kill: float = 0.08
     cancel: float = 0.02
     outage: float = 0.02
     disturbance: float = 0.15
+    smaller_role: float = 0.04
+    restore: float = 0.03
 
 
 class Weather(Faults):
@@ -156,8 +158,8 @@ def _fault(chance: Random, path: str) -> tuple[str, Fault]:
 
 def _short_page(path: str) -> str:
     """A list that says of itself that something is missing from it."""
-    *above, last = path.strip("/").split("/")
-    envelope = f"invoice_{last}" if above and above[0] == "invoices" else last
+    first, *_, last = path.strip("/").split("/") if path.count("/") > 1 else ("", path.strip("/"))
+    envelope = {"invoices": f"invoice_{last}", "reports": "results"}.get(first, last)
     paging = {"per_page": 2000, "page": 1, "next_page": None, "previous_page": None}
     links = {"first": None, "next": None, "previous": None, "last": None}
     return json.dumps(
