@@ -20,7 +20,7 @@ from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import TRY_LATER, AnswerInvalid, one_line
 from harvest_pipeline.harvest.progress import observer
 from harvest_pipeline.harvest.transport import Answer
-from harvest_pipeline.harvest.unusable import LARGEST_RECORD, RecordId, cut, value_at
+from harvest_pipeline.harvest.unusable import LARGEST_RECORD, RecordId, cut
 from harvest_pipeline.scope import Rejected
 
 #: The most that Harvest gives.
@@ -117,12 +117,11 @@ class PageDecoder:
         try:
             return self._page(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            rest, rejected = cut(body, self._record, int(PER_PAGE))
+            rest, rejected, changed_at = cut(body, self._record, int(PER_PAGE))
             if not rejected:
                 raise
         page = self._page(rest)
-        changed = [value_at(each.raw, ("updated_at",), str) or "" for each in rejected]
-        return replace(page, rejected=rejected, changed_at=max(page.changed_at, *changed))
+        return replace(page, rejected=rejected, changed_at=max(page.changed_at, changed_at))
 
     def _page(self, body: bytes) -> Page:
         _check_encoding(body)

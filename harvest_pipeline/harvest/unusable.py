@@ -25,12 +25,17 @@ _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _TOKEN = re.compile(_STRING + rb'|["{}\[\]]', re.DOTALL)
 _TEXT = re.compile(_STRING, re.DOTALL)
 _PLAIN = re.compile(rb'[^\s,\[\]{}"]++')
-_KEY = re.compile(rb"(" + _STRING + rb")\s*+:\s*+", re.DOTALL)
+_KEY = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"\s*+:\s*+', re.DOTALL)
 _COMMA = re.compile(rb"\s*+,\s*+")
 _SPACE = re.compile(rb"\s*+")
 _SHOWN = 20
 #: Harvest has objects in records, and in the elements of their lists.
 _DEEPEST = 3
+_TOO_DEEP = "is nested deeper than any record of Harvest"
+
+
+#: A key, and the bytes of its value.
+_Member = tuple[str, bytes]
 
 
 class _Uncut(Exception):
@@ -44,25 +49,27 @@ class _Head(msgspec.Struct):
 _head_decoder = msgspec.json.Decoder(_Head)
 
 
-def cut(page: bytes, record: Record, most: int) -> tuple[bytes, list[Rejected]]:
-    """The page without the records in it that cannot be used, and these.
+def cut(page: bytes, record: Record, most: int) -> tuple[bytes, list[Rejected], str]:
+    """The page without the records in it that cannot be used, these, and the last `updated_at` of
+    theirs, "" if there is none.
 
     There are none if it has not the form of a page, or more than `most` records. Raises
     RecordUnusable for a record without an id: then nobody can tell whether all have come.
     """
     good, bad = list[bytes](), list[bytes]()
     try:
-        start, end = next(
-            span for key, *span in _members(page) if key == f'"{record.envelope}"'.encode()
-        )
-        for raw in _elements(page, start):
+        start = end = _value_of(page, record.envelope)
+        for raw, end in _elements(page, start):  # noqa: B007 - the last one is looked at below
             (bad if is_unusable(raw) else good).append(raw)
             if len(good) + len(bad) > most:
-                return page, []
-    except (_Uncut, StopIteration):
-        return page, []
-    rest = page[: start + 1] + b",".join(good) + page[end - 1 :]
-    return rest, [_rejected(record, raw) for raw in bad]
+                return page, [], ""
+    except _Uncut:
+        return page, [], ""
+    # What stands between the last record and the end of the list is white space.
+    rest = page[: start + 1] + b",".join(good) + page[end:]
+    members = [(raw, _members(raw)) for raw in bad]
+    changed = max((_read(each, "updated_at", str) or "" for _, each in members), default="")
+    return rest, [_rejected(record, raw, each) for raw, each in members], changed
 
 
 def is_unusable(raw: bytes) -> bool:
@@ -74,44 +81,43 @@ def is_unusable(raw: bytes) -> bool:
     return len(raw) > LARGEST_RECORD or _trouble_with(raw) is not None
 
 
-def value_at(raw: bytes, path: tuple[str, ...], form: Any) -> Any:
-    """The value under these keys of a record that may be unusable; None if it has not that form."""
+def _read(members: list[_Member], key: str, form: Any) -> Any:
     try:
-        for key in path:
-            (raw,) = [raw[a:b] for name, a, b in _members(raw) if name == f'"{key}"'.encode()]
-        return msgspec.json.decode(raw, type=form)
-    except (_Uncut, ValueError, msgspec.DecodeError, RecursionError):
+        (value,) = [value for name, value in members if name == key]
+        return msgspec.json.decode(value, type=form)
+    except (ValueError, msgspec.DecodeError, RecursionError):
         return None
 
 
-def _rejected(record: Record, raw: bytes) -> Rejected:
+def _rejected(record: Record, raw: bytes, members: list[_Member]) -> Rejected:
     """What is known of a record that cannot be used."""
-    record_id = value_at(raw, ("id",), RecordId)
+    record_id = _read(members, "id", RecordId)
     if record_id is None:
         raise RecordUnusable(
             f"A record of {record.name} came without an id that can be read, and without it nobody"
             " can tell whether all have come; nothing was loaded. Harvest sends no such thing: look"
             " at HARVEST_API_URL, and for a proxy in between."
         )
-    day = value_at(raw, record.column(record.day).path, date | None) if record.day else None
-    field, reason = _fault(raw)
+    day = _read(members, record.day, date) if record.day else None
+    field, reason = _fault(raw, members)
     return Rejected(record_id, day, field, reason, raw)
 
 
-def _fault(raw: bytes) -> tuple[str, str]:
+def _fault(raw: bytes, members: list[_Member]) -> tuple[str, str]:
     """The field that makes a record unusable, "" if it is the record as a whole, and why."""
     if len(raw) > LARGEST_RECORD:
-        key, start, end = max(_members(raw), key=lambda member: member[2] - member[1])
-        return _name(key), f"has {(end - start) / 2**20:.1f} MiB, more than any of Harvest's"
+        name, value = max(members, key=lambda member: len(member[1]))
+        size = len(value) / 2**20
+        return one_line(name), f"has {size:.1f} MiB, more than any of Harvest's"
     path, reason = list[str](), _trouble_with(raw) or "has another form than documented"
     for _ in range(_DEEPEST):
-        if not raw.startswith(b"{"):
-            break
-        for key, start, end in _members(raw):
-            if trouble := _trouble_with(raw[start:end]):
-                path.append(_name(key))
-                raw, reason = raw[start:end], trouble
+        for name, value in members:
+            if trouble := _trouble_with(value):
+                path.append(one_line(name))
+                reason, members = trouble, _members(value) if trouble != _TOO_DEEP else []
                 break
+        else:
+            break
     return ".".join(path), reason
 
 
@@ -122,7 +128,7 @@ def _trouble_with(value: bytes) -> str | None:
     except UnicodeDecodeError:
         return "is not UTF-8"
     except RecursionError:
-        return "is nested deeper than any record of Harvest"
+        return _TOO_DEEP
     except msgspec.DecodeError:
         if value.startswith(b'"'):
             return "is text with half a character or a wrong escape in it"
@@ -130,33 +136,47 @@ def _trouble_with(value: bytes) -> str | None:
     return None
 
 
-def _name(key: bytes) -> str:
-    return one_line(key[1:-1].decode(errors="replace"))
+def _members(data: bytes) -> list[_Member]:
+    """The keys of an object with the bytes of their values, as far as it can be cut."""
+    members: list[_Member] = []
+    try:
+        for key, at in _keys(data):
+            members.append((key, data[at : _end(data, at)]))
+    except _Uncut:
+        pass
+    return members
 
 
-def _members(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """The members of the object at the beginning: the key in its quotes, and where the value begins
-    and ends."""
+def _value_of(data: bytes, key: str) -> int:
+    """Where the value of a key of the object begins."""
+    for name, at in _keys(data):
+        if name == key:
+            return at
+    raise _Uncut
+
+
+def _keys(data: bytes) -> Iterator[tuple[str, int]]:
+    """The keys of the object at the beginning, and where their values begin."""
     at = _opened(data, 0, b"{")
     while key := _KEY.match(data, at):
-        end = _end(data, key.end())
-        yield key[1], key.end(), end
-        if (comma := _COMMA.match(data, end)) is None:
+        yield key[1].decode(errors="replace"), key.end()
+        if (comma := _COMMA.match(data, _end(data, key.end()))) is None:
             return
         at = comma.end()
 
 
-def _elements(data: bytes, at: int) -> Iterator[bytes]:
-    """The elements of the list that begins there."""
+def _elements(data: bytes, at: int) -> Iterator[tuple[bytes, int]]:
+    """The elements of the list that begins there, each with where the next one, or the end of the
+    list, is."""
     at = _opened(data, at, b"[")
     while data[at : at + 1] != b"]":
-        end = _end(data, at)
-        yield data[at:end]
-        at = _space_after(data, end)
+        start, at = at, _end(data, at)
+        element, at = data[start:at], _space_after(data, at)
         if data[at : at + 1] == b",":
             at = _space_after(data, at + 1)
         elif data[at : at + 1] != b"]":
             raise _Uncut
+        yield element, at
 
 
 def _end(data: bytes, at: int) -> int:
