@@ -8,7 +8,7 @@ from tempfile import gettempdir
 from harvest_pipeline_tests.soak.nights import Night, spend
 from harvest_pipeline_tests.soak.weather import Climate
 
-_SHOWN = 10
+_SHOWN = 50
 
 
 def main() -> int:
