@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.settings import project_folder
 from harvest_pipeline_tests.conftest import TODAY
 from harvest_pipeline_tests.sync.command import Place
+from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 from harvest_pipeline_tests.warehouse.test_database import held
 
 pytestmark = pytest.mark.slow
@@ -62,13 +63,6 @@ def place(tmp_path: Path) -> Iterator[Killing]:
             process.wait()
 
 
-def until(condition: Callable[[], object], seconds: float = 240) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def has_run(place: Place, status: dg.DagsterRunStatus) -> bool:
     with place.instance() as instance:
         return bool(instance.get_runs(dg.RunsFilter(statuses=[status])))
@@ -79,16 +73,16 @@ def begun(place: Killing, stage: str) -> "subprocess.Popen[bytes]":
     sandbox = place.sandbox.account
     if stage == "planning":
         process = place.materialize("daily", days=90)
-        until(lambda: has_run(place, NOT_STARTED))
+        wait_for(lambda: has_run(place, NOT_STARTED))
     elif stage == "reading":
         sandbox.faults.add(Hang(path="/invoices", seconds=600, times=None))
         process = place.materialize("invoices", days=2)
-        until(lambda: "/v2/invoices" in sandbox.request_log.paths())
+        wait_for(lambda: "/v2/invoices" in sandbox.request_log.paths())
     else:
         assert stage == "loading"
         process = place.materialize("daily", days=30)
         wal = place.database.with_name(f"{place.database.name}.wal")
-        until(lambda: wal.exists() and wal.stat().st_size)
+        wait_for(lambda: wal.exists() and wal.stat().st_size)
     return process
 
 
@@ -148,7 +142,7 @@ def test_a_dagster_daemon_of_ones_own_fails_the_dead_run_within_a_minute(
     assert has_run(place, dg.DagsterRunStatus.STARTED)
     process.kill()
     process.wait()
-    until(lambda: has_run(place, FAILURE), 60)
+    wait_for(lambda: has_run(place, FAILURE))
 
 
 def test_runs_of_one_account_wait_for_each_other_and_for_others_that_hold_the_database(
@@ -167,8 +161,8 @@ def test_runs_of_one_account_wait_for_each_other_and_for_others_that_hold_the_da
         said += (line := second.stderr.readline())
         assert line, said
     process.kill()
-    assert second.wait(60) == 0
-    with held(place.database, 5) as pid:
+    assert second.wait(PATIENCE) == 0
+    with held(place.database, seconds=5) as pid:
         done = place.run("sync", "tasks")
     assert done.returncode == 0, done.stderr
     assert f"{place.database} is held by " in done.stderr

@@ -27,10 +27,10 @@ time.sleep(float(sys.argv[2]))
 
 
 @contextmanager
-def held(path: Path, *options: str) -> Generator[int]:
+def held(path: Path, *options: str, seconds: float = PATIENCE) -> Generator[int]:
     """Another process that holds the file; yields its id."""
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(path), str(PATIENCE), *options],
+        [sys.executable, "-c", HOLD, str(path), str(seconds), *options],
         stdout=subprocess.PIPE,
         text=True,
     )
