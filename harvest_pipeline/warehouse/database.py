@@ -77,6 +77,12 @@ class Warehouse:
         """
         self._make_folder()
         path = self.path.with_name(f"{self.path.name}.{self.schema}.lock")
+        try:
+            path.touch(mode=0o600)
+        except OSError:
+            # FileLock would wait for ever. Nothing can be loaded there, and opening it says why.
+            yield
+            return
         # The steps of one process never overlap, and one that failed may let go late.
         lock = FileLock(path, mode=0o600, is_singleton=True, thread_local=False)
         waiting = _Waiting(self.log, f"another run of {self.schema} has to end first")
