@@ -124,7 +124,7 @@ def of_sandbox_tokens(stage: Stage, rotating: SandboxServer) -> Iterator[Failure
     for name, server, told in (
         ("tokens of the sandbox", stage.sandbox, ""),
         ("rotating refresh token, the first time", rotating, ""),
-        ("rotating refresh token, used again", rotating, "does not accept the refresh token"),
+        ("rotating refresh token, of which a renewed one is kept", rotating, ""),
     ):
         oauth = {
             **server.environment(),

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.settings import project_folder
 from harvest_pipeline_tests.security.webserver import WebServer
 from harvest_pipeline_tests.ui.conftest import Dev, by_sigterm, started_dev
+from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -45,16 +46,9 @@ def environment(sandbox: SandboxServer, tmp_path: Path) -> dict[str, str]:
     }
 
 
-def until(condition: Callable[[], object], seconds: float = 240) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
 def ready(started: Dev) -> WebServer:
     """The UI, when its daemon runs."""
-    until(lambda: "following daemons" in started.output.read_text())
+    wait_for(lambda: "following daemons" in started.output.read_text())
     return WebServer(started.url)
 
 
@@ -69,17 +63,17 @@ def test_whichever_part_is_killed_takes_the_others_and_their_runs_along(
     with started_dev(environment, tmp_path / "output.txt") as first:
         server = ready(first)
         sandbox.account.faults.add(Hang(path="/clients", seconds=600, times=None))
-        run = server.launch("harvest_reconcile")
-        until(lambda: "/v2/clients" in sandbox.account.request_log.paths())
+        run = server.launch("harvest", "people", "clients")
+        wait_for(lambda: "/v2/clients" in sandbox.account.request_log.paths())
         os.kill(first.process.pid if killed == "command" else parts(first)[killed], signal.SIGKILL)
-        until(lambda: not first.lives(), 20)
+        wait_for(lambda: not first.lives(), 20)
         if killed == "server":
             assert "was killed (SIGKILL), and its daemon and runs" in first.output.read_text()
     sandbox.account.faults.clear()
     # The home is free at once; the run that died is failed and, as Dagster was asked, done again.
     with started_dev(environment, tmp_path / "again.txt") as second:
         server = ready(second)
-        until(lambda: server.status(run) == "FAILURE", 60)
+        wait_for(lambda: server.status(run) == "FAILURE", 60)
         second.assert_ends(by_sigterm)
 
 
@@ -93,7 +87,7 @@ def test_a_second_one_on_the_same_home_says_where_the_first_is_and_one_to_look_h
             env={**os.environ, **environment},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
         assert (second.returncode, second.stdout) == (1, "")
         assert second.stderr == (
@@ -114,17 +108,17 @@ def test_a_machine_that_sleeps_for_two_minutes_in_a_run_goes_on_with_it(
         server = ready(started)
         before = parts(started)
         sandbox.account.faults.add(Hang(path="/clients", seconds=5, times=1))
-        run = server.launch("harvest_reconcile")
-        until(lambda: "/v2/clients" in sandbox.account.request_log.paths())
+        run = server.launch("harvest", "people", "clients")
+        wait_for(lambda: "/v2/clients" in sandbox.account.request_log.paths())
         asleep = list(started.processes())
         for pid in asleep:
             os.kill(pid, signal.SIGSTOP)
         time.sleep(130)
         for pid in asleep:
             os.kill(pid, signal.SIGCONT)
-        later = server.launch("harvest_reconcile")
+        later = server.launch("harvest", "people", "clients")
         for each in (run, later):
-            until(lambda each=each: server.status(each) == "SUCCESS")
+            wait_for(lambda each=each: server.status(each) == "SUCCESS")
         assert parts(started) == before
 
 
@@ -136,7 +130,7 @@ def test_a_run_that_is_launched_while_its_code_server_is_gone_waits_for_the_next
         for name in ("code", "proxy"):
             gone, daemon = parts(started)[name], parts(started)["daemon"]
             os.kill(daemon, signal.SIGSTOP)
-            run = server.launch("harvest_reconcile")
+            run = server.launch("harvest", "people", "clients")
             os.kill(gone, signal.SIGKILL)
             os.kill(daemon, signal.SIGCONT)
-            until(lambda run=run: server.status(run) == "SUCCESS")
+            wait_for(lambda run=run: server.status(run) == "SUCCESS")
