@@ -60,6 +60,10 @@ REFUSED: dict[str, tuple[Callable[[], Action], str]] = {
         lambda: page(b",".join([b'{"id":1}'] * 5_000_000), 5_000_000),
         "more than 2000 records",
     ),
+    "an updated_at of 60 MiB": (
+        lambda: page(b'{"id":1,"updated_at":[' + b",".join([b"[]"] * 20 * MEBIBYTE) + b"]}"),
+        "larger than 8 MiB",
+    ),
     "a link of 50 MiB": (
         lambda: fault.raw(
             b'{"clients":[{"id":1}],"total_entries":2,"links":{"next":"%b"}}'
@@ -93,10 +97,6 @@ ASIDE: dict[str, tuple[Callable[[], Action], str]] = {
     "a field name of 7 MiB": (
         lambda: beside(b'"' + b"k" * 7 * MEBIBYTE + b'":1'),
         "has a name of 7340032 letters",
-    ),
-    "an updated_at of 60 MiB": (
-        lambda: page(b'{"id":2,"updated_at":[' + b",".join([b"[]"] * 20 * MEBIBYTE) + b"]}"),
-        "updated_at has 60.0 MiB",
     ),
     "200,000 fields": (
         lambda: beside(b",".join(b'"new%d":1' % number for number in range(200_000))),
