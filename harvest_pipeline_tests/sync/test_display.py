@@ -6,7 +6,6 @@ import pytest
 
 from harvest_pipeline.sync.display import Lines, line_of
 from harvest_pipeline.sync.messages import (
-    Blocked,
     Expecting,
     Message,
     Received,
@@ -100,7 +99,6 @@ def test_without_a_terminal_there_are_plain_lines() -> None:
         Requested(),
         Received(10),
         ReportEnded("clients"),
-        Blocked("harvest"),
         ReportBegun("invoices"),
         ReportEnded("invoices", "Harvest is away."),
         Waiting(12.0, "Harvest – 12 s"),
@@ -111,7 +109,6 @@ def test_without_a_terminal_there_are_plain_lines() -> None:
     assert file.getvalue().splitlines() == [
         "clients: begins",
         "clients: 10 rows, 1 requests, 0.0 s",
-        "Waiting: another run of harvest has to end first.",
         "invoices: begins",
         "invoices: failed",
         "Waiting: Harvest ? 12 s.",

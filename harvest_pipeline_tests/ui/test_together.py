@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -130,7 +131,17 @@ def test_a_run_that_is_launched_while_its_code_server_is_gone_waits_for_the_next
         for name in ("code", "proxy"):
             gone, daemon = parts(started)[name], parts(started)["daemon"]
             os.kill(daemon, signal.SIGSTOP)
-            run = server.launch("harvest", "people", "clients")
+            # It refuses launches for as long as it loads the code again.
+            runs: list[str] = []
+            wait_for(lambda runs=runs: launched(server, runs))
+            (run,) = runs
             os.kill(gone, signal.SIGKILL)
             os.kill(daemon, signal.SIGCONT)
             wait_for(lambda run=run: server.status(run) == "SUCCESS")
+
+
+def launched(server: WebServer, runs: list[str]) -> bool:
+    """Whether a run could be launched; its id is added then."""
+    with suppress(KeyError):
+        runs.append(server.launch("harvest", "people", "clients"))
+    return bool(runs)
