@@ -130,18 +130,20 @@ def test_a_run_that_is_launched_while_its_code_server_is_gone_waits_for_the_next
         server = ready(started)
         for name in ("code", "proxy"):
             gone, daemon = parts(started)[name], parts(started)["daemon"]
-            os.kill(daemon, signal.SIGSTOP)
-            # It refuses launches for as long as it loads the code again.
             runs: list[str] = []
-            wait_for(lambda runs=runs: launched(server, runs))
+            wait_for(lambda daemon=daemon, runs=runs: launched_beside(server, daemon, runs))
             (run,) = runs
             os.kill(gone, signal.SIGKILL)
             os.kill(daemon, signal.SIGCONT)
             wait_for(lambda run=run: server.status(run) == "SUCCESS")
 
 
-def launched(server: WebServer, runs: list[str]) -> bool:
-    """Whether a run could be launched; its id is added then."""
+def launched_beside(server: WebServer, daemon: int, runs: list[str]) -> bool:
+    """Stop the daemon and launch a run, whose id is added. It cannot be launched while the code is
+    being loaded, nor if the daemon was stopped with the lock of Dagster's database."""
+    os.kill(daemon, signal.SIGSTOP)
     with suppress(KeyError):
         runs.append(server.launch("harvest", "people", "clients"))
+    if not runs:
+        os.kill(daemon, signal.SIGCONT)
     return bool(runs)
