@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from dagster._core.secrets.env_file import get_env_var_dict
@@ -175,7 +176,8 @@ def test_whatever_stands_in_dotenv_is_read_as_dagster_reads_it_and_wins(
     folder = tmp_path_factory.mktemp("dotenv")
     (folder / ".env").write_text("\n".join(lines))
     told: list[str] = []
-    with pytest.MonkeyPatch.context() as patch:
+    # All of the environment is put back: the names that `load_environment` sets are made up.
+    with mock.patch.dict(os.environ), pytest.MonkeyPatch.context() as patch:
         for name in (*NAMES, "PYTHON_DOTENV_DISABLED"):
             patch.delenv(name, raising=False)
         for name, text in outside.items():
@@ -188,8 +190,6 @@ def test_whatever_stands_in_dotenv_is_read_as_dagster_reads_it_and_wins(
         assert {name: seen.get(name) for name in NAMES} == {
             name: inside.get(name, outside.get(name)) for name in NAMES
         }
-        for name in inside:  # delenv above restores only what was there
-            patch.delenv(name)
     differing = [n for n in NAMES if n in inside and outside.get(n, inside[n]) != inside[n]]
     named = [n for n in differing if n.startswith("HARVEST_")]
     assert len(told) == bool(named)

@@ -32,6 +32,9 @@ class Killing(Place):
     def __init__(self, sandbox: SandboxServer, folder: Path) -> None:
         super().__init__(sandbox, folder)
         self.started: list[subprocess.Popen[bytes]] = []
+        # Dagster's databases are made now: two processes that make them at once fail.
+        with self.instance():
+            pass
 
     def start(self, *words: str) -> "subprocess.Popen[bytes]":
         process = subprocess.Popen(

@@ -25,8 +25,8 @@ from harvest_pipeline.sandbox.faults import (
     Truncate,
 )
 
-#: About the number of requests of a quiet night.
-_REQUESTS = 80
+#: A quiet night has a few more requests.
+_REQUESTS = 45
 _LONGEST_WAIT = 0.15
 _MAINTENANCE = "<html><body><h1>We will be back soon</h1></body></html>"
 _HTML = {"Content-Type": "text/html; charset=utf-8"}
