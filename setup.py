@@ -49,7 +49,7 @@ setup(
         ],
     },
     entry_points={
-        "console_scripts": ["harvest-pipeline = harvest_pipeline.cli:main"],
+        "console_scripts": ["harvest-pipeline = harvest_pipeline.cli.main:main"],
         # Where Dagster's `dg` looks for components.
         "dagster_dg_cli.registry_modules": ["harvest_pipeline = harvest_pipeline"],
     },

@@ -1,6 +1,5 @@
 """Running Dagster on this machine: its home folder, its commands, its UI."""
 
-import argparse
 import fcntl
 import os
 import signal
@@ -13,9 +12,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from harvest_pipeline.config import account_settings
 from harvest_pipeline.private import make_folder
-from harvest_pipeline.settings import SettingsError, load_environment, project_folder
+from harvest_pipeline.settings import SettingsError, project_folder
 from harvest_pipeline.ui import LIFELINE
 from harvest_pipeline.ui.guard import Hosts
 
@@ -64,20 +62,6 @@ def dagster(environment: Mapping[str, str], *arguments: str) -> int:
             return process.wait()
         except KeyboardInterrupt:
             continue
-
-
-def serve_ui(arguments: argparse.Namespace) -> int:
-    """The Dagster UI and daemon on the accounts of the project, until Ctrl-C.
-
-    Raises SettingsError at once: in the UI it would be an error of the code location.
-    """
-    account_settings(load_environment())
-    return ui(
-        dagster_environment(os.environ, project_folder() / ".dagster"),
-        port=arguments.port,
-        allowed=arguments.allow_host,
-        read_only=arguments.read_only,
-    )
 
 
 def ui(

@@ -277,8 +277,8 @@ def _has_schema(connection: duckdb.DuckDBPyConnection, schema: str) -> bool:
 
 def _damaged(path: Path, text: str) -> str:
     return (
-        f"The database {path} is damaged ({one_line(text)}); restore a backup with"
-        " `harvest-pipeline restore FILE`, or move it away with its .wal and load everything again."
+        f"The database {path} is damaged ({one_line(text)}); put a backup in its"
+        " place, or move it away with its .wal and load everything again."
     )
 
 

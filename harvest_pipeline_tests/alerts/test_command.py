@@ -2,7 +2,7 @@
 
 import pytest
 
-from harvest_pipeline.cli import main
+from harvest_pipeline.cli.main import main
 from harvest_pipeline_tests.alerts.conftest import PASSWORD, PATH, Alerts, Hook
 from harvest_pipeline_tests.alerts.mail_server import MailServer
 from harvest_pipeline_tests.harvest import fault_server as fault

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harvest_pipeline.cli import main
+from harvest_pipeline.cli.main import main
 from harvest_pipeline_tests.conftest import TODAY
 from harvest_pipeline_tests.equality.conftest import Place
 

@@ -21,7 +21,7 @@ from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.settings import project_folder
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
-_CODE = "import sys; from harvest_pipeline.cli import main; sys.exit(main())"
+_CODE = "import sys; from harvest_pipeline.cli.main import main; sys.exit(main())"
 
 
 class Place:

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from harvest_pipeline.catalogue.reports import REPORTS
-from harvest_pipeline.cli import main
+from harvest_pipeline.cli.main import main
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.conftest import TODAY, Project
 
@@ -111,7 +111,7 @@ def test_it_fits_the_terminal(
 
 def test_it_answers_without_importing_dagster(database: Path) -> None:
     code = (
-        "import sys; from harvest_pipeline.cli import main; main(['reports'])\n"
+        "import sys; from harvest_pipeline.cli.main import main; main(['reports'])\n"
         "assert 'dagster' not in sys.modules and 'pandas' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

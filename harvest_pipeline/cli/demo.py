@@ -1,17 +1,15 @@
-"""`harvest-pipeline demo`: all reports into DuckDB, a table of what landed, and the Dagster UI.
+"""`harvest-pipeline demo`: all reports into DuckDB, a table of what is there then, and the UI.
 
-Belongs here: the order of those steps. Each of them is what a user does by hand: the `dagster`
-commands of the README, run as child processes.
-Does not belong here: anything that a run needs outside the demo.
+Each step is what a user does by hand: the `dagster` commands of the README, run as child processes.
 """
 
-import argparse
 import json
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import date, timedelta
 
+import click
 from tabulate import tabulate
 
 from harvest_pipeline.access import is_connected
@@ -27,20 +25,20 @@ _DAYS = 365
 _QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Load everything, show it, and (without `--once`) serve the UI until Ctrl-C.
+@click.command("demo")
+@click.option("--once", is_flag=True, help="Without the UI: load, show, end.")
+def command(once: bool) -> int:
+    """Load all reports into DuckDB, show them, and serve the UI until Ctrl-C.
 
     With credentials in the environment or in .env, or stored by `connect`, it reads their account,
-    otherwise the sandbox. Returns the exit code of the first command that failed, else 0.
+    otherwise the sandbox.
     """
     accounts = account_settings(load_environment())
     if any(is_connected(settings, os.environ) for settings in accounts):
         print(f"Reading your Harvest data: {', '.join(each.schema for each in accounts)}.")
-        return _demonstrate(
-            dagster_environment(os.environ, project_folder() / ".dagster"), arguments.once
-        )
+        return _demonstrate(dagster_environment(os.environ, project_folder() / ".dagster"), once)
     with _sandbox_environment() as environment:
-        return _demonstrate(environment, arguments.once)
+        return _demonstrate(environment, once)
 
 
 @contextmanager
@@ -88,14 +86,14 @@ def _demonstrate(environment: dict[str, str], once: bool) -> int:
         *("--partition-range", f"{first}...{last}", "--config-json", json.dumps(_QUIET)),
     )
     for each in accounts:
-        print(_what_landed(each))
+        print(_what_is_there(each))
     if failed or once:
         return failed
     print("\nStarting the Dagster UI ...", flush=True)
     return ui(environment)
 
 
-def _what_landed(settings: Settings) -> str:
+def _what_is_there(settings: Settings) -> str:
     datasets = {dataset.name: dataset for dataset in settings.datasets}
     with Warehouse(settings.duckdb, settings.schema).reader() as connection:
         counts = row_counts(connection, datasets)

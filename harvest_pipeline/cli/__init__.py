@@ -1,0 +1,1 @@
+"""`harvest-pipeline`: a command for a person, one module each, loaded when it is called."""

@@ -1,0 +1,70 @@
+"""The group of commands, and what all of them have in common: errors, exit codes, file modes."""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+
+import click
+
+#: The commands with their short help; the module of each, `harvest_pipeline.cli.<name>`, has a
+#: `command`. Importing all of them would take seconds, for `--help` and `--version` too.
+COMMANDS = {
+    "demo": "Load all reports into DuckDB and show them in the Dagster UI.",
+    "dev": "Serve the Dagster UI on your own account.",
+    "sync": "Load reports now, as a run of Dagster.",
+    "reports": "List reports and datasets, their parameters and their last load.",
+    "verify": "Compare the warehouse with Harvest's own reports, month by month.",
+    "connect": "Connect your Harvest account.",
+    "accounts": "List, test or remove connected accounts.",
+    "alerts": "Try the alerts of harvest.yaml.",
+    "doctor": "Check settings, accounts, database and Dagster, and say what to do.",
+    "sandbox": "Serve the sandbox account.",
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return import_module(f"harvest_pipeline.cli.{cmd_name}").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("harvest_pipeline"), prog_name="harvest-pipeline")
+def harvest_pipeline() -> None:
+    """Harvest in DuckDB."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code. Whatever a person can mend is one sentence.
+
+    A command returns its exit code, or None for 0.
+    """
+    # What commands and their child processes write tells who worked on what.
+    os.umask(0o077)
+    try:
+        return (
+            harvest_pipeline.main(arguments, prog_name="harvest-pipeline", standalone_mode=False)
+            or 0
+        )
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return 130
+    except Exception as error:
+        # Only who talks to Harvest has loaded what defines its errors.
+        errors = sys.modules.get("harvest_pipeline.harvest.errors")
+        if errors is None or not isinstance(error, errors.HarvestError):
+            raise
+        click.echo(f"Error: {error}", err=True)
+        return 1
