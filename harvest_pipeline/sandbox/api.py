@@ -1,8 +1,4 @@
-"""The API itself: lists, single records and reports (REFERENCE 1, 3, 13).
-
-Belongs here: from a request to the records that answer it. Does not belong here: the identity host
-(identity.py), headers and transport (front.py).
-"""
+"""The API itself: lists, single records and reports, from a request to the records it is about."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import date
@@ -12,19 +8,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from harvest_pipeline.sandbox.errors import (
+from harvest_pipeline.sandbox.answers import (
     JSON,
+    encode,
     forbidden,
     not_found,
     too_many_requests,
     unprocessable,
     unwanted_body,
 )
-from harvest_pipeline.sandbox.filters import day_of, tests, truth_of
-from harvest_pipeline.sandbox.lists import LISTS, Listing, Paging
-from harvest_pipeline.sandbox.messages import preview_message
+from harvest_pipeline.sandbox.invoice import preview_message
+from harvest_pipeline.sandbox.lists import LISTS, Listing, Paging, day_of, tests, truth_of
 from harvest_pipeline.sandbox.paging import Page, page_by_cursor, page_by_number
-from harvest_pipeline.sandbox.permissions import Viewer, hidden_fields, visible
+from harvest_pipeline.sandbox.permissions import Viewer, hidden_fields, visible, without
 from harvest_pipeline.sandbox.reports import (
     EXPENSE_SUBJECTS,
     TIME_SUBJECTS,
@@ -33,10 +29,9 @@ from harvest_pipeline.sandbox.reports import (
     time_rows,
     uninvoiced_rows,
 )
-from harvest_pipeline.sandbox.wire import encode, without
 from harvest_pipeline.sandbox.world import Caller, World
 
-#: A report covers at most so many days between its first and its last (REFERENCE 10).
+#: Harvest's reports cover at most so many days between their first and their last.
 _LONGEST = 365
 
 Answer = Callable[[Request, Caller], bytes]
@@ -63,7 +58,7 @@ class Api:
         for listing in LISTS:
             yield listing.path, self._list(listing)
             if listing.single:
-                yield listing.single, self._single(listing)
+                yield f"{listing.path}/{{id:int}}", self._single(listing)
         for about in TIME_SUBJECTS:
             yield f"/reports/time/{about}", self._report(self._time_rows(about))
         for about in EXPENSE_SUBJECTS:
@@ -222,7 +217,7 @@ def _seen(records: list[Any], kind: str, viewer: Viewer) -> list[Any]:
 
 
 def _check_module(flag: str, caller: Caller) -> None:
-    """Raises ApiError 403 when the module is switched off (REFERENCE 15)."""
+    """Raises ApiError 403 when the module is switched off."""
     if not getattr(caller.account.records.company, flag):
         raise forbidden()
 
@@ -238,6 +233,6 @@ def _range(request: Request) -> tuple[date, date]:
 
 
 def _url(request: Request) -> str:
-    """The address of the list, with `/v2` whichever spelling was used (REFERENCE 14)."""
+    """The address of the list, with `/v2` even when `/api/v2` was asked, as in Harvest's links."""
     path = request.url.path.removeprefix("/api")
     return f"{request.url.scheme}://{request.url.netloc}{path}"

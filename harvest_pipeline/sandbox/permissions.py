@@ -1,14 +1,14 @@
-"""Who may read what, and which fields stay hidden (REFERENCE 7).
+"""Who may read what, and which fields stay hidden, by a person's access roles."""
 
-Belongs here: deciding from a person's access roles, teammates and managed projects. Does not belong
-here: how a refusal or a record is written to the wire.
-"""
-
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, cast
 
-from harvest_pipeline.sandbox.errors import forbidden
+import msgspec
+
+from harvest_pipeline.sandbox.answers import forbidden
 from harvest_pipeline.sandbox.model import User
 from harvest_pipeline.sandbox.records import Records
 
@@ -89,13 +89,27 @@ class Viewer:
 def hidden_fields(viewer: Viewer) -> frozenset[str]:
     """The keys to leave out: rates and costs, for those who may not see them.
 
-    That rate fields of entries and assignments are left out is unconfirmed (REFERENCE 15).
+    Harvest documents this for people and projects; for entries and assignments it is assumed.
     """
     if viewer.is_administrator:
         return frozenset()
     if viewer.rates:
         return frozenset({"cost_rate"})
     return frozenset({"cost_rate", "billable_rate", "hourly_rate", "default_hourly_rate"})
+
+
+def without(hidden: Collection[str], record: Any) -> Any:
+    """The record without these keys, in objects inside it either; itself if nothing is hidden."""
+    if not hidden:
+        return record
+    return _strip(msgspec.to_builtins(record, builtin_types=(Decimal, date, datetime)), hidden)
+
+
+def _strip(value: Any, hidden: Collection[str]) -> Any:
+    if isinstance(value, dict):
+        parts = cast("dict[str, Any]", value)
+        return {key: _strip(part, hidden) for key, part in parts.items() if key not in hidden}
+    return value
 
 
 def visible(kind: str, viewer: Viewer) -> Visible | None:

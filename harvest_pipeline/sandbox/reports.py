@@ -1,16 +1,12 @@
-"""The time, expense and uninvoiced reports, computed from the records when asked (REFERENCE 10).
-
-Belongs here: which rows a report has and their figures. Does not belong here: reading parameters,
-paging, or who may see money.
-"""
+"""The time, expense and uninvoiced reports, computed from the records when asked for."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import date
 from typing import Any
 
+from harvest_pipeline.sandbox.billing import ZERO, cents, total
 from harvest_pipeline.sandbox.model import Expense, Project, TimeEntry
-from harvest_pipeline.sandbox.numbers import ZERO, cents, total
 from harvest_pipeline.sandbox.records import Records
 
 Row = dict[str, Any]
@@ -49,10 +45,8 @@ def _person(records: Records, record: TimeEntry | Expense) -> Row:
     user = records.users.get(record.user.id)
     contractor = user is not None and user.is_contractor
     return {
-        "user_id": record.user.id,
-        "user_name": record.user.name,
-        "is_contractor": contractor,
-    }
+        "user_id": record.user.id, "user_name": record.user.name, "is_contractor": contractor,
+    }  # fmt: skip
 
 
 #: By the last part of the path: what a row is about, and the column that rows are sorted by.

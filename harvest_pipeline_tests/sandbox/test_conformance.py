@@ -9,8 +9,8 @@ import pytest
 
 from harvest_pipeline.sandbox.generator.names import CLIENTS, HOME_CURRENCY, TIME_ZONES
 from harvest_pipeline.sandbox.lists import LISTS
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline_tests import reference
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.visitor import Visitor, records_of
 
 LISTED = (

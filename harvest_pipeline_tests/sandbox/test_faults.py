@@ -1,6 +1,5 @@
 """Faults that tests inject, seen from a client."""
 
-import json
 import socket
 import time
 from decimal import Decimal
@@ -9,8 +8,8 @@ from typing import Any
 import pytest
 import requests
 
-from harvest_pipeline.sandbox import changes, faults
-from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox import faults
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.visitor import Visitor
 from harvest_pipeline_tests.waiting import PATIENCE
 
@@ -59,7 +58,7 @@ def test_a_connection_can_be_reset(own_sandbox: SandboxServer) -> None:
         connection.sendall(b"GET /v2/clients HTTP/1.1\r\nHost: x\r\n\r\n")
         with pytest.raises(ConnectionResetError):
             connection.recv(1)
-    assert own_sandbox.account.request_log.requests[0].status is None
+    assert own_sandbox.account.request_log.requests[0].status == 0
 
 
 def test_a_body_can_end_too_early(own_sandbox: SandboxServer, visitor: Visitor) -> None:
@@ -154,35 +153,15 @@ def test_the_identity_host_has_faults_too(own_sandbox: SandboxServer, visitor: V
 
 def test_records_can_change_between_two_pages(own_sandbox: SandboxServer, visitor: Visitor) -> None:
     newest = visitor.read("/time_entries", per_page=10)["time_entries"]
-    deletions = [
-        changes.DeleteRecord(kind="time_entries", id=record["id"]) for record in newest[:3]
-    ]
-    own_sandbox.account.faults.add(faults.ChangeAfter(changes=deletions, path="/time_entries"))
+
+    def delete_three() -> None:
+        for record in newest[:3]:
+            own_sandbox.account.delete("time_entries", record["id"])
+
+    own_sandbox.account.faults.add(faults.ChangeAfter(delete_three, path="/time_entries"))
     first = visitor.read("/time_entries", per_page=5)
     second = visitor.read(first["links"]["next"])
     assert [r["id"] for r in first["time_entries"]] == [r["id"] for r in newest[:5]]
     # three records were pulled over the border: a gap
     assert second["time_entries"][0]["id"] not in {r["id"] for r in newest[5:8]}
     assert second["total_entries"] == first["total_entries"] - 3
-
-
-def test_faults_come_in_through_the_door(own_sandbox: SandboxServer, visitor: Visitor) -> None:
-    door = f"{own_sandbox.id_url}/sandbox/faults"
-    fault = {"kind": "answer", "path": "/clients", "status": 429, "headers": {"Retry-After": "7"}}
-    requests.post(door, data=json.dumps(fault), timeout=PATIENCE).raise_for_status()
-    change = {
-        "kind": "change_after",
-        "path": "/tasks",
-        "changes": [{"do": "create", "kind": "tasks", "fields": {"name": "Late"}}],
-    }
-    waiting = requests.post(door, data=json.dumps(change), timeout=PATIENCE).json()
-    assert [fault["kind"] for fault in waiting] == ["answer", "change_after"]
-    answer = visitor.get("/clients")
-    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "7")
-    before = visitor.read("/tasks")["total_entries"]
-    assert visitor.read("/tasks")["total_entries"] == before + 1
-    requests.post(
-        door, data=json.dumps({**fault, "times": None}), timeout=PATIENCE
-    ).raise_for_status()
-    assert requests.delete(door, timeout=PATIENCE).json() == []
-    assert visitor.get("/clients").status_code == 200

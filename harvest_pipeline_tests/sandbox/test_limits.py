@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from harvest_pipeline.sandbox.limits import RateLimit, RateLimits
-from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline.sandbox.clock import RateLimit, RateLimits
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.visitor import TODAY, Visitor
 
 

@@ -6,8 +6,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.conftest import TODAY
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.visitor import Visitor, records_of
 
 NUMBERED = ("/time_entries", "/expenses", "/invoices")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from harvest_pipeline.sandbox.server import SandboxServer
-from harvest_pipeline.sandbox.truth import truth
+from harvest_pipeline_tests.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.truth import truth
 from harvest_pipeline_tests.sandbox.visitor import Visitor, plain
 
 FIRST, LAST = "2026-01-01", "2026-11-20"

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from harvest_pipeline.sandbox.server import SandboxServer
-from harvest_pipeline.sandbox.truth import truth
+from harvest_pipeline_tests.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.truth import truth
 from harvest_pipeline_tests.sandbox.visitor import Visitor
 
 RATES = {"billable_rate", "hourly_rate", "default_hourly_rate", "cost_rate"}

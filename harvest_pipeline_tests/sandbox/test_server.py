@@ -10,7 +10,7 @@ import time
 import pytest
 import requests
 
-from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.visitor import TODAY, Visitor
 from harvest_pipeline_tests.waiting import PATIENCE
 
@@ -70,12 +70,15 @@ def test_the_environment_is_all_that_a_process_needs() -> None:
         assert "@" in environment["HARVEST_CONTACT"]
 
 
+_MAIN = "import sys; from harvest_pipeline.cli.main import main; sys.exit(main())"
+
+
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "harvest_pipeline.sandbox", *arguments]
+    return [sys.executable, "-c", _MAIN, "sandbox", *arguments]
 
 
 def test_the_command_serves_until_ctrl_c() -> None:
-    options = ("--port", "0", "--years", "0.1", "--today", "2026-11-20", "--doors")
+    options = ("--port", "0", "--years", "0.1", "--today", "2026-11-20")
     with subprocess.Popen(command(*options), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         printed = ""
@@ -88,8 +91,13 @@ def test_the_command_serves_until_ctrl_c() -> None:
         }  # fmt: skip
         for name in ("HARVEST_CLIENT_ID", "HARVEST_CLIENT_SECRET", "HARVEST_REFRESH_TOKEN"):
             assert name in printed
-        told = requests.get(f"{exported['HARVEST_ID_URL']}/sandbox/truth", timeout=PATIENCE).json()
-        assert told["time_entries"]["count"] > 100
+        headers = {
+            "Authorization": f"Bearer {exported['HARVEST_ACCESS_TOKEN']}",
+            "Harvest-Account-Id": exported["HARVEST_ACCOUNT_ID"],
+        }
+        address = f"{exported['HARVEST_API_URL']}/time_entries"
+        page = requests.get(address, headers=headers, timeout=PATIENCE).json()
+        assert page["total_entries"] > 100
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=PATIENCE)
         assert "The sandbox has stopped." in rest
@@ -112,7 +120,7 @@ def test_the_command_names_what_is_wrong() -> None:
 
 def test_serving_needs_neither_dagster_nor_duckdb_nor_the_client() -> None:
     program = (
-        "import sys, harvest_pipeline.sandbox.command; "
+        "import sys, harvest_pipeline.cli.sandbox; "
         "print([name for name in sys.modules if name.split('.')[0] in ('dagster', 'duckdb', "
         "'pandas', 'requests') or name.startswith(('harvest_pipeline.harvest', "
         "'harvest_pipeline.warehouse'))])"
