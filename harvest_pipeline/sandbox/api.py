@@ -1,6 +1,6 @@
 """The API itself: lists, single records and reports, from a request to the records it is about."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import date
 from typing import Any
 
@@ -17,9 +17,8 @@ from harvest_pipeline.sandbox.answers import (
     unprocessable,
     unwanted_body,
 )
-from harvest_pipeline.sandbox.invoice import preview_message
 from harvest_pipeline.sandbox.lists import LISTS, Listing, Paging, day_of, tests, truth_of
-from harvest_pipeline.sandbox.paging import Page, page_by_cursor, page_by_number
+from harvest_pipeline.sandbox.paging import page_by_cursor, page_by_number
 from harvest_pipeline.sandbox.permissions import Viewer, hidden_fields, visible, without
 from harvest_pipeline.sandbox.reports import (
     EXPENSE_SUBJECTS,
@@ -54,7 +53,6 @@ class Api:
     def _answers(self) -> Iterator[tuple[str, Answer]]:
         yield "/company", self._company
         yield "/users/me", self._me
-        yield "/invoices/{parent:int}/messages/new", self._preview
         for listing in LISTS:
             yield listing.path, self._list(listing)
             if listing.single:
@@ -96,37 +94,22 @@ class Api:
     def _me(self, request: Request, caller: Caller) -> bytes:
         return encode(without(hidden_fields(caller.viewer), caller.viewer.user))
 
-    def _preview(self, request: Request, caller: Caller) -> bytes:
-        _check_module("invoice_feature", caller)
-        visible("invoices", caller.viewer)
-        invoice = caller.account.records.invoices.get(request.path_params["parent"])
-        if invoice is None:
-            raise not_found()
-        query = request.query_params
-        flags = {
-            name: truth_of(name, query.get(name, "false")) for name in ("reminder", "thank_you")
-        }
-        return encode(preview_message(invoice, caller.account.name, **flags))
-
     def _list(self, listing: Listing) -> Answer:
         def answer(request: Request, caller: Caller) -> bytes:
             query = request.query_params
             records = _matching(listing, request, caller)
             for test in tests(query, listing.filters):
                 records = [record for record in records if test(record)]
-            page = self._page(listing, records, query, _url(request))
+            if listing.paging is Paging.NUMBER:
+                page = page_by_number(records, query, _url(request), listing.per_page)
+            else:
+                totals = self._world.options.cursor_totals
+                page = page_by_cursor(records, query, _url(request), totals)
             hidden = hidden_fields(caller.viewer)
-            shown = [without(hidden, record) for record in page.records] if hidden else page.records
+            shown = [without(hidden, record) for record in page.records]
             return encode({listing.envelope: shown, **page.members})
 
         return answer
-
-    def _page(
-        self, listing: Listing, records: list[Any], query: Mapping[str, str], url: str
-    ) -> Page:
-        if listing.paging is Paging.NUMBER:
-            return page_by_number(records, query, url, listing.per_page)
-        return page_by_cursor(records, query, url, self._world.options.cursor_totals)
 
     def _single(self, listing: Listing) -> Answer:
         def answer(request: Request, caller: Caller) -> bytes:
@@ -140,26 +123,20 @@ class Api:
 
     def _time_rows(self, about: str) -> Callable[[Request, Caller], list[Row]]:
         def rows(request: Request, caller: Caller) -> list[Row]:
-            first, last = _range(request)
-            records = caller.account.records
-            entries = _seen(
-                records.time_entries.between(first, last), "time_entries", caller.viewer
-            )
-            fixed = truth_of(
-                "include_fixed_fee", request.query_params.get("include_fixed_fee", "false")
-            )
-            money = caller.viewer.rates
-            return time_rows(records, entries, about, with_money=money, include_fixed_fee=fixed)
+            records, money = caller.account.records, caller.viewer.rates
+            entries = records.time_entries.between(*_range(request))
+            seen = _seen(entries, "time_entries", caller.viewer)
+            fixed = _fixed_fee(request, default="false")
+            return time_rows(records, seen, about, with_money=money, include_fixed_fee=fixed)
 
         return rows
 
     def _expense_rows(self, about: str) -> Callable[[Request, Caller], list[Row]]:
         def rows(request: Request, caller: Caller) -> list[Row]:
             _check_module("expense_feature", caller)
-            first, last = _range(request)
             records = caller.account.records
-            expenses = _seen(records.expenses.between(first, last), "expenses", caller.viewer)
-            return expense_rows(records, expenses, about)
+            expenses = records.expenses.between(*_range(request))
+            return expense_rows(records, _seen(expenses, "expenses", caller.viewer), about)
 
         return rows
 
@@ -171,7 +148,7 @@ class Api:
             return []
         records = caller.account.records
         projects = _seen(records.projects.ascending(), "projects", caller.viewer)
-        fixed = truth_of("include_fixed_fee", request.query_params.get("include_fixed_fee", "true"))
+        fixed = _fixed_fee(request, default="true")
         return uninvoiced_rows(records, projects, first, last, include_fixed_fee=fixed)
 
 
@@ -230,6 +207,11 @@ def _range(request: Request) -> tuple[date, date]:
     if (last - first).days > _LONGEST:
         raise unprocessable(f"the range from and to must be at most {_LONGEST} days")
     return first, last
+
+
+def _fixed_fee(request: Request, default: str) -> bool:
+    name = "include_fixed_fee"
+    return truth_of(name, request.query_params.get(name, default))
 
 
 def _url(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""Invoices with their lines, messages and payments, and what messages about invoices say."""
+"""Invoices with their lines, messages and payments, as Harvest sends them."""
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -102,16 +102,6 @@ class InvoiceMessage(Struct, kw_only=True):
     body: str | None
 
 
-class MessagePreview(Struct):
-    """The text that a message about an invoice would have."""
-
-    invoice_id: int
-    subject: str
-    body: str
-    reminder: bool
-    thank_you: bool
-
-
 class PaymentGateway(Struct):
     """Where a payment came in; both members null for one entered by hand."""
 
@@ -159,7 +149,14 @@ def new_message(
 ) -> InvoiceMessage:
     """A message that has no id yet; one with an `event_type` is an event, not an e-mail."""
     mail = event_type is None
-    preview = preview_message(invoice, company, reminder=reminder, thank_you=thank_you)
+    opening = "Thank you for paying invoice" if thank_you else "Invoice"
+    opening = "Reminder: invoice" if reminder else opening
+    body = (
+        f"Invoice ID: {invoice.number}\r\n"
+        f"Amount: {invoice.amount:,.2f} {invoice.currency}\r\n"
+        f"Due: {invoice.due_date:%m/%d/%Y} ({invoice.payment_term})\r\n\r\n"
+        "The detailed invoice is attached as a PDF."
+    )
     ordinary = mail and not reminder and not thank_you
     return InvoiceMessage(
         sent_by=sender.name,
@@ -176,22 +173,6 @@ def new_message(
         attach_pdf=mail,
         event_type=event_type,
         recipients=recipients if mail else [],
-        subject=preview.subject if mail else None,
-        body=preview.body if mail else None,
+        subject=f"{opening} #{invoice.number} from {company}" if mail else None,
+        body=body if mail else None,
     )
-
-
-def preview_message(
-    invoice: Invoice, company: str, *, reminder: bool = False, thank_you: bool = False
-) -> MessagePreview:
-    """What a message about an invoice would say."""
-    what = "Reminder: invoice" if reminder else "Thank you for paying invoice"
-    opening = what if reminder or thank_you else "Invoice"
-    body = (
-        f"Invoice ID: {invoice.number}\r\n"
-        f"Amount: {invoice.amount:,.2f} {invoice.currency}\r\n"
-        f"Due: {invoice.due_date:%m/%d/%Y} ({invoice.payment_term})\r\n\r\n"
-        "The detailed invoice is attached as a PDF."
-    )
-    subject = f"{opening} #{invoice.number} from {company}"
-    return MessagePreview(invoice.id, subject, body, reminder, thank_you)

@@ -41,6 +41,11 @@ class ProjectRef(Struct):
     name: str
     code: str | None
 
+    @property
+    def label(self) -> str:
+        """The name with the code in front, as reports and the lines of invoices show it."""
+        return f"[{self.code}] {self.name}" if self.code else self.name
+
 
 class TaskRef(Struct):
     """The task of an entry and of a task assignment."""

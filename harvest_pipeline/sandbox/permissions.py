@@ -73,12 +73,13 @@ class Viewer:
         return self.may("billable_rates_manager")
 
     def managed_projects(self) -> set[int]:
-        """The ids of the projects that the person manages."""
-        mine = self.user.id
+        """The ids of the projects that a manager manages."""
         return {
             assignment.project.id
             for assignment in self.records.user_assignments
-            if assignment.user.id == mine and assignment.is_project_manager
+            if self.is_manager
+            and assignment.is_project_manager
+            and assignment.user.id == self.user.id
         }
 
     def people(self) -> set[int]:
@@ -114,79 +115,27 @@ def _strip(value: Any, hidden: Collection[str]) -> Any:
 
 def visible(kind: str, viewer: Viewer) -> Visible | None:
     """Which records of a kind the viewer sees; None means all. Raises ApiError 403."""
-    return None if viewer.is_administrator else _RULES[kind](viewer)
-
-
-def _own_and_managed(viewer: Viewer) -> Visible:
-    """Time and expenses: a member's own; of a manager also the teammates' and managed projects'."""
-    people = viewer.people() | {viewer.user.id}
-    projects = viewer.managed_projects() if viewer.is_manager else set[int]()
-    return lambda record: record.user.id in people or record.project.id in projects
-
-
-def _managed_projects(viewer: Viewer) -> Visible:
-    projects = _managed_or_forbidden(viewer)
-    return lambda record: record.id in projects
-
-
-def _of_managed_projects(viewer: Viewer) -> Visible:
-    projects = _managed_or_forbidden(viewer)
-    return lambda record: record.project.id in projects
-
-
-def _user_assignments(viewer: Viewer) -> Visible:
-    people = viewer.people()
-    projects = viewer.managed_projects() if viewer.is_manager else set[int]()
-    if not people and not projects:
-        raise forbidden()
-    return lambda record: record.user.id in people or record.project.id in projects
-
-
-def _teammates(viewer: Viewer) -> Visible:
-    people = viewer.people()
-    if not people:
-        raise forbidden()
-    return lambda record: record.id in people
-
-
-def _project_managers(viewer: Viewer) -> None:
-    _managed_or_forbidden(viewer)
-
-
-def _managed_or_forbidden(viewer: Viewer) -> set[int]:
-    projects = viewer.managed_projects() if viewer.is_manager else set[int]()
-    if not projects:
-        raise forbidden()
-    return projects
-
-
-def _with_invoices(viewer: Viewer) -> None:
-    if not viewer.invoices:
-        raise forbidden()
-
-
-def _with_clients_and_tasks(viewer: Viewer) -> None:
-    if not viewer.may("client_and_task_manager"):
-        raise forbidden()
-
-
-def _administrators(viewer: Viewer) -> None:
-    raise forbidden()
-
-
-_RULES: dict[str, Callable[[Viewer], Visible | None]] = {
-    "company": _administrators,
-    "roles": _administrators,
-    "expense_categories": _administrators,
-    "clients": _with_clients_and_tasks,
-    "contacts": _with_clients_and_tasks,
-    "tasks": _with_clients_and_tasks,
-    "invoices": _with_invoices,
-    "invoice_item_categories": _project_managers,
-    "projects": _managed_projects,
-    "task_assignments": _of_managed_projects,
-    "user_assignments": _user_assignments,
-    "users": _teammates,
-    "time_entries": _own_and_managed,
-    "expenses": _own_and_managed,
-}
+    if viewer.is_administrator:
+        return None
+    people, projects = viewer.people(), viewer.managed_projects()
+    match kind:
+        case "time_entries" | "expenses":
+            # a member's own; of a manager also the teammates' and those of managed projects
+            own = people | {viewer.user.id}
+            return lambda record: record.user.id in own or record.project.id in projects
+        case "projects" if projects:
+            return lambda record: record.id in projects
+        case "task_assignments" if projects:
+            return lambda record: record.project.id in projects
+        case "user_assignments" if people or projects:
+            return lambda record: record.user.id in people or record.project.id in projects
+        case "users" if people:
+            return lambda record: record.id in people
+        case "invoice_item_categories" if projects:
+            return None
+        case "clients" | "contacts" | "tasks" if viewer.may("client_and_task_manager"):
+            return None
+        case "invoices" if viewer.invoices:
+            return None
+        case _:
+            raise forbidden()

@@ -119,17 +119,6 @@ def test_single_answers_are_as_the_reference_says(key: str, administrator: Visit
     check(administrator.read(entry["path"]), reference.fields_of(entry["record"]), key)
 
 
-def test_the_preview_of_a_message_is_as_the_reference_says(
-    sandbox: SandboxServer, administrator: Visitor
-) -> None:
-    invoice = sandbox.account.records.invoices.ascending()[0]
-    path = f"/invoices/{invoice.id}/messages/new"
-    preview = administrator.read(path, reminder=True)
-    check(preview, reference.fields_of("invoice_message_preview"), "preview")
-    assert (preview["reminder"], preview["thank_you"]) == (True, False)
-    assert preview["subject"] != administrator.read(path)["subject"]
-
-
 @pytest.mark.parametrize("key", LISTED)
 def test_a_single_record_is_the_one_of_the_list(
     key: str, sandbox: SandboxServer, administrator: Visitor

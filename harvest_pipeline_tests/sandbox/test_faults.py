@@ -43,15 +43,6 @@ def test_an_answer_can_be_anything(own_sandbox: SandboxServer, visitor: Visitor)
     assert answer.headers["Retry-After"] == "soon"
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 520])
-def test_any_status_can_be_answered(
-    status: int, own_sandbox: SandboxServer, visitor: Visitor
-) -> None:
-    own_sandbox.account.faults.add(faults.AnswerWith(status))
-    answer = visitor.get("/clients")
-    assert (answer.status_code, answer.content) == (status, b"")
-
-
 def test_a_connection_can_be_reset(own_sandbox: SandboxServer) -> None:
     own_sandbox.account.faults.add(faults.Reset())
     with socket.create_connection(("127.0.0.1", own_sandbox.port), timeout=PATIENCE) as connection:
@@ -141,14 +132,6 @@ def test_a_token_can_expire_in_the_middle(own_sandbox: SandboxServer) -> None:
     assert [visitor.get("/time_entries").status_code for _ in range(4)] == [200, 200, 401, 401]
     sign_in()
     assert visitor.get("/time_entries").status_code == 200
-
-
-def test_the_identity_host_has_faults_too(own_sandbox: SandboxServer, visitor: Visitor) -> None:
-    own_sandbox.account.faults.add(faults.AnswerWith(500, path="/accounts"))
-    own_sandbox.account.faults.add(faults.AnswerWith(502, path="/oauth2/token"))
-    assert visitor.get(f"{own_sandbox.id_url}/api/v2/accounts").status_code == 500
-    token = visitor.session.post(f"{own_sandbox.id_url}/api/v2/oauth2/token", timeout=PATIENCE)
-    assert token.status_code == 502
 
 
 def test_records_can_change_between_two_pages(own_sandbox: SandboxServer, visitor: Visitor) -> None:

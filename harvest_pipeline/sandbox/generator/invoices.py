@@ -131,8 +131,7 @@ class _Backlog:
                 bill.records += entries
             if expenses:
                 cost = total(expense.total_cost for expense in expenses)
-                text = f"{_label(project)}: expenses"
-                bill.lines.append(self._line("Product", text, exact(1), cost, project))
+                bill.lines.append(self._line("Product", "expenses", exact(1), cost, project))
             bill.records += expenses
         return bill
 
@@ -157,9 +156,9 @@ class _Backlog:
         hours: dict[tuple[str, Decimal], list[Decimal]] = defaultdict(list)
         for entry in entries:
             hours[entry.task.name, entry.billable_rate or ZERO].append(entry.rounded_hours)
-        label, period = _label(project), f"({first:%m/%d/%Y} - {last:%m/%d/%Y})"
+        period = f"({first:%m/%d/%Y} - {last:%m/%d/%Y})"
         return [
-            self._line("Service", f"{label}: {task} {period}", total(parts), rate, project)
+            self._line("Service", f"{task} {period}", total(parts), rate, project)
             for (task, rate), parts in sorted(hours.items())
         ]
 
@@ -170,22 +169,23 @@ class _Backlog:
         if project.fee is None or part > _PARTS or not begun:
             return []
         self._parts_billed[project.id] = part
-        text = f"{_label(project)}: part {part} of {_PARTS}"
-        return [self._line("Service", text, exact(1), cents(project.fee / _PARTS), project)]
+        share, text = cents(project.fee / _PARTS), f"part {part} of {_PARTS}"
+        return [self._line("Service", text, exact(1), share, project)]
 
     def _line(
         self, kind: str, text: str, quantity: Decimal, price: Decimal, project: Project
     ) -> LineItem:
+        copy = self._records.copy(ProjectRef, project)
         return LineItem(
             id=next(self._ids),
             kind=kind,
-            description=text,
+            description=f"{copy.label}: {text}",
             quantity=quantity,
             unit_price=price,
             amount=cents(quantity * price),
             taxed=kind == "Service",
             taxed2=True,
-            project=self._records.copy(ProjectRef, project),
+            project=copy,
         )
 
 
@@ -203,10 +203,6 @@ def _take(waiting: list[R], last: date, made: datetime) -> list[R]:
     taken = [r for r in waiting if r.spent_date <= last and r.created_at < made]
     waiting[:] = [r for r in waiting if r.spent_date > last or r.created_at >= made]
     return taken
-
-
-def _label(project: Project) -> str:
-    return f"[{project.code}] {project.name}" if project.code else project.name
 
 
 class _Office:

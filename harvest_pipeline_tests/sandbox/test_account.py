@@ -101,23 +101,19 @@ def test_a_deleted_project_takes_its_time_but_not_its_invoices(
         for line in truth(records, "invoice_line_items")
         if line["project"] is not None
     )
+    account = own_sandbox.account
+    entry = next(e for e in records.time_entries if e.invoice and e.project.id != key)
+    account.clock.advance(60)
+    account.delete("invoices", entry.invoice.id)
+    # what was on a deleted invoice can be billed again
+    assert (entry.is_billed, entry.invoice, entry.is_locked) == (False, None, entry.is_closed)
+    assert entry.updated_at == account.clock.now()
     invoices = visitor.all("/invoices")
-    own_sandbox.account.delete("projects", key)
+    account.delete("projects", key)
     for path in ("/time_entries", "/expenses"):
         assert visitor.all(path, project_id=key) == []
     assert all(a["project"]["id"] != key for a in visitor.all("/task_assignments"))
     assert visitor.all("/invoices") == invoices
-
-
-def test_what_was_on_a_deleted_invoice_can_be_billed_again(own_sandbox: SandboxServer) -> None:
-    account = own_sandbox.account
-    entry = next(e for e in account.records.time_entries if e.invoice is not None)
-    assert entry.invoice is not None
-    account.clock.advance(60)
-    account.delete("invoices", entry.invoice.id)
-    assert (entry.is_billed, entry.invoice) == (False, None)
-    assert entry.is_locked == entry.is_closed
-    assert entry.updated_at == account.clock.now()
 
 
 def test_a_payment_moves_the_invoice_in_the_same_second(
