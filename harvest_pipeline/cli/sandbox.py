@@ -13,7 +13,7 @@ from harvest_pipeline.sandbox.server import SandboxServer
 @click.command("sandbox")
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port on 127.0.0.1.")
 @click.option("--seed", default=1, show_default=True, help="Another number: another account.")
-@click.option("--scale", default=1.0, help="Multiplies people, clients and projects.")
+@click.option("--scale", default=1.0, show_default=True, help="Multiplies people and projects.")
 @click.option("--years", default=2.2, show_default=True, help="Length of the account's history.")
 @click.option(
     "--today",

@@ -1,4 +1,4 @@
-"""Accounts, consent and tokens of the identity host ."""
+"""Accounts, consent and tokens of the identity host."""
 
 import base64
 import hashlib

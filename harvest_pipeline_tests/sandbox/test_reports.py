@@ -1,4 +1,4 @@
-"""The reports against the records ."""
+"""The reports against the records."""
 
 from collections import defaultdict
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""What managers and members see ."""
+"""What managers and members see."""
 
 from typing import Any
 
