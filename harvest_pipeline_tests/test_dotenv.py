@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harvest_pipeline import settings
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.settings import SettingsError, dotenv, load_environment, project_folder
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 
 DAGSTER = ("-m", "dagster", "asset", "materialize", "-m", "harvest_pipeline.definitions")
 HARVEST = ("-m", "harvest_pipeline.cli")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.settings import project_folder
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 
 TOKEN_PATH = "/api/v2/oauth2/token"
 PROCESSES = 8

@@ -12,11 +12,11 @@ import trustme
 
 from harvest_pipeline.alerts import sensors
 from harvest_pipeline.config import account_settings
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.settings import load_environment
 from harvest_pipeline_tests.conftest import TODAY, Project
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.fault_server import FaultServer
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 
 #: The part of a webhook's address, and the password, that nobody may see.
 PATH = "T0C4N4RY/B00C4N4RY/hookCanary4711xyz"

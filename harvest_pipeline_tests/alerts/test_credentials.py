@@ -9,10 +9,10 @@ import pytest
 from harvest_pipeline.accounts.store import AccountStore
 from harvest_pipeline.accounts.stored import Secrets
 from harvest_pipeline.alerts import sensors
-from harvest_pipeline.sandbox.faults import AnswerWith
 from harvest_pipeline_tests.alerts.conftest import Alerts, Hook
 from harvest_pipeline_tests.conftest import Project
 from harvest_pipeline_tests.dagster_project.test_stored_accounts import application, connected
+from harvest_pipeline_tests.sandbox.faults import AnswerWith
 
 DAY = timedelta(days=1)
 NOW = datetime.now(UTC)

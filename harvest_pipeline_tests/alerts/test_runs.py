@@ -8,10 +8,10 @@ import duckdb
 import pytest
 
 from harvest_pipeline.alerts import runs as runs_module
-from harvest_pipeline.sandbox.faults import Forbid
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.alerts.conftest import Alerts, Hook, fail
 from harvest_pipeline_tests.conftest import TODAY
+from harvest_pipeline_tests.sandbox.faults import Forbid
 
 DAYS = Window(TODAY - timedelta(days=1), TODAY)
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import pytest
 
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline_tests.doctor.conftest import Patient
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 
 
 class Usage(NamedTuple):

@@ -17,10 +17,10 @@ from harvest_pipeline.harvest import reports
 from harvest_pipeline.harvest.errors import AnswerInvalid
 from harvest_pipeline.harvest.limits import Limit, Limits
 from harvest_pipeline.harvest.reports import read_report
-from harvest_pipeline.sandbox.faults import AnswerWith
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.conftest import TODAY
 from harvest_pipeline_tests.equality.conftest import Place
+from harvest_pipeline_tests.sandbox.faults import AnswerWith
 
 SEPTEMBER = Window(date(2026, 9, 1), date(2026, 9, 30))
 NOVEMBER = Window(date(2026, 11, 1), TODAY)

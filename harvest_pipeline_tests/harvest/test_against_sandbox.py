@@ -24,8 +24,10 @@ from harvest_pipeline.harvest.errors import (
 )
 from harvest_pipeline.harvest.limits import Limit, Limits
 from harvest_pipeline.harvest.reading import read, read_children
-from harvest_pipeline.sandbox.changes import ChangeRecord, DeleteRecord
-from harvest_pipeline.sandbox.faults import (
+from harvest_pipeline.sandbox.clock import RateLimit, RateLimits
+from harvest_pipeline.scope import Proof, Scope, Spool, Window
+from harvest_pipeline_tests.harvest.conftest import MakeClient
+from harvest_pipeline_tests.sandbox.faults import (
     AnswerWith,
     ChangeAfter,
     ExpireToken,
@@ -33,11 +35,8 @@ from harvest_pipeline.sandbox.faults import (
     Reset,
     Truncate,
 )
-from harvest_pipeline.sandbox.limits import RateLimit, RateLimits
-from harvest_pipeline.sandbox.server import SandboxServer
-from harvest_pipeline.sandbox.truth import truth
-from harvest_pipeline.scope import Proof, Scope, Spool, Window
-from harvest_pipeline_tests.harvest.conftest import MakeClient
+from harvest_pipeline_tests.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.truth import truth
 
 TODAY = date(2026, 11, 20)
 ALWAYS = Window(date(2020, 1, 1), date(2030, 12, 31))
@@ -240,13 +239,9 @@ def test_an_entry_that_moves_between_pages_appears_once(
     sandbox.account.faults.add(
         ChangeAfter(
             path="/time_entries",
-            changes=[
-                ChangeRecord(
-                    kind="time_entries",
-                    id=newest["id"],
-                    fields={"spent_date": oldest["spent_date"]},
-                )
-            ],
+            change=lambda: sandbox.account.change(
+                "time_entries", newest["id"], spent_date=oldest["spent_date"]
+            ),
         )
     )
     client = client_of(sandbox, make_client, reread_pause=2.5)
@@ -261,7 +256,9 @@ def test_an_entry_that_is_deleted_between_pages_is_gone(
 ) -> None:
     newest = max(ids_in(sandbox, "time_entries"))
     sandbox.account.faults.add(
-        ChangeAfter(path="/time_entries", changes=[DeleteRecord(kind="time_entries", id=newest)])
+        ChangeAfter(
+            path="/time_entries", change=lambda: sandbox.account.delete("time_entries", newest)
+        )
     )
     spool = read(client_of(sandbox, make_client), RECORDS["time_entries"], ALWAYS, tmp_path)
     assert newest not in records_of(spool)

@@ -1,22 +1,29 @@
-"""Moving a record to another owner: an entry to another project, a contact to another client.
-
-Belongs here: everything in the record that depends on the owner. Does not belong here: the plain
-fields of a record (account.py).
-"""
+"""Moving a record to another owner: an entry to another project, a contact to another client."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from harvest_pipeline.sandbox.billing import billable_rate
-from harvest_pipeline.sandbox.embedded import (
+from harvest_pipeline.sandbox.model import (
     CategoryRef,
+    Client,
     ClientName,
     ClientRef,
+    Contact,
+    Expense,
+    Project,
     TaskAssignmentRef,
+    TimeEntry,
     UserAssignmentRef,
 )
-from harvest_pipeline.sandbox.model import Contact, Expense, Project, TimeEntry
 from harvest_pipeline.sandbox.records import Records
+
+_OWNERS = {
+    TimeEntry: {"user_id", "project_id", "task_id"},
+    Expense: {"user_id", "project_id", "expense_category_id"},
+    Contact: {"client_id"},
+    Project: {"client_id"},
+}
 
 
 def move(records: Records, record: Any, owners: Mapping[str, Any]) -> None:
@@ -25,33 +32,33 @@ def move(records: Records, record: Any, owners: Mapping[str, Any]) -> None:
     Raises ValueError for an owner that does not exist, that does not fit (a person or task that is
     not assigned to the project), or that such a record does not have.
     """
-    if not owners:
-        return
-    match record:
+    for name in owners.keys() - _OWNERS.get(type(record), set()):
+        raise ValueError(f"{type(record).__name__} has no field {name}")
+    match record if owners else None:
         case TimeEntry():
-            _only(record, owners, "user_id", "project_id", "task_id")
             _move_entry(records, record, owners)
         case Expense():
-            _only(record, owners, "user_id", "project_id", "expense_category_id")
-            _move_expense(records, record, owners)
+            _assign(records, record, owners)
+            if key := owners.get("expense_category_id"):
+                category = records.expense_categories.get(key)
+                if category is None:
+                    raise ValueError(f"there is no expense category {key}")
+                record.expense_category = records.copy(CategoryRef, category)
         case Contact():
-            _only(record, owners, "client_id")
-            client = records.clients.get(owners["client_id"])
-            if client is None:
-                raise ValueError(f"there is no client {owners['client_id']}")
-            record.client = records.copy(ClientName, client)
+            record.client = records.copy(ClientName, _client(records, owners))
         case Project():
-            _only(record, owners, "client_id")
-            client = records.clients.get(owners["client_id"])
-            if client is None:
-                raise ValueError(f"there is no client {owners['client_id']}")
-            record.client = records.copy(ClientRef, client)
-            # Its entries and expenses show the new client, and their own `updated_at` stays.
+            record.client = records.copy(ClientRef, _client(records, owners))
+            # Its entries and expenses show the new client, and keep their own `updated_at`.
             for one in (*records.time_entries, *records.expenses):
                 if one.project.id == record.id:
                     one.client = record.client
-        case _:
-            _only(record, owners)
+
+
+def _client(records: Records, owners: Mapping[str, Any]) -> Client:
+    client = records.clients.get(owners["client_id"])
+    if client is None:
+        raise ValueError(f"there is no client {owners['client_id']}")
+    return client
 
 
 def _move_entry(records: Records, entry: TimeEntry, owners: Mapping[str, Any]) -> None:
@@ -70,15 +77,6 @@ def _move_entry(records: Records, entry: TimeEntry, owners: Mapping[str, Any]) -
         entry.budgeted = project.budget_by != "none"
 
 
-def _move_expense(records: Records, expense: Expense, owners: Mapping[str, Any]) -> None:
-    _assign(records, expense, owners)
-    if "expense_category_id" in owners:
-        category = records.expense_categories.get(owners["expense_category_id"])
-        if category is None:
-            raise ValueError(f"there is no expense category {owners['expense_category_id']}")
-        expense.expense_category = records.copy(CategoryRef, category)
-
-
 def _assign(records: Records, record: TimeEntry | Expense, owners: Mapping[str, Any]) -> None:
     """Set the person and the project, and with it the client."""
     user_id = owners.get("user_id", record.user.id)
@@ -90,9 +88,3 @@ def _assign(records: Records, record: TimeEntry | Expense, owners: Mapping[str, 
     record.user, record.project = assignment.user, assignment.project
     record.client = project.client
     record.user_assignment = records.copy(UserAssignmentRef, assignment)
-
-
-def _only(record: Any, owners: Mapping[str, Any], *known: str) -> None:
-    for name in owners:
-        if name not in known:
-            raise ValueError(f"{type(record).__name__} has no field {name}")

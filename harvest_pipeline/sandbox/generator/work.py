@@ -1,26 +1,46 @@
-"""Time entries: what everybody did on every working day, and the timers that run now.
+"""What everybody did and spent on every working day, and the timers that run now."""
 
-Belongs here: entries with their approval. Does not belong here: billing them (backlog.py).
-"""
-
+from collections.abc import Iterator
 from datetime import date, timedelta
+from decimal import Decimal
 from random import Random
 
-from harvest_pipeline.sandbox.billing import billable_rate, lock_reason
-from harvest_pipeline.sandbox.embedded import (
-    ExternalReference,
-    TaskAssignmentRef,
-    UserAssignmentRef,
+from harvest_pipeline.sandbox.billing import (
+    billable_rate,
+    cents,
+    exact,
+    hours_of,
+    lock,
+    rounded_up,
 )
 from harvest_pipeline.sandbox.generator import names
-from harvest_pipeline.sandbox.generator.plan import Engagement, Ids, Person, Span, instant
-from harvest_pipeline.sandbox.model import TimeEntry
-from harvest_pipeline.sandbox.numbers import hours_of, rounded_up
+from harvest_pipeline.sandbox.generator.plan import (
+    Engagement,
+    Person,
+    Span,
+    add_in_order,
+    ids,
+    instant,
+    is_working_day,
+)
+from harvest_pipeline.sandbox.model import (
+    CategoryRef,
+    Expense,
+    ExpenseCategory,
+    ExternalReference,
+    Receipt,
+    TaskAssignmentRef,
+    TimeEntry,
+    UserAssignmentRef,
+)
 from harvest_pipeline.sandbox.records import Records
 
 #: How many entries a person makes on a day, and how often.
 _ENTRIES_PER_DAY = ((1, 2, 3), (62, 28, 10))
+#: The chance that somebody has an expense on a working day.
+_EXPENSE = 0.065
 _TRACKER = "tracker.example"
+_FILES = (("ticket.pdf", "application/pdf"), ("Quittung März.jpg", "image/jpeg"))
 
 
 def add_time_entries(
@@ -33,21 +53,61 @@ def add_time_entries(
     """Add the entries of all working days and, for today, up to three running timers."""
     timesheet = _Timesheet(records, span, random)
     entries: list[TimeEntry] = []
-    for day in span.working_days():
-        running = [e for e in engagements if e.runs_on(day)]
-        for person in people:
-            if person.works_on(day):
-                theirs = [e for e in running if person.user.id in e.team]
-                entries += timesheet.day(person, day, theirs)
-    current = [e for e in engagements if e.runs_on(span.today)]
-    for person in people[1:5]:
-        theirs = [e for e in current if person.user.id in e.team]
-        if theirs and person.works_on(span.today):
+    for day, person, theirs in _working_days(span, engagements, people):
+        entries += timesheet.day(person, day, theirs)
+    for person, theirs in _at_work(span.today, engagements, people[1:5]):
+        if theirs:
             entries.append(timesheet.timer(person, random.choice(theirs)))
-    ids = Ids(2_380_000_000, random)
-    for entry in sorted(entries, key=lambda e: e.created_at):
-        entry.id = ids.next()
-        records.time_entries.add(entry)
+    add_in_order(records.time_entries, entries, 2_380_000_000, random)
+
+
+def add_expense_categories(records: Records, span: Span, random: Random) -> None:
+    """Add the categories of the account."""
+    made = span.opening
+    for each, key in zip(names.EXPENSE_CATEGORIES, ids(11_800_700, random), strict=False):
+        name, unit, price, _ = each
+        active = name not in names.ARCHIVED
+        records.expense_categories.add(ExpenseCategory(key, name, unit, price, active, made, made))
+
+
+def add_expenses(
+    records: Records,
+    span: Span,
+    engagements: list[Engagement],
+    people: list[Person],
+    random: Random,
+) -> None:
+    """Add expenses of working days; those older than three weeks are approved."""
+    expenses = [
+        _expense(records, span, person, random.choice(theirs), day, random)
+        for day, person, theirs in _working_days(span, engagements, people)
+        if random.random() < _EXPENSE
+    ]
+    add_in_order(records.expenses, expenses, 47_600_100, random)
+    for expense in expenses:
+        if expense.receipt is not None:
+            expense.receipt.url = f"{records.company.base_uri}/expenses/{expense.id}/receipt"
+
+
+def _at_work(
+    day: date, engagements: list[Engagement], people: list[Person]
+) -> Iterator[tuple[Person, list[Engagement]]]:
+    """The people who work on a day, each with what they may work on."""
+    running = [each for each in engagements if each.first <= day <= each.last]
+    for person in people:
+        if person.works_on(day):
+            yield person, [each for each in running if person.user.id in each.team]
+
+
+def _working_days(
+    span: Span, engagements: list[Engagement], people: list[Person]
+) -> Iterator[tuple[date, Person, list[Engagement]]]:
+    """All days but weekends and holidays, with the people who work on them."""
+    for number in range(span.days + 1):
+        day = span.first + timedelta(days=number)
+        if is_working_day(day):
+            for person, theirs in _at_work(day, engagements, people):
+                yield day, person, theirs
 
 
 class _Timesheet:
@@ -112,21 +172,13 @@ class _Timesheet:
         hours = hours_of(minutes)
         made = instant(day, clock + minutes, person.zone)
         return TimeEntry(
-            id=0,
             spent_date=day,
             hours=hours,
             hours_without_timer=hours,
             rounded_hours=rounded_up(hours),
             notes=random.choice(names.NOTES) if random.random() < 0.8 else None,
-            is_locked=False,
-            locked_reason=None,
-            is_closed=False,
-            approval_status="unsubmitted",
-            is_billed=False,
-            timer_started_at=None,
             started_time=self._time(clock),
             ended_time=self._time(clock + minutes),
-            is_running=False,
             billable=task.billable,
             budgeted=project.budget_by != "none",
             billable_rate=billable_rate(project, task, assignment),
@@ -139,7 +191,6 @@ class _Timesheet:
             task=task.task,
             user_assignment=records.copy(UserAssignmentRef, assignment),
             task_assignment=records.copy(TaskAssignmentRef, task),
-            invoice=None,
             external_reference=self._reference(project.code),
         )
 
@@ -158,17 +209,14 @@ class _Timesheet:
             return
         approved = instant(week + timedelta(days=14), 10 * 60)
         entry.updated_at = span.until_now(max(entry.updated_at, approved))
-        entry.approval_status, entry.is_closed, entry.is_locked = "approved", True, True
-        entry.locked_reason = lock_reason(approved=True, billed=False)
+        entry.approval_status, entry.is_closed = "approved", True
+        lock(entry)
 
     def _time(self, minutes: int) -> str | None:
         """A time of day as the account's clock shows it; None where only durations are entered."""
-        company = self._records.company
-        if not company.wants_timestamp_timers:
+        if not self._records.company.wants_timestamp_timers:
             return None
         hour, minute = divmod(minutes % (24 * 60), 60)
-        if company.clock == "24h":
-            return f"{hour}:{minute:02}"
         return f"{hour % 12 or 12}:{minute:02}{'am' if hour < 12 else 'pm'}"
 
     def _reference(self, code: str | None) -> ExternalReference | None:
@@ -184,3 +232,52 @@ class _Timesheet:
             service=_TRACKER,
             service_icon_url=f"https://cache.harvestapp.com/external_reference_icons/{_TRACKER}.png",
         )
+
+
+def _expense(
+    records: Records, span: Span, person: Person, engagement: Engagement, day: date, random: Random
+) -> Expense:
+    """An expense, without an id yet."""
+    project, assignment = engagement.project, engagement.team[person.user.id]
+    category = random.choice([c for c in records.expense_categories.ascending() if c.is_active])
+    units, cost = _cost(category, engagement.multiple, random)
+    made = instant(day, 18 * 60 + random.randrange(90), person.zone)
+    approved = day < span.today - timedelta(days=21)
+    submitted = day < span.today - timedelta(days=7)
+    expense = Expense(
+        spent_date=day,
+        notes=random.choice(names.EXPENSE_NOTES),
+        total_cost=cost,
+        units=units,
+        billable=project.is_billable and random.random() < 0.75,
+        receipt=_receipt(random),
+        is_closed=approved,
+        approval_status="approved" if approved else "submitted" if submitted else "unsubmitted",
+        created_at=span.until_now(made),
+        updated_at=span.until_now(made + timedelta(days=12) if approved else made),
+        user=assignment.user,
+        client=project.client,
+        project=assignment.project,
+        expense_category=records.copy(CategoryRef, category),
+        user_assignment=records.copy(UserAssignmentRef, assignment),
+    )
+    lock(expense)
+    return expense
+
+
+def _cost(category: ExpenseCategory, multiple: Decimal, random: Random) -> tuple[Decimal, Decimal]:
+    """Units and total cost; with a price per unit the product is exact to the cent."""
+    if category.unit_price is not None:
+        units = exact(random.randrange(20, 400, 20))
+        return units, exact(units * category.unit_price)
+    typical = next(cost for name, _, _, cost in names.EXPENSE_CATEGORIES if name == category.name)
+    amount = Decimal(random.randrange(typical * 30, typical * 200)) / 100
+    return exact(1), cents(amount * multiple)
+
+
+def _receipt(random: Random) -> Receipt | None:
+    """For three of five expenses, a receipt whose address is still missing."""
+    if random.random() < 0.4:
+        return None
+    name, kind = random.choice(_FILES)
+    return Receipt("", name, random.randrange(9_000, 400_000), kind)

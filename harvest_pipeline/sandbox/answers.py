@@ -1,7 +1,4 @@
-"""The error answers of the API (REFERENCE 6, 15).
-
-Belongs here: status, headers and body of every refusal. Does not belong here: deciding to refuse.
-"""
+"""Answers as Harvest writes them: JSON with exact decimals, and every refusal."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -10,12 +7,18 @@ from typing import Any
 import msgspec
 
 JSON = "application/json; charset=utf-8"
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
 _REASON = "The access token provided is expired, revoked, malformed or invalid for other reasons."
 _PAGE = (
     '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
     "<title>HARVEST: Canʼt find page</title></head>"
     "<body><h1>Canʼt find that page</h1></body></html>\n"
 )
+
+
+def encode(value: Any) -> bytes:
+    """JSON in the key order of the structs; decimals as numbers, digit for digit."""
+    return _ENCODER.encode(value)
 
 
 class ApiError(Exception):
@@ -45,7 +48,7 @@ def bad_request(message: str) -> ApiError:
 
 
 def unwanted_body() -> ApiError:
-    """400: a GET request with a body, in the words that python-harvest issue 52 quotes."""
+    """400: a GET request with a body, in Harvest's words (quoted in python-harvest's issue 52)."""
     text = b"HTTP GET requests with a body are not accepted."
     return ApiError(400, text, {"Content-Type": "text/plain; charset=utf-8"})
 

@@ -1,18 +1,17 @@
 """The made-up account: it looks alive, it adds up, and it is the same every time."""
 
-import time
 from collections import Counter, defaultdict
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from harvest_pipeline.sandbox.generator.account import generate
+from harvest_pipeline.sandbox.answers import encode
+from harvest_pipeline.sandbox.generator import generate
 from harvest_pipeline.sandbox.generator.plan import is_working_day
 from harvest_pipeline.sandbox.records import Records
-from harvest_pipeline.sandbox.truth import KINDS, totals, truth
-from harvest_pipeline.sandbox.wire import encode
+from harvest_pipeline_tests.sandbox.truth import KINDS, truth
 from harvest_pipeline_tests.sandbox.visitor import TODAY
 
 NOW = datetime(2026, 11, 20, 17, tzinfo=UTC)
@@ -48,45 +47,34 @@ def test_the_default_account_has_the_size_of_a_small_consultancy(records: Record
     assert (max(days) - min(days)).days > 2 * 365
 
 
-def test_it_is_made_within_seconds_and_grows_with_the_scale() -> None:
-    started = time.process_time()
-    small = generate(1, NOW, years=2.2, scale=1.0)
-    assert time.process_time() - started < 15
+def test_the_account_grows_with_the_scale(records: Records) -> None:
     large = generate(1, NOW, years=2.2, scale=2.0)
     for kind in ("users", "clients", "projects", "time_entries", "invoices"):
-        assert len(large.table(kind)) > 1.6 * len(small.table(kind))
+        assert len(large.table(kind)) > 1.6 * len(records.table(kind))
+    for years, scale in ((0.0, 1.0), (1.0, 0.0)):
+        with pytest.raises(ValueError, match="would be empty"):
+            generate(1, NOW, years, scale)
 
 
-@pytest.mark.parametrize("seed", range(8))
+def test_the_account_adds_up(records: Records) -> None:
+    check(records)
+
+
+@pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(("years", "scale"), [(0.1, 0.1), (0.3, 1.0), (1.0, 0.5)])
 def test_every_seed_and_size_adds_up(seed: int, years: float, scale: float) -> None:
-    small = generate(seed, NOW, years, scale)
-    check_invoices(small)
-    check_billed(small)
-    check_flags(small)
+    check(generate(seed, NOW, years, scale))
 
 
-def test_a_sandbox_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="would be empty"):
-        generate(1, NOW, years=0.0, scale=1.0)
-    with pytest.raises(ValueError, match="would be empty"):
-        generate(1, NOW, years=1.0, scale=0.0)
-
-
-def test_invoices_add_up(records: Records) -> None:
+def check(records: Records) -> None:
     check_invoices(records)
-
-
-def test_what_is_billed_is_on_the_invoice_and_nothing_else(records: Records) -> None:
     check_billed(records)
-
-
-def test_flags_of_entries_and_expenses_agree(records: Records) -> None:
     check_flags(records)
+    check_ids(records)
 
 
 def check_invoices(records: Records) -> None:
-    """REFERENCE 11, in this test's own words."""
+    """The arithmetic of invoices, in this test's own words."""
     for invoice in records.invoices:
         lines = invoice.line_items
         assert lines
@@ -166,11 +154,25 @@ def check_flags(records: Records) -> None:
             assert record.created_at < invoice.created_at <= record.updated_at
             assert invoice.client.id == record.client.id
     for entry in records.time_entries:
+        assert is_working_day(entry.spent_date)
         assert (entry.billable_rate is not None) == entry.billable
         assert entry.is_running == (entry.timer_started_at is not None)
         assert entry.is_running == (entry.ended_time is None)
         assert entry.rounded_hours % Decimal("0.25") == 0
         assert 0 <= entry.rounded_hours - entry.hours < Decimal("0.25")
+
+
+def check_ids(records: Records) -> None:
+    """Ids grow with creation, none is used for two kinds, and nothing is in the future."""
+    seen = Counter[int]()
+    for kind in KINDS:
+        rows = sorted(truth(records, kind), key=lambda row: row["id"])
+        seen.update(row["id"] for row in rows)
+        made = [row["created_at"] for row in rows if "created_at" in row]
+        assert made == sorted(made)
+        for name in ("created_at", "updated_at", "sent_at", "paid_at", "closed_at"):
+            assert all((row.get(name) or NOW) <= NOW for row in rows), f"{kind}.{name}"
+    assert max(seen.values()) == 1
 
 
 def test_rates_follow_the_project(records: Records) -> None:
@@ -193,13 +195,6 @@ def test_rates_follow_the_project(records: Records) -> None:
         assert people[entry.user_assignment.id].project.id == entry.project.id
         assert tasks[entry.task_assignment.id].task.id == entry.task.id
     assert set(seen) == {"Project", "Tasks", "People"}
-
-
-def test_nobody_works_on_weekends_and_holidays(records: Records) -> None:
-    for entry in records.time_entries:
-        assert is_working_day(entry.spent_date)
-    days = {entry.spent_date for entry in records.time_entries}
-    assert date(2025, 12, 25) not in days
 
 
 def test_on_a_sunday_too_some_timer_runs() -> None:
@@ -250,33 +245,6 @@ def test_everything_worth_testing_occurs(records: Records) -> None:
     for expense in by_mile:
         assert expense.expense_category.unit_price is not None
         assert expense.total_cost == expense.units * expense.expense_category.unit_price
-
-
-@pytest.mark.parametrize("kind", [k for k in KINDS if k != "invoice_line_items"])
-def test_ids_grow_with_creation(kind: str, records: Records) -> None:
-    rows = sorted(truth(records, kind), key=lambda row: row["id"])
-    made = [row["created_at"] for row in rows]
-    assert made == sorted(made)
-    assert len({row["id"] for row in rows}) == len(rows)
-
-
-def test_no_id_is_used_for_two_kinds(records: Records) -> None:
-    seen = Counter(row["id"] for kind in KINDS for row in truth(records, kind))
-    assert max(seen.values()) == 1
-
-
-def test_nothing_is_in_the_future(records: Records) -> None:
-    for kind in KINDS:
-        for row in truth(records, kind):
-            for name in ("created_at", "updated_at", "sent_at", "paid_at", "closed_at"):
-                assert (row.get(name) or NOW) <= NOW, f"{kind}.{name}"
-
-
-def test_totals_are_the_sums_of_the_truth(records: Records) -> None:
-    told = totals(records)
-    rows = truth(records, "time_entries")
-    assert told["time_entries"]["count"] == len(rows)
-    assert told["time_entries"]["hours"] == sum(row["hours"] for row in rows)
 
 
 def test_the_second_account_enters_durations() -> None:
