@@ -141,6 +141,18 @@ class Warehouse:
         with scratch(reading) as connection:
             yield connection
 
+    def holder(self) -> str | None:
+        """The program that keeps every other from writing to the file, which exists; None if there
+        is none. Raises WarehouseError for a file that cannot be opened."""
+        try:
+            with private_files():
+                self._connection(None, read_only=False).close()
+        except (duckdb.Error, _HeldHere) as error:
+            if holder := _holder(error):
+                return holder
+            raise WarehouseError(self._refusal(str(error))) from error
+        return None
+
     @contextmanager
     def _opened(
         self, reading: Path | None, *, read_only: bool
