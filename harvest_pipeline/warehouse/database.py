@@ -142,8 +142,11 @@ class Warehouse:
             yield connection
 
     def holder(self) -> str | None:
-        """The program that keeps every other from writing to the file, which exists; None if there
-        is none. Raises WarehouseError for a file that cannot be opened."""
+        """The program that keeps every other from writing to the file, None if there is none.
+
+        Opens the file, which has to exist, to write: who reads keeps no other reader out. Raises
+        WarehouseError if it cannot be opened.
+        """
         try:
             with private_files():
                 self._connection(None, read_only=False).close()
