@@ -143,8 +143,8 @@ class Warehouse:
         """
         try:
             with private_files():
-                self._connection(None, read_only=False).close()
-        except (duckdb.Error, _HeldHere) as error:
+                self._connection(read_only=False).close()
+        except duckdb.Error as error:
             if holder := _holder(error):
                 return holder
             raise WarehouseError(self._refusal(str(error))) from error
