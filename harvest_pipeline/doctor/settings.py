@@ -24,8 +24,7 @@ from harvest_pipeline.variables import VARIABLES
 
 _CREDENTIALS = (
     *(f"HARVEST_{field.upper()}" for field in CREDENTIAL_FIELDS),
-    "HARVEST_SMTP_PASSWORD",
-    "HARVEST_ALERT_WEBHOOK",
+    "HARVEST_ALERTS",
 )
 _OF_ONE_ACCOUNT = ("HARVEST_ACCOUNT_ID", "HARVEST_INSTANCE")
 #: The variables with a default, and the field of `Settings` that has their value.
