@@ -6,11 +6,9 @@ from datetime import date, timedelta
 import dagster as dg
 import pytest
 
-from harvest_pipeline.config import account_settings
 from harvest_pipeline.definitions import build_definitions
-from harvest_pipeline.missing_day import missing_day_checks
 from harvest_pipeline.scope import Window
-from harvest_pipeline.settings import Settings, load_environment
+from harvest_pipeline.settings import Settings
 from harvest_pipeline_tests.alerts.conftest import Alerts, Hook
 from harvest_pipeline_tests.conftest import TODAY
 
@@ -26,9 +24,8 @@ def tomorrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[date]:
 
 
 def checked(alerts: Alerts) -> dg.AssetCheckEvaluation:
-    """The check by itself, as the job of the schedule runs it."""
-    checks = missing_day_checks(account_settings(load_environment()))
-    job = dg.Definitions(asset_checks=checks).resolve_implicit_global_asset_job_def()
+    """The check, run by the job of the schedule."""
+    job = build_definitions().resolve_job_def(f"harvest_{CHECK}")
     result = job.execute_in_process(instance=alerts.project.instance)
     (evaluation,) = result.get_asset_check_evaluations()
     return evaluation
