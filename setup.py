@@ -11,6 +11,7 @@ setup(
     package_data={"harvest_pipeline": ["py.typed"]},
     python_requires=">=3.11",
     install_requires=[
+        "apprise>=2.3,<3",
         "dagster>=1.13,<2",
         "dagster-webserver>=1.13,<2",
         "dagster-duckdb>=0.29,<1",
