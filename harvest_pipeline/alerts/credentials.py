@@ -20,8 +20,7 @@ from harvest_pipeline.alerts.state import CredentialState
 from harvest_pipeline.harvest.auth import RefreshedTokens
 from harvest_pipeline.harvest.client import user_agent
 from harvest_pipeline.harvest.errors import HarvestError
-from harvest_pipeline.harvest.patience import Patience
-from harvest_pipeline.harvest.transport import Transport
+from harvest_pipeline.harvest.http import Patience, Transport
 from harvest_pipeline.settings import Settings
 
 #: The daemon gives a whole tick 60 seconds.

@@ -5,7 +5,6 @@ Does not belong here: what the message says (messages.py).
 """
 
 from collections.abc import Mapping
-from contextlib import closing
 from urllib.parse import urlsplit
 
 import requests
@@ -13,12 +12,11 @@ import requests
 from harvest_pipeline.alerts.entry import WebhookEntry
 from harvest_pipeline.alerts.errors import AlertNotSent
 from harvest_pipeline.alerts.messages import Alert
-from harvest_pipeline.harvest.deadline import Watchdog, WatchedAdapter
+from harvest_pipeline.harvest.http import NoAuthorization
 from harvest_pipeline.harvest.secrecy import Secretive
-from harvest_pipeline.harvest.transport import NoAuthorization
 from harvest_pipeline.settings import is_loopback
 
-#: For the whole exchange, in seconds: the daemon gives a whole tick 60.
+#: Of silence, in seconds: the daemon gives a whole tick 60.
 _DEADLINE = 10.0
 _TOO_LATE = "it did not answer in time"
 #: Slack's own signs: `<!channel>` in a name from Harvest would wake everybody.
@@ -80,32 +78,24 @@ def _is_allowed(address: str) -> bool:
 
 def _refusal(address: str, message: dict[str, str]) -> str | None:
     """Post it once; why that was not possible, None if it was."""
-    watchdog = Watchdog()
-    with closing(watchdog), requests.Session() as session:
-        session.mount("https://", WatchedAdapter(pool_maxsize=1))
-        session.mount("http://", WatchedAdapter(pool_maxsize=1))
+    with requests.Session() as session:
         session.trust_env = address.startswith("https:")  # no proxy for this machine
         try:
-            with (
-                watchdog.watching(_DEADLINE),
-                session.post(
-                    address,
-                    json=message,
-                    auth=NoAuthorization(),
-                    timeout=_DEADLINE,
-                    allow_redirects=False,
-                    stream=True,  # what it says is not read: it may be endless, and is not needed
-                ) as response,
-            ):
+            with session.post(
+                address,
+                json=message,
+                auth=NoAuthorization(),
+                timeout=_DEADLINE,
+                allow_redirects=False,
+                stream=True,  # what it says is not read: it may be endless, and is not needed
+            ) as response:
                 status = response.status_code
         except requests.exceptions.SSLError:
             return "its certificate does not verify, so nothing was sent to it"
         except (requests.RequestException, OSError) as error:
-            if watchdog.expired or isinstance(error, requests.Timeout):
+            if isinstance(error, requests.Timeout):
                 return _TOO_LATE
             return "there is no connection to it"
-    if watchdog.expired:  # a header without an end looks whole where it is cut
-        return _TOO_LATE
     if 200 <= status < 300:
         return None
     if 300 <= status < 400:

@@ -31,7 +31,7 @@ from harvest_pipeline.harvest.errors import (
     RateLimited,
     StoreUnusable,
 )
-from harvest_pipeline.harvest.patience import Patience
+from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.settings import Settings
 from harvest_pipeline.text import one_line
 

@@ -1,7 +1,7 @@
 """What the person behind the token may read: one request for each endpoint of the catalogue.
 
 Belongs here: these requests, and which reports fail where one is refused.
-Does not belong here: reading lists to their end (harvest/reading.py).
+Does not belong here: reading lists to their end (harvest/extract.py).
 """
 
 import re
@@ -21,7 +21,7 @@ from harvest_pipeline.harvest.errors import (
     PermissionMissing,
     RateLimited,
 )
-from harvest_pipeline.harvest.paging import PageDecoder
+from harvest_pipeline.harvest.pages import PageDecoder
 
 #: After so many endpoints in a row that do not answer the others are not tried: each may take a
 #: minute.
@@ -109,7 +109,7 @@ class Endpoints:
         except PermissionMissing:
             return _not_shown(record, endpoint, "not shown to this person (403)")
         self._compare_clocks(answer.headers, answer.date)
-        self._newest[record.name] = page.lines[0][0] if page.lines else None
+        self._newest[record.name] = page.rows[0][0] if page.rows else None
         count = "" if page.total_entries is None else f"; records: {page.total_entries:,}"
         return ok(endpoint, f"may be read{count}")
 

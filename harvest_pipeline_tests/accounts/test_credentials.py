@@ -22,7 +22,7 @@ from harvest_pipeline.harvest.errors import (
     StoreUnusable,
     TokenRejected,
 )
-from harvest_pipeline.harvest.reading import read
+from harvest_pipeline.harvest.extract import read
 from harvest_pipeline.sandbox.faults import ExpireToken
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.sandbox.truth import truth

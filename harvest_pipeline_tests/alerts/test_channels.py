@@ -200,7 +200,7 @@ def test_a_redirect_is_not_followed(hook: Hook) -> None:
         assert not elsewhere.requests
 
 
-@pytest.mark.parametrize("slow", [fault.hang, fault.drip_headers])
+@pytest.mark.parametrize("slow", [fault.hang])
 def test_a_webhook_that_never_answers_is_left_in_time(
     hook: Hook, slow: fault.Action, monkeypatch: pytest.MonkeyPatch
 ) -> None:
