@@ -12,7 +12,7 @@ import codecs
 import threading
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -31,7 +31,6 @@ _LONGEST_LINK, _LONGEST_INSTANT = 8192, 64
 _CHECKED_BYTES = 64 * 2**10
 
 T = TypeVar("T")
-Form = TypeVar("Form", bound=msgspec.Struct)
 
 #: An id, and the record's JSON on one line.
 Line = tuple[int, bytes]
@@ -86,36 +85,25 @@ class _Links(msgspec.Struct):
     next: str | None = None
 
 
-class _Bodies(msgspec.Struct):
-    records: list[msgspec.Raw]
-
-
-class _Envelope(msgspec.Struct):
+class _Envelope(msgspec.Struct, kw_only=True):
+    records: list[Any]
     total_entries: int | None = None
     total_pages: int | None = None
     links: _Links | None = None
-
-
-class _Heads(_Envelope, kw_only=True):
-    records: list[_Head]
-
-
-class _Rows(_Envelope, Generic[T], kw_only=True):
-    results: list[T]
 
 
 class RowDecoder(Generic[T]):
     """Decodes pages of rows of a form of ours, in full."""
 
     def __init__(self, row: type[T]) -> None:
-        self._decoder = msgspec.json.Decoder(_Rows[row])
+        self._decoder = _decoder("results", list[row])
 
     def decode(self, body: bytes) -> Page[T]:
         """The page in `body`. Raises msgspec.DecodeError, UnicodeDecodeError and RecursionError for
         what is no page."""
         _counter.rows = 0
         page = self._decoder.decode(body)
-        return Page(page.results, page.total_entries, page.total_pages)
+        return Page(page.records, page.total_entries, page.total_pages)
 
 
 class PageDecoder:
@@ -123,8 +111,8 @@ class PageDecoder:
 
     def __init__(self, record: Record) -> None:
         self._record = record
-        self._heads = _decoder(_Heads, list[_Head], record)
-        self._bodies = _decoder(_Bodies, list[msgspec.Raw], record)
+        self._heads = _decoder(record.envelope, list[_Head])
+        self._bodies = _decoder(record.envelope, list[msgspec.Raw])
 
     def decode(self, body: bytes) -> Page[Line]:
         """The page in `body`. Raises msgspec.DecodeError, UnicodeDecodeError and RecursionError for
@@ -155,15 +143,11 @@ class PageDecoder:
         )
 
 
-def _decoder(form: type[Form], elements: object, record: Record) -> msgspec.json.Decoder[Form]:
-    """A decoder for pages of `form`, in which the list of records has the record's name."""
-    named = msgspec.defstruct(
-        form.__name__,
-        [("records", elements, msgspec.field(name=record.envelope))],
-        bases=(form,),
-        kw_only=True,
-    )
-    return msgspec.json.Decoder(cast("type[Form]", named))
+def _decoder(name: str, elements: object) -> msgspec.json.Decoder[_Envelope]:
+    """A decoder for pages in which the list of records has that name."""
+    records = ("records", elements, msgspec.field(name=name))
+    form = msgspec.defstruct("Page", [records], bases=(_Envelope,), kw_only=True)
+    return msgspec.json.Decoder(cast("type[_Envelope]", form))
 
 
 def _check_encoding(body: bytes) -> None:
