@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harvest_pipeline_tests.harvest.test_reading import OCTOBER, ids_of
+from harvest_pipeline_tests.harvest.test_extract import OCTOBER, ids_of
 
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
