@@ -22,6 +22,7 @@ setup(
         "pandas>=2.2,<4",
         "platformdirs>=4",
         "pydantic>=2.7,<3",
+        "pyrate-limiter>=4.5,<5",
         "python-dotenv>=1.0",
         "pytz",  # DuckDB's Python client needs it to return TIMESTAMPTZ values
         "pyyaml>=6",

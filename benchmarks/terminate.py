@@ -20,15 +20,9 @@ from tempfile import TemporaryDirectory
 
 import dagster as dg
 
-<<<<<<< HEAD
-from harvest_pipeline.doctor.holder import holder_of
+from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.truth import truth
-=======
-from harvest_pipeline.sandbox.server import SandboxServer
-from harvest_pipeline.sandbox.truth import truth
-from harvest_pipeline.warehouse.database import Warehouse
->>>>>>> doctor
 from harvest_pipeline_tests.sync.command import Place, Terminal
 
 REPORTS = ("clients", "tasks", "invoices")

@@ -15,8 +15,8 @@ from xdist.scheduler import LoadScopeScheduling
 from harvest_pipeline import access
 from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.harvest.client import HarvestClient
+from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.harvest.limits import Limit, Limits
-from harvest_pipeline.harvest.patience import Patience
 from harvest_pipeline.instance import Instance
 from harvest_pipeline.partitions import range_tags
 from harvest_pipeline.scope import Reader, Window

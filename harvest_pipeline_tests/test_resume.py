@@ -14,7 +14,7 @@ import pytest
 
 from harvest_pipeline import loads
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.harvest import paging
+from harvest_pipeline.harvest import pages
 from harvest_pipeline.harvest.auth import PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import HarvestUnavailable, PermissionMissing, RecordNotFound
@@ -194,7 +194,7 @@ def test_entries_that_were_read_by_halves_are_not_read_again(
     sandbox: SandboxServer, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody deletes an entry while the list is read, and the second half fails."""
-    monkeypatch.setattr(paging, "PER_PAGE", "100")
+    monkeypatch.setattr(pages, "PER_PAGE", "100")
     records = sandbox.account.records
     gone = max(records.time_entries, key=lambda each: each.spent_date)
     first, second = reader.window.halves()

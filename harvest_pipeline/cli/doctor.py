@@ -23,7 +23,7 @@ from harvest_pipeline.cli.findings import Finding, Section, as_json, count
 from harvest_pipeline.config import account_settings
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import HarvestError, PermissionMissing, RateLimited
-from harvest_pipeline.harvest.patience import Patience
+from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.settings import (
     Settings,
     SettingsError,

@@ -22,7 +22,7 @@ from harvest_pipeline.harvest.errors import (
     StoreUnusable,
     TokenRejected,
 )
-from harvest_pipeline.harvest.reading import read
+from harvest_pipeline.harvest.extract import read
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.accounts.conftest import SECRETS, Connect
 from harvest_pipeline_tests.harvest import fault_server as fault

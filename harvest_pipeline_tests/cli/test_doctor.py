@@ -21,6 +21,7 @@ import dagster as dg
 import pytest
 import requests
 from dagster._daemon.types import DaemonHeartbeat
+from harvest_pipeline.sandbox.faults import AnswerWith
 
 from harvest_pipeline import settings
 from harvest_pipeline.catalogue.records import RECORDS
@@ -28,7 +29,6 @@ from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.cli import doctor
 from harvest_pipeline.cli.findings import Finding, Section
 from harvest_pipeline.cli.main import main
-from harvest_pipeline.sandbox.faults import AnswerWith
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.scope import Proof, Scope
 from harvest_pipeline.variables import VARIABLES

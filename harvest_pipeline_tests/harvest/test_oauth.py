@@ -17,8 +17,8 @@ from harvest_pipeline.harvest.errors import (
     HarvestUnavailable,
     TokenRejected,
 )
+from harvest_pipeline.harvest.http import Transport
 from harvest_pipeline.harvest.oauth import Application, Authorization, exchange_code, refresh
-from harvest_pipeline.harvest.transport import Transport
 from harvest_pipeline_tests import waiting
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.conftest import PATIENCE

@@ -28,7 +28,7 @@ from harvest_pipeline.connect import accounts as accounts_command
 from harvest_pipeline.connect import command as connect_command
 from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.harvest.client import HarvestClient
-from harvest_pipeline.harvest.patience import Patience
+from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.settings import SettingsError
 from harvest_pipeline.warehouse.database import Warehouse
 

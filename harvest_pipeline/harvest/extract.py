@@ -1,16 +1,4 @@
-"""From a scope to its records on disk, proven complete (DESIGN section 5, steps 2 and 3).
-
-Belongs here: `read` and `read_children`, and the proof.
-Does not belong here: paging (paging.py), the file (spool.py), what is done with the records.
-
-How a read is proven. A list by page number can shift under the reader: what is deleted from a page
-already read pulls another record over the border, unseen. A read counts as complete if every page
-told the same total, that many records came, none of them twice, and none of those on later pages
-had been changed since the first page. Then nothing that came is new; so all of it was in the list
-when the first page came; so, being as many, it is that list. Where a deletion and an insertion
-make up for each other, only the last condition fails. Otherwise the list is read again. A list by
-cursor cannot shift; new records come before its beginning.
-"""
+"""From a scope to its records on disk, proven complete; and how many there are."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -26,14 +14,21 @@ from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import PermissionMissing, ReadNotProven, RecordNotFound
-from harvest_pipeline.harvest.paging import Line, Lists, Pass
+from harvest_pipeline.harvest.pages import Line, Page, PageDecoder, Pass
 from harvest_pipeline.harvest.spool import SpoolFile
 from harvest_pipeline.scope import Filters, Proof, Rejected, Scope, Spool, Window
 
 #: How often a list is read before its records count as never at rest.
-_READS = 3
+READS = 3
 
 _any_decoder = msgspec.json.Decoder(dict[str, object])
+
+
+class _Totals(msgspec.Struct):
+    total_entries: int | None = None
+
+
+_totals_decoder = msgspec.json.Decoder(_Totals)
 
 
 def read(
@@ -41,30 +36,31 @@ def read(
     record: Record,
     window: Window | None,
     folder: Path,
-    times: int = _READS,
+    times: int = READS,
     filters: Filters | None = None,
-    most: int | None = None,
 ) -> Spool:
     """Read the records of `window`, or all of them, into a new file in `folder`.
 
     `filters` have at most one project and one person: Harvest takes one id a request.
     A list that changes under the reader is gone over again, up to `times` times in all. Raises
-    ReadNotProven after the last, TooMany where Harvest tells of more records than `most`,
-    StateUnusable, and what `HarvestClient.get` raises; then there is no file.
+    ReadNotProven after the last, StateUnusable, and what `HarvestClient.get` raises; then there is
+    no file.
     """
     scope = Scope(record.name, window, filters or Filters())
     path, params = question(record, scope)
-    lists = Lists(client, record, most)
+    go_over = _lists(client, record, params)
 
     def fill(spool: SpoolFile) -> Pass:
-        def go_over() -> Pass:
+        def once() -> Pass:
             spool.restart()
-            seen = lists.read(f"{client.api_url}{path}", params, spool.add)
-            seen.check_count(spool.rows, spool.repeated)
+            seen = go_over(
+                f"{client.api_url}{path}", lambda page: spool.add(page.rows, page.rejected)
+            )
+            seen.check_count(spool.rows, spool.rows - spool.repeated)
             return seen
 
         try:
-            return _proven(client, str(scope), go_over, times)
+            return proven(client, scope, once, times)
         except RecordNotFound:
             if path == record.endpoint:
                 raise
@@ -92,8 +88,7 @@ def read_children(
     parent was read by then. Else it is returned, beside a spool of those that were: no parent has
     to be asked twice.
     """
-    lists = Lists(client, record)
-    params = _since(scope.filters)
+    go_over = _lists(client, record, _since(scope.filters))
     parent_by_id = {parent["id"]: parent for parent in parents}
     finished: dict[object, Pass] = {}
     stopped: BaseException | None = None
@@ -105,20 +100,20 @@ def read_children(
             url = client.api_url + re.sub(r"\{\w+\}", str(parent["id"]), record.endpoint or "")
             lines, rejected = list[Line](), list[Rejected]()
 
-            def keep(some: Sequence[Line], others: Sequence[Rejected]) -> None:
-                lines.extend(some)
-                rejected.extend(others)
+            def keep(page: Page[Line]) -> None:
+                lines.extend(page.rows)
+                rejected.extend(page.rejected)
 
-            def go_over() -> Pass:
+            def once() -> Pass:
                 lines.clear()
                 rejected.clear()
-                seen = lists.read(url, params, keep)
+                seen = go_over(url, keep)
                 ids = [record_id for record_id, _ in lines] + [each.id for each in rejected]
-                seen.check_count(len(ids), len(ids) - len(set(ids)))
+                seen.check_count(len(ids), len(set(ids)))
                 return seen
 
             try:
-                seen = _proven(client, f"{scope}, {url}", go_over)
+                seen = proven(client, f"{scope}, {url}", once)
             except RecordNotFound:
                 if not _is_gone(client, record, parent["id"]):
                     raise
@@ -140,11 +135,10 @@ def read_children(
             stopped = error
         if spool.repeated:
             raise _unproven(scope, "records of different parents have the same id")
-        passes = list(finished.values())
-        totals = [seen.total for seen in passes if seen.total is not None]
+        totals = [seen.total for seen in finished.values() if seen.total is not None]
         return Pass(
-            began=min((seen.began for seen in passes), default=datetime.now(UTC)),
-            total=sum(totals) if len(totals) == len(passes) else None,
+            began=min((seen.began for seen in finished.values()), default=datetime.now(UTC)),
+            total=sum(totals) if len(totals) == len(finished) else None,
         )
 
     spool = _spooled(client, record, scope, folder, fill)
@@ -156,20 +150,24 @@ def read_children(
     return spool, stopped
 
 
-def _is_gone(client: HarvestClient, record: Record, parent_id: object) -> bool:
-    """Whether a parent, of which there is no list of children, is not there itself either."""
-    if record.module and client.is_off(record.module):
-        return False
-    endpoint = RECORDS[record.parent or ""].endpoint
-    try:
-        client.get(f"{client.api_url}{endpoint}/{parent_id}", _any_decoder)
-    except RecordNotFound:
-        return True
-    return False
+def count(client: HarvestClient, record: Record, scope: Scope) -> int | None:
+    """Harvest's `total_entries` of a scope of at most one project and person; one request.
+
+    None where the answer carries none: the documentation allows that on cursor lists.
+    Raises what `HarvestClient.get` raises.
+    """
+    path, params = question(record, scope)
+    answer, _ = client.get(
+        f"{client.api_url}{path}",
+        _totals_decoder,
+        {**params, "per_page": "1"},
+        permission=record.permission,
+    )
+    return answer.total_entries
 
 
 def question(record: Record, scope: Scope) -> tuple[str, dict[str, str]]:
-    """The path and the query parameters of the list of a scope (REFERENCE 16.1, 16.2)."""
+    """The path and the query parameters of the list of a scope."""
     window, filters = scope.window, scope.filters
     path, params = record.endpoint or "", _since(filters)
     if window:
@@ -188,8 +186,58 @@ def question(record: Record, scope: Scope) -> tuple[str, dict[str, str]]:
     return path, params
 
 
+def proven(
+    client: HarvestClient, subject: object, go_over: Callable[[], Pass], times: int = READS
+) -> Pass:
+    """Go over a list until there is no doubt. Raises ReadNotProven after the last time."""
+    seen = go_over()
+    for _ in range(times - 1):
+        if not seen.doubts:
+            break
+        client.log(f"Reading {subject} again: {seen.doubts[0]}.")
+        client.pause(client.patience.reread_pause)
+        seen = go_over()
+    if seen.doubts:
+        raise _unproven(subject, seen.doubts[0])
+    return seen
+
+
+def _unproven(subject: object, doubt: str) -> ReadNotProven:
+    return ReadNotProven(
+        f"It is not certain that {subject} came completely, so nothing of it is used: {doubt}. "
+        "Run again when fewer people enter data, or for fewer days at a time."
+    )
+
+
+def _lists(
+    client: HarvestClient, record: Record, params: Mapping[str, str]
+) -> Callable[[str, Callable[[Page[Line]], None]], Pass]:
+    """Goes once over the list of `record` at an address, and hands over each page."""
+    decoder = PageDecoder(record)
+    return lambda url, keep: client.pages(
+        url,
+        decoder,
+        params,
+        keep,
+        paging=record.paging,
+        permission=record.permission,
+    )
+
+
+def _is_gone(client: HarvestClient, record: Record, parent_id: object) -> bool:
+    """Whether a parent, of which there is no list of children, is not there itself either."""
+    if record.module and client.is_off(record.module):
+        return False
+    endpoint = RECORDS[record.parent or ""].endpoint
+    try:
+        client.get(f"{client.api_url}{endpoint}/{parent_id}", _any_decoder)
+    except RecordNotFound:
+        return True
+    return False
+
+
 def _since(filters: Filters) -> dict[str, str]:
-    """Harvest's `updated_since`, in UTC (REFERENCE 8)."""
+    """Harvest's `updated_since`, in UTC."""
     since = filters.updated_since
     return {"updated_since": f"{since:%Y-%m-%dT%H:%M:%SZ}"} if since else {}
 
@@ -213,29 +261,6 @@ def _of_parent(
     )
 
 
-def _proven(
-    client: HarvestClient, subject: str, go_over: Callable[[], Pass], times: int = _READS
-) -> Pass:
-    """Go over a list until there is no doubt. Raises ReadNotProven after the last time."""
-    seen = go_over()
-    for _ in range(times - 1):
-        if not seen.doubts:
-            break
-        client.log(f"Reading {subject} again: {seen.doubts[0]}.")
-        client.pause(client.patience.reread_pause)
-        seen = go_over()
-    if not seen.doubts:
-        return seen
-    raise _unproven(subject, seen.doubts[0])
-
-
-def _unproven(subject: object, doubt: str) -> ReadNotProven:
-    return ReadNotProven(
-        f"It is not certain that {subject} came completely: {doubt}. Nothing was loaded; run again "
-        "when fewer people enter data, or for fewer days at a time."
-    )
-
-
 def _spooled(
     client: HarvestClient,
     record: Record,
@@ -243,7 +268,7 @@ def _spooled(
     folder: Path,
     fill: Callable[[SpoolFile], Pass],
 ) -> Spool:
-    """Let `fill` write a new file, and tell what it cost and how it is known to be whole."""
+    """Let `fill` write a new file, and say what it cost and how it is known to be whole."""
     started, requests = monotonic(), client.requests
     with SpoolFile(folder, record.name) as file:
         try:
