@@ -14,7 +14,7 @@ from harvest_pipeline.harvest.account import instance_host
 from harvest_pipeline.harvest.auth import Credentials, PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import AccountNotFound, CredentialsMissing
-from harvest_pipeline.harvest.patience import Patience
+from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.settings import Settings
 from harvest_pipeline.text import shown
 

@@ -7,7 +7,7 @@ import dagster as dg
 from harvest_pipeline.asking import REPORT_OPTIONS, Asked, Days, asked
 from harvest_pipeline.checks import check_results, check_specs
 from harvest_pipeline.datasets import Dataset
-from harvest_pipeline.failures import Retries, each_explained, reading
+from harvest_pipeline.failures import Retries, each_explained, explained, reading
 from harvest_pipeline.metadata import definition_metadata, materialization_metadata
 from harvest_pipeline.partitions import (
     ONLY_CHANGED,
@@ -60,8 +60,9 @@ def dataset_asset(
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.Output[Reading] | dg.AssetCheckResult]:
         only_changed = ONLY_CHANGED.items() <= context.run.tags.items()
-        with reading(context, settings, retry, only_changed=only_changed) as loads:
+        with explained(retry):
             ask = _asked(context, dataset, settings)
+        with reading(context, settings, retry, only_changed=only_changed) as loads:
             identity = loads.client.identity
             yield dg.Output(
                 Reading(

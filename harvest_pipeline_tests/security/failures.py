@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harvest_pipeline.sandbox.faults import AnswerWith, ExpireToken, Fault, Reset, Truncate
-from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.faults import AnswerWith, ExpireToken, Fault, Reset, Truncate
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.security.canaries import run_of
 
 #: Letters that every escaping changes stand between two runs that none does.

@@ -28,10 +28,10 @@ from harvest_pipeline import access
 from harvest_pipeline import failures as retries
 from harvest_pipeline.cli.main import main as harvest_pipeline
 from harvest_pipeline.definitions import build_definitions
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.settings import SettingsError, project_folder
 from harvest_pipeline_tests.conftest import unlimited
 from harvest_pipeline_tests.connect.person import decide
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.security.failures import (
     CLIENT_SECRET,
     OF_HOLDER,
@@ -131,9 +131,9 @@ def _do(
     typed: io.StringIO | None = None,
 ) -> dict[str, Any]:
     """Play one; what came of it."""
-    sandbox.world.faults.clear()
+    sandbox.faults.clear()
     for each in failure.faults:
-        sandbox.world.faults.add(each)
+        sandbox.faults.add(each)
     for path, text in failure.files.items():
         path.write_text(text)
     changed = {**environment, **sandbox.environment(), **failure.environment}

@@ -22,8 +22,8 @@ from typing import Any
 
 import pytest
 
-from harvest_pipeline.sandbox.faults import Hang
-from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.faults import Hang
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.security import failures
 from harvest_pipeline_tests.security.canaries import Canaries
 from harvest_pipeline_tests.security.play import given_away, stage
@@ -104,7 +104,7 @@ def play_web_server(
     played: Played, environment: dict[str, str], sandbox: SandboxServer, python: Path
 ) -> None:
     """The UI on three accounts, runs that are launched from it, and all that it tells."""
-    faults = sandbox.world.faults
+    faults = sandbox.faults
     names = ("acme", "blue_sky", "cedar")
     lines = [f"  - {{name: {name}, account_id: {sandbox.account_id}}}\n" for name in names]
     (played.folder / "harvest.yaml").write_text("".join(["accounts:\n", *lines]))

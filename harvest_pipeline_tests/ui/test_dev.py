@@ -13,8 +13,8 @@ import pytest
 import requests
 
 from harvest_pipeline.cli.main import main
-from harvest_pipeline.sandbox.faults import Hang
-from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.faults import Hang
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.ui.conftest import Dev, by_sigterm, started_dev
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
