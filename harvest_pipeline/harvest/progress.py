@@ -1,16 +1,12 @@
-"""Who is told how a read goes on: nobody, or one observer of this process.
-
-Belongs here: what an observer hears of, and which one there is.
-Does not belong here: what is shown of it (sync/), the log.
-"""
+"""How a read goes on, for one observer of this process."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Protocol
 
 
-class Observer(Protocol):
-    """Hears how a read goes on; called from any thread, and must not raise."""
+class Observer:
+    """Hears how a read goes on; called from any thread, and must not raise. This one
+    does nothing."""
 
     def requested(self) -> None:
         """A request was sent, or tried."""
@@ -22,27 +18,15 @@ class Observer(Protocol):
         """A page came, with so many records."""
 
     def waiting(self, seconds: float, reason: str) -> None:
-        """Nothing is sent for so long; the reason is half a sentence."""
+        """Nothing is sent for so many seconds; the reason is half a sentence."""
 
 
-class _Nobody:
-    """Is told everything and does nothing."""
-
-    def requested(self) -> None: ...
-
-    def expecting(self, requests: int) -> None: ...
-
-    def received(self, rows: int) -> None: ...
-
-    def waiting(self, seconds: float, reason: str) -> None: ...
-
-
-_NOBODY: Observer = _Nobody()
+_NOBODY = Observer()
 _observer = _NOBODY
 
 
 def observer() -> Observer:
-    """Whom to tell."""
+    """The one to tell."""
     return _observer
 
 

@@ -14,8 +14,8 @@ import pytest
 from harvest_pipeline.sandbox.faults import Hang
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.settings import project_folder
+from harvest_pipeline_tests.cli.command import Place
 from harvest_pipeline_tests.conftest import TODAY
-from harvest_pipeline_tests.sync.command import Place
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 from harvest_pipeline_tests.warehouse.test_database import held
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harvest_pipeline.sandbox.server import SandboxServer
-from harvest_pipeline_tests.sync.command import Place
+from harvest_pipeline_tests.cli.command import Place
 
 
 @pytest.fixture
