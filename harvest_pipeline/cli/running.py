@@ -149,6 +149,7 @@ class Cancelling:
         for number, handler in self._before.items():
             # What is left to do takes a moment: Ctrl-C once more would only make a traceback.
             signal.signal(number, signal.SIG_IGN if self.wanted else handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self.wanted = True
@@ -174,11 +175,16 @@ class Cancelling:
         if event is None:
             return
         if event.event_type is dg.DagsterEventType.RUN_START:
-            # Dagster sets its handlers back to what it found: from here on to these.
-            self._dagsters = signal.getsignal(signal.SIGINT)
-            for each in _SIGNALS:
-                signal.signal(each, self._interrupt)
+            # Ctrl-C would end the processes with a traceback that copy the log from here on.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         elif event.is_step_start or event.is_step_restarted:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            if self._dagsters is None:
+                # After each piece of a report's code Dagster sets back the handler that it found:
+                # from here on this one.
+                self._dagsters = signal.getsignal(signal.SIGINT)
+                for each in _SIGNALS:
+                    signal.signal(each, self._interrupt)
             self._current = event.step_key
             self._retrying.discard(event.step_key)
             run = self._instance.get_run_by_id(self._run_id)
@@ -204,22 +210,19 @@ class Progress(Observer):
         self._problems: dict[str, str] = {}
         self._prefix = f"{run.settings.schema}__"
         self._console = Console(file=sys.stderr, highlight=False, markup=False)
-        dumb = not self._console.is_terminal or self._console.is_dumb_terminal
-        self._live = (
-            None
-            if dumb or plain
-            else Live(
+        self._lock = threading.Lock()
+        self._current: str | None = None
+        self._rows = self._requests = self._pages = self._expected = 0
+        self._note, self._until, self._began = "", 0.0, monotonic()
+        self._live: Live | None = None
+        if self._console.is_terminal and not self._console.is_dumb_terminal and not plain:
+            self._live = Live(
                 get_renderable=self._line,
                 console=self._console,
                 transient=True,
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
-        )
-        self._lock = threading.Lock()
-        self._current: str | None = None
-        self._rows = self._requests = self._pages = self._expected = 0
-        self._note, self._until, self._began = "", 0.0, monotonic()
 
     def __enter__(self) -> Self:
         if self._live:
