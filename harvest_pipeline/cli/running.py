@@ -61,7 +61,7 @@ def run_now(run: Run, *, verbose: bool) -> int:
             stack.enter_context(redirect_stderr(nothing))
         stack.enter_context(progress)
         status = _execute(run, run_id, progress)
-    print(_table(run, progress, _loads(run.settings, run_id)))
+    print(_table(run, progress, _loaded_by(run.settings, run_id)))
     for problem in progress.problems(status):
         click.echo(f"\nError: {problem}", err=True)
     click.echo(f"\nRun {run_id}; `harvest-pipeline dev` shows it.")
@@ -313,7 +313,7 @@ class Progress(Observer):
         return Text(f"[{ended}/{len(self.states)}]  {said}", no_wrap=True, overflow="ellipsis")
 
 
-def _loads(settings: Settings, run_id: str) -> dict[str, tuple[int, int]]:
+def _loaded_by(settings: Settings, run_id: str) -> dict[str, tuple[int, int]]:
     """What the ledger has of the run: rows and requests, by report."""
     warehouse = Warehouse(settings.duckdb, settings.schema, wait_seconds=_WAIT, log=lambda _: None)
     try:
