@@ -27,6 +27,7 @@ setup(
         "pytz",  # DuckDB's Python client needs it to return TIMESTAMPTZ values
         "pyyaml>=6",
         "requests>=2.32,<3",
+        "rich>=13",
         "tabulate>=0.9",
         "urllib3>=2.6",  # decompresses within bounds
         # starlette and uvicorn come with dagster-webserver; the sandbox and the UI are served by

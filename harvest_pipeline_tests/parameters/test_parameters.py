@@ -23,11 +23,11 @@ from tabulate import tabulate
 
 from harvest_pipeline.asking import Days, asked
 from harvest_pipeline.catalogue.reports import REPORTS
+from harvest_pipeline.cli.choice import options_of, runs_of
 from harvest_pipeline.datasets import Dataset
 from harvest_pipeline.options import DAYS, OptionsError
 from harvest_pipeline.scope import Filters, Scope, Window
 from harvest_pipeline.settings import Settings, project_folder
-from harvest_pipeline.sync.choice import options_of, runs_of
 from harvest_pipeline_tests import reference
 from harvest_pipeline_tests.parameters.expected import Account, Part, differences, expected
 from harvest_pipeline_tests.parameters.stage import (

@@ -41,10 +41,12 @@ class Place:
             "HARVEST_START_DATE": sandbox.first_day.isoformat(),
         }
 
-    def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, code: str = _CODE, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command without a terminal to its end."""
         return subprocess.run(
-            [sys.executable, "-c", _CODE, *arguments],
+            [sys.executable, "-c", code, *arguments],
             env={**self.environment, **variables},
             capture_output=True,
             text=True,
@@ -77,19 +79,11 @@ class Terminal:
             os.execve(sys.executable, [sys.executable, "-c", _CODE, *arguments], place.environment)
         size = struct.pack("HHHH", 24, columns, 0, 0)
         fcntl.ioctl(self._file, termios.TIOCSWINSZ, size)
-        self._code: int | None = None
-
-    @property
-    def worker(self) -> int:
-        """The process id of the run."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        (worker,) = map(int, children)
-        return worker
 
     def spools(self) -> set[Path]:
         """The folders of the files that the run is reading into."""
         found: set[Path] = set()
-        for link in Path(f"/proc/{self.worker}/fd").iterdir():
+        for link in Path(f"/proc/{self.pid}/fd").iterdir():
             with suppress(OSError):
                 found |= {each for each in link.readlink().parents if "spool-" in each.name}
         return found
@@ -129,5 +123,5 @@ class Terminal:
 
     def lines(self) -> list[str]:
         """What stood on the terminal, the live line in all its states too."""
-        text = re.sub(r"\x1b\[K", "", self.output)
+        text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.output)
         return [line for line in re.split(r"[\r\n]+", text) if line]

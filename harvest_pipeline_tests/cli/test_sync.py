@@ -11,10 +11,10 @@ import yaml
 from harvest_pipeline.partitions import range_tags
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import project_folder
+from harvest_pipeline_tests.cli.command import Place
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.truth import truth
 from harvest_pipeline_tests.surroundings import utc_today
-from harvest_pipeline_tests.sync.command import Place
 
 pytestmark = pytest.mark.slow
 
@@ -32,10 +32,8 @@ class Synced:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.days = days_ago(40, 5)
-        place.sandbox.account.request_log.clear()
         first, last = str(self.days.first), str(self.days.last)
         self.done = place.run("sync", *CHOSEN, "--from", first, "--to", last)
-        self.requests = len(place.sandbox.account.request_log.paths())
         self.run = place.last_run()
 
     def cells(self, report: str) -> list[str]:
@@ -53,11 +51,15 @@ def synced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synced]:
 def test_it_ends_well_and_says_what_it_loaded(synced: Synced) -> None:
     assert synced.done.returncode == 0, synced.done.stderr
     first, last = str(synced.days.first), str(synced.days.last)
-    rows = len(synced.place.query("SELECT * FROM invoices"))
-    name, *days, read, _, _, result = synced.cells("invoices")
-    assert (name, days, read, result) == ("invoices", [first, "to", last], str(rows), "loaded")
+    ((rows, requests),) = synced.place.query(
+        "SELECT sum(rows), sum(requests) FROM _loads WHERE report = 'invoices'"
+    )
+    assert synced.cells("invoices") == [
+        *("invoices", first, "to", last, str(rows), str(requests), "loaded")
+    ]
     assert synced.cells("clients")[1] == "all"
-    assert synced.cells("total") == ["total", str(synced.requests)]
+    ((total,),) = synced.place.query("SELECT sum(requests) FROM _loads")
+    assert synced.cells("total") == ["total", str(total)]
     assert synced.run.run_id in synced.done.stdout
 
 
@@ -100,9 +102,8 @@ def test_the_ui_finds_what_to_execute_again(synced: Synced) -> None:
     origin = synced.run.remote_job_origin
     assert origin is not None
     assert origin.location_name == module["location_name"]
-    code = synced.run.job_code_origin
-    assert code is not None
-    assert module["module_name"] in code.repository_origin.code_pointer.describe()
+    target = origin.repository_origin.code_location_origin.loadable_target_origin
+    assert target.module_name == module["module_name"]
 
 
 def test_a_part_is_replaced_and_the_rest_stays(synced: Synced) -> None:
@@ -129,7 +130,7 @@ def test_a_failure_is_its_sentence_said_once_and_exit_code_1(place: Place) -> No
     assert done.returncode == 1
     assert place.last_run().status == dg.DagsterRunStatus.FAILURE
     errors = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
-    assert errors[0].startswith("Error: invoices, clients: Harvest does not accept")
+    assert errors[0].startswith("Error: clients, invoices: Harvest does not accept")
     assert errors[1:] == ["Error: invoice_payments: not read, because what it needs failed."]
     assert "Traceback" not in done.stderr + done.stdout
 
@@ -162,10 +163,30 @@ def test_several_accounts_are_read_one_after_the_other(tmp_path: Path) -> None:
     assert last.tags.items() >= days.items()
 
 
-def test_what_cannot_be_is_refused_before_there_is_a_run(place: Place) -> None:
-    done = place.run("sync", "clients", "--invoice-status", "open")
-    assert done.returncode == 1
-    assert done.stderr == (
-        "Error: --invoice-status means nothing for clients; leave it out, or name other reports.\n"
+@pytest.mark.parametrize(
+    ("words", "variables", "sentence"),
+    [
+        ((), {"HARVEST_ACCESS_TOKEN": ""}, "No Harvest credentials for harvest: run `harvest-"),
+        (("invoces",), {}, "harvest has no report 'invoces'; did you mean invoices or"),
+        (("--days-back", "soon"), {}, "--days-back: Input should be a valid integer;"),
+        (
+            ("clients", "--invoice-status", "open"),
+            {},
+            "--invoice-status means nothing for clients;",
+        ),
+        (("invoices", "--from", "2000-01-01"), {}, "--from is 2000-01-01, and the first"),
+        (("--account", "acme"), {}, "There is no account 'acme'; there are: harvest."),
+    ],
+)
+def test_a_mistake_is_one_sentence_before_dagster_is_loaded_and_a_run_made(
+    place: Place, words: tuple[str, ...], variables: dict[str, str], sentence: str
+) -> None:
+    code = (
+        "import sys; from harvest_pipeline.cli.main import main; code = main(sys.argv[1:])\n"
+        "assert 'dagster' not in sys.modules; sys.exit(code)"
     )
+    done = place.run("sync", *words, code=code, **variables)
+    assert done.stderr.startswith(f"Error: {sentence}")
+    assert done.stderr.count("\n") == 1
+    assert (done.returncode, done.stdout) == (1, "")
     assert list(place.home.iterdir()) == [place.home / "dagster.yaml"]

@@ -1,32 +1,25 @@
-"""What `sync` is to do: which datasets, over which days, in how many runs."""
+"""Which runs of Dagster `sync` makes: of which datasets, over which days, with which parameters."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
+
+import click
 
 from harvest_pipeline.datasets import Dataset
 from harvest_pipeline.options import DAYS, OptionsError, RunOptions
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Settings, SettingsError
-from harvest_pipeline.sync.messages import Plan
 from harvest_pipeline.text import shown
 
-#: Of the command, by the parameter of a run that they are.
+C = TypeVar("C", bound=Callable[..., Any])
+
+#: The option of the command for each parameter of a run.
 OPTIONS = {
-    "days_back": "--days-back",
-    "start_date": "--from",
-    "end_date": "--to",
-    "days_back_to_start_from": "--days-back-to-start-from",
-    "days_back_to_end_at": "--days-back-to-end-at",
-    "project_ids": "--project-ids",
-    "user_ids": "--user-ids",
-    "invoice_status": "--invoice-status",
-    "updated_since": "--updated-since",
-    "updated_since_days_back": "--updated-since-days-back",
-    "full_refresh": "--full-refresh",
+    name: {"start_date": "--from", "end_date": "--to"}.get(name, f"--{name.replace('_', '-')}")
+    for name in RunOptions.model_fields
 }
 _NAMES = re.compile(rf"(?<![\w-])({'|'.join(sorted(OPTIONS, key=len, reverse=True))})(?!\w)")
 
@@ -41,25 +34,39 @@ class Run:
     window: Window | None
     config: Mapping[str, Any]
 
-    @property
-    def plan(self) -> Plan:
-        """The same for a worker."""
-        return Plan(
-            schema=self.settings.schema,
-            datasets=tuple(dataset.name for dataset in self.datasets),
-            first=self.window and self.window.first,
-            last=self.window and self.window.last,
-            options=dict(self.config),
-        )
-
-    def days_of(self, name: str) -> str:
+    def days_of(self, dataset: Dataset) -> str:
         """The days that are read of a dataset, for a person."""
-        dataset = next(each for each in self.datasets if each.name == name)
         if dataset.has_partitions:
             return str(self.window)
         if "start_date" in self.config and dataset.takes("start_date"):
             return f"{self.config['start_date']} to {self.config['end_date']}"
         return "its own" if dataset.options.has_window else "all"
+
+
+def run_options(command: C) -> C:
+    """Give a click command an option for each parameter of a run."""
+    for name, field in reversed(RunOptions.model_fields.items()):
+        command = click.option(
+            OPTIONS[name],
+            name,
+            is_flag=field.annotation is bool,
+            metavar=None if field.annotation is bool else "N" if "days_back" in name else "VALUE",
+            help=_as_typed(field.description or "").removesuffix(" Days."),
+        )(command)
+    return command
+
+
+def options_of(given: Mapping[str, Any]) -> RunOptions:
+    """The options of the command, by the parameter that each is. Raises SettingsError."""
+    numbers = {
+        name: int(value)
+        for name, value in given.items()
+        if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value)
+    }
+    try:
+        return RunOptions.of({**given, **numbers}, "the command")
+    except OptionsError as error:
+        raise SettingsError(_as_typed(str(error))) from None
 
 
 def chosen_accounts(
@@ -83,14 +90,6 @@ def chosen_accounts(
     return found
 
 
-def options_of(given: Mapping[str, Any]) -> RunOptions:
-    """The options of the command, by the parameter that each is. Raises SettingsError."""
-    try:
-        return RunOptions.of(given, "the command")
-    except OptionsError as error:
-        raise _as_typed(error) from None
-
-
 def takes(dataset: Dataset, option: str) -> bool:
     """Whether an option means anything for a dataset; of one with partitions it chooses them."""
     return (dataset.has_partitions and option in DAYS) or dataset.takes_in_a_run(option)
@@ -106,19 +105,31 @@ def runs_of(settings: Settings, names: Sequence[str], options: RunOptions) -> li
     for option in options.given:
         if not any(takes(dataset, option) for dataset in datasets):
             raise SettingsError(_refusal(option, datasets))
+    today = settings.today()
+    every = Window(settings.start_date, today)
+    days: dict[str, Any] = {}
     try:
-        windows = [_window(each, options, settings) for each in datasets]
-        days = _days(options, settings)
+        if options.full_refresh:
+            asked, days = every, {"full_refresh": True}
+        elif options.has_window:
+            asked = options.window(today, every)
+            days = {"start_date": str(asked.first), "end_date": str(asked.last)}
+        else:
+            asked = None
+        windows = [
+            (asked or settings.days_of(each, today, every)) if each.has_partitions else None
+            for each in datasets
+        ]
     except OptionsError as error:
-        raise _as_typed(error) from None
-    first = next((window for window in windows if window), None)
+        raise SettingsError(_as_typed(str(error))) from None
+    first = next(filter(None, windows), None)
     of_runs: dict[Window | None, list[Dataset]] = {}
     for dataset, window in zip(datasets, windows, strict=True):
         # What has no partitions goes with the first run, unless it has to be given its days, which
         # a run over partitions does not take.
         alone = days and dataset.has_own_table
         of_runs.setdefault(None if alone else window or first, []).append(dataset)
-    part = {name: _plain(getattr(options, name)) for name in options.given if name not in DAYS}
+    part = options.model_dump(mode="json", include=set(options.given) - set(DAYS))
     return [
         Run(settings, tuple(each), window, part if window else {**part, **days})
         for window, each in of_runs.items()
@@ -129,10 +140,8 @@ def ignored(runs: Sequence[Run], options: RunOptions) -> list[str]:
     """A line for the options that mean nothing for some of the datasets."""
     by_names: dict[tuple[str, ...], list[str]] = {}
     for option in options.given:
-        names = tuple(
-            dataset.name for run in runs for dataset in run.datasets if not takes(dataset, option)
-        )
-        if names:
+        datasets = [dataset for run in runs for dataset in run.datasets]
+        if names := tuple(each.name for each in datasets if not takes(each, option)):
             by_names.setdefault(names, []).append(OPTIONS[option])
     return [
         f"{' and '.join(typed)} {'means' if len(typed) == 1 else 'mean'} nothing for "
@@ -143,7 +152,7 @@ def ignored(runs: Sequence[Run], options: RunOptions) -> list[str]:
 
 def _chosen(settings: Settings, names: Sequence[str]) -> list[Dataset]:
     """The datasets of these names in their own order; without names, all reports."""
-    known = {dataset.name: dataset for dataset in settings.datasets}
+    known = [dataset.name for dataset in settings.datasets]
     for name in names:
         if name not in known:
             close = get_close_matches(name, known, n=3, cutoff=0.5)
@@ -153,48 +162,14 @@ def _chosen(settings: Settings, names: Sequence[str]) -> list[Dataset]:
                 f"{settings.schema} has no report {shown(name)}; {hint}{rest} "
                 "`harvest-pipeline reports` lists them."
             )
+    chosen = [each for each in settings.datasets if (each.name in names or not names)]
     if names:
-        return [dataset for name, dataset in known.items() if name in names]
-    reports = [dataset for dataset in known.values() if dataset.is_report]
-    if not reports:
-        raise SettingsError(
-            f"All reports of {settings.schema} are switched off; name what to read: "
-            f"{', '.join(known)}."
-        )
-    return reports
-
-
-def _window(dataset: Dataset, options: RunOptions, settings: Settings) -> Window | None:
-    """The days that are read of a dataset with partitions: the command's, else its own, else the
-    last HARVEST_DAYS_BACK and today. Raises OptionsError."""
-    if not dataset.has_partitions:
-        return None
-    if options.full_refresh:
-        return _every(settings)
-    if options.has_window:
-        return options.window(settings.today(), _every(settings))
-    return settings.days_of(dataset, settings.today(), _every(settings))
-
-
-def _days(options: RunOptions, settings: Settings) -> dict[str, Any]:
-    """The days as parameters of a run without partitions. Raises OptionsError."""
-    if options.full_refresh:
-        return {"full_refresh": True}
-    if not options.has_window:
-        return {}
-    window = options.window(settings.today(), _every(settings))
-    return {"start_date": str(window.first), "end_date": str(window.last)}
-
-
-def _every(settings: Settings) -> Window:
-    return Window(settings.start_date, settings.today())
-
-
-def _plain(value: object) -> object:
-    """A value as JSON has it."""
-    if isinstance(value, date):  # datetime too
-        return value.isoformat()
-    return list(value) if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        return chosen
+    if reports := [dataset for dataset in chosen if dataset.is_report]:
+        return reports
+    raise SettingsError(
+        f"All reports of {settings.schema} are switched off; name what to read: {', '.join(known)}."
+    )
 
 
 def _refusal(option: str, datasets: Sequence[Dataset]) -> str:
@@ -205,6 +180,6 @@ def _refusal(option: str, datasets: Sequence[Dataset]) -> str:
     return f"{typed} means nothing for {names}; leave it out, or name other reports."
 
 
-def _as_typed(error: OptionsError) -> SettingsError:
-    """The same sentence with the names that were typed."""
-    return SettingsError(_NAMES.sub(lambda match: OPTIONS[match[0]], str(error)))
+def _as_typed(text: str) -> str:
+    """The same text with the names that are typed."""
+    return _NAMES.sub(lambda match: OPTIONS[match[0]], text)

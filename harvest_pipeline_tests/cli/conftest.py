@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from harvest_pipeline_tests.cli.command import Place
 from harvest_pipeline_tests.sandbox.server import SandboxServer
-from harvest_pipeline_tests.sync.command import Place
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@
 
 from datetime import timedelta
 
-from harvest_pipeline.harvest.progress import observed_by, observer
+from harvest_pipeline.harvest.progress import Observer, observed_by, observer
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.conftest import TODAY, Project
 
 
-class Notes:
+class Notes(Observer):
     """An observer that writes everything down; lists grow safely from any thread."""
 
     def __init__(self) -> None:
