@@ -18,6 +18,7 @@ setup(
         "filelock>=3.16",
         "keyring>=25",
         "msgspec>=0.19",
+        "oauthlib>=3.2",
         "pandas>=2.2,<4",
         "platformdirs>=4",
         "pydantic>=2.7,<3",
@@ -43,6 +44,7 @@ setup(
             "ruff",
             "setuptools>=77",  # builds this package without fetching what has no hash
             "trustme",  # certificates that are wrong in a chosen way
+            "types-oauthlib",
             "types-pyyaml",
             "types-requests",
             "types-tabulate",

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-from harvest_pipeline.access import client_from_environment, credentials_from_environment
 from harvest_pipeline.alerts.messages import Alert, alert
 from harvest_pipeline.alerts.state import CredentialState
+from harvest_pipeline.harvest.access import client_from_environment, credentials_from_environment
 from harvest_pipeline.harvest.auth import RefreshedTokens
 from harvest_pipeline.harvest.client import user_agent
 from harvest_pipeline.harvest.errors import HarvestError
@@ -103,7 +103,7 @@ class Credentials:
     def _renew(self, settings: Settings, tokens: RefreshedTokens) -> None:
         """Renew the access token that is kept, as runs do a little before it ends."""
         with closing(Transport(user_agent(settings.contact), _PATIENCE)) as transport:
-            tokens.renew_early(transport)
+            tokens.renew(transport, rejected=tokens.token(transport))
 
     def _use(self, settings: Settings) -> None:
         """Ask Harvest who the account is read as."""

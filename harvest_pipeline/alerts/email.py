@@ -13,7 +13,7 @@ from email.utils import formatdate, make_msgid
 from harvest_pipeline.alerts.entry import EmailEntry, Security
 from harvest_pipeline.alerts.errors import AlertNotSent
 from harvest_pipeline.alerts.messages import Alert
-from harvest_pipeline.harvest.secrecy import Secretive
+from harvest_pipeline.harvest.oauth import Secret
 
 PASSWORD_VARIABLE = "HARVEST_SMTP_PASSWORD"  # noqa: S105 - the name of it
 
@@ -21,7 +21,7 @@ PASSWORD_VARIABLE = "HARVEST_SMTP_PASSWORD"  # noqa: S105 - the name of it
 _TIMEOUT = 10.0
 
 
-class Email(Secretive):
+class Email(Secret):
     """Sends alerts to the addresses of `entry`; `environment` holds the password."""
 
     name = "email"

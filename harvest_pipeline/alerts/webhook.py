@@ -14,7 +14,7 @@ from harvest_pipeline.alerts.entry import WebhookEntry
 from harvest_pipeline.alerts.errors import AlertNotSent
 from harvest_pipeline.alerts.messages import Alert
 from harvest_pipeline.harvest.deadline import Watchdog, WatchedAdapter
-from harvest_pipeline.harvest.secrecy import Secretive
+from harvest_pipeline.harvest.oauth import Secret
 from harvest_pipeline.harvest.transport import NoAuthorization
 from harvest_pipeline.settings import is_loopback
 
@@ -25,7 +25,7 @@ _TOO_LATE = "it did not answer in time"
 _SIGNS = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
-class Webhook(Secretive):
+class Webhook(Secret):
     """Posts alerts to the address in the variable that `entry` names.
 
     The address is a secret: whoever has it can post. It is in no message, not even its host.

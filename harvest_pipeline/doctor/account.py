@@ -9,18 +9,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from harvest_pipeline.access import (
+from harvest_pipeline.doctor.endpoints import Endpoints
+from harvest_pipeline.doctor.findings import Finding, Section, ok, section, told, warning, wrong
+from harvest_pipeline.doctor.origins import Origins
+from harvest_pipeline.harvest.access import (
     client_from_environment,
     credentials_from_environment,
     renewed_variable,
     variables,
     winning_variables,
 )
-from harvest_pipeline.accounts.store import AccountStore
-from harvest_pipeline.accounts.stored import StoredAccount, is_name
-from harvest_pipeline.doctor.endpoints import Endpoints
-from harvest_pipeline.doctor.findings import Finding, Section, ok, section, told, warning, wrong
-from harvest_pipeline.doctor.origins import Origins
 from harvest_pipeline.harvest.account import Identity, Role
 from harvest_pipeline.harvest.auth import RefreshedTokens
 from harvest_pipeline.harvest.client import HarvestClient
@@ -32,6 +30,7 @@ from harvest_pipeline.harvest.errors import (
     StoreUnusable,
 )
 from harvest_pipeline.harvest.patience import Patience
+from harvest_pipeline.harvest.token_store import StoredAccount, TokenStore, is_name
 from harvest_pipeline.settings import Settings
 from harvest_pipeline.text import one_line
 
@@ -59,11 +58,11 @@ class AccountCheck:
         self._origins = origins
         self._names = variables(settings, origins.environment)
         self._winning = winning_variables(settings, origins.environment)
-        self._store: AccountStore | None = None
+        self._store: TokenStore | None = None
         self._stored: StoredAccount | None = None
         self._unusable: StoreUnusable | None = None
         try:
-            self._store = AccountStore.from_environment(origins.environment)
+            self._store = TokenStore.from_environment(origins.environment)
             if is_name(settings.schema):
                 self._stored = self._store.find(settings.schema)
         except StoreUnusable as error:
@@ -105,7 +104,9 @@ class AccountCheck:
             yield ok("credentials", f"{origin}{self._renewed()}{also}")
         elif self._stored and self._store:
             stored = self._stored
-            kept = "the system keyring" if stored.vault == "keyring" else self._store.folder
+            kept = "the system keyring"
+            if self._store.kept_in(stored.name) != "keyring":
+                kept = str(self._store.folder)
             yield ok(
                 "credentials",
                 f"the stored account {stored.name} in {kept}, connected on "
@@ -126,7 +127,7 @@ class AccountCheck:
         variable = renewed_variable(self.settings, self._origins.environment)
         if variable and self._store:
             with suppress(StoreUnusable):  # which the first question tells
-                if self._store.renewed(variable[1]):
+                if self._store.tokens(variable[1]):
                     return f"; what it was renewed to is kept in {self._store.folder}"
         return ""
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
-from harvest_pipeline.access import CREDENTIAL_FIELDS
-from harvest_pipeline.accounts.store import AccountStore
 from harvest_pipeline.config import account_settings
 from harvest_pipeline.doctor.findings import Finding, Section, ok, section, told, warning, wrong
 from harvest_pipeline.doctor.origins import Origins
+from harvest_pipeline.harvest.access import CREDENTIAL_FIELDS
 from harvest_pipeline.harvest.account import is_instance
 from harvest_pipeline.harvest.errors import StoreUnusable
+from harvest_pipeline.harvest.token_store import TokenStore
 from harvest_pipeline.settings import Settings, SettingsError, dotenv_path, project_folder
 from harvest_pipeline.variables import VARIABLES
 
@@ -187,8 +187,8 @@ class Project:
     def _token_store(self) -> Iterator[Finding]:
         name = "HARVEST_TOKEN_STORE"
         try:
-            store = AccountStore.from_environment(self.origins.environment)
-            kept = "the system keyring" if store.vault_kind == "keyring" else "files there"
+            store = TokenStore.from_environment(self.origins.environment)
+            kept = "the system keyring" if store.place == "keyring" else "files there"
         except StoreUnusable as error:
             yield told(name, error)
         else:

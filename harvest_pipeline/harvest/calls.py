@@ -29,7 +29,6 @@ from harvest_pipeline.harvest.errors import (
 )
 from harvest_pipeline.harvest.limits import Left, Limiter, retry_after_seconds
 from harvest_pipeline.harvest.progress import observer
-from harvest_pipeline.harvest.secrecy import tells
 from harvest_pipeline.harvest.transport import (
     LARGEST_ANSWER,
     Answer,
@@ -37,6 +36,7 @@ from harvest_pipeline.harvest.transport import (
     Transport,
     Truncated,
 )
+from harvest_pipeline.text import tells
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

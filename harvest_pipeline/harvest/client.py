@@ -80,7 +80,7 @@ class HarvestClient:
         self._transport = Transport(user_agent(contact), self.patience)
         self._limiter = Limiter(state_folder, limits or Limits(), self.patience)
         self._caller = Caller(self._transport, credentials, self._limiter, log)
-        self._finder = AccountFinder(self._caller, self.api_url, id_url.rstrip("/"))
+        self.finder = AccountFinder(self._caller, self.api_url, id_url.rstrip("/"))
         self._workers = ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="harvest")
 
     @property
@@ -99,7 +99,7 @@ class HarvestClient:
         """Id and, where it had to be asked for, name."""
         if self._given_account is not None:
             return self._given_account, None
-        account = self._finder.find(self._instance)
+        account = self.finder.find(self._instance)
         return str(account.id), account.name
 
     @cached_property
@@ -108,7 +108,7 @@ class HarvestClient:
 
         Raises AccountNotFound, AccountAmbiguous, and what `get` raises.
         """
-        return self._finder.identify(*self._account)
+        return self.finder.identify(*self._account)
 
     @cached_property
     def _company(self) -> dict[str, object]:

@@ -1,14 +1,14 @@
 """Credentials: tried once a day, and told of while there is still time to connect anew."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from harvest_pipeline.accounts.store import AccountStore
-from harvest_pipeline.accounts.stored import Secrets
 from harvest_pipeline.alerts import sensors
+from harvest_pipeline.harvest.oauth import TokenSet
+from harvest_pipeline.harvest.token_store import TokenStore
 from harvest_pipeline.sandbox.faults import AnswerWith
 from harvest_pipeline_tests.alerts.conftest import Alerts, Hook
 from harvest_pipeline_tests.conftest import Project
@@ -25,24 +25,21 @@ def watching(alerts: Alerts) -> Alerts:
 
 
 @pytest.fixture
-def store(project: Project, tmp_path: Path) -> AccountStore:
+def store(project: Project, tmp_path: Path) -> TokenStore:
     """No credentials in the environment: what `connect` stored is used."""
     folder = tmp_path / "accounts"
     project.set(HARVEST_TOKEN_STORE=str(folder), HARVEST_ACCESS_TOKEN="", HARVEST_ACCOUNT_ID="")
-    return AccountStore(folder, "file")
+    return TokenStore(folder, "file")
 
 
-def ending(project: Project, after: timedelta, refresh_token: str | None = None) -> Secrets:
+def ending(project: Project, after: timedelta, refresh_token: str | None = None) -> TokenSet:
     """Tokens of which the access token ends so long from now."""
     ends_at = (NOW + after).timestamp()
-    return Secrets(
-        **{
-            **asdict(application(project)),
-            "access_token": next(iter(project.sandbox.tokens.values())),
-            "expires_at": ends_at,
-            "renew_at": ends_at - 120,
-            **({"refresh_token": refresh_token} if refresh_token else {}),
-        }
+    return replace(
+        application(project),
+        access_token=next(iter(project.sandbox.tokens.values())),
+        expires_at=ends_at,
+        refresh_token=refresh_token or project.sandbox.refresh_token,
     )
 
 
@@ -82,28 +79,29 @@ def test_an_outage_says_nothing_of_the_credential(watching: Alerts, hook: Hook) 
     assert '"told":{}' in (watching.cursors["alerts_by_webhook"] or "")
 
 
-def test_no_credentials_at_all_are_told(watching: Alerts, hook: Hook, store: AccountStore) -> None:
+def test_no_credentials_at_all_are_told(watching: Alerts, hook: Hook, store: TokenStore) -> None:
     watching.tick()
     (text,) = hook.texts
     assert "No Harvest credentials for harvest: run `harvest-pipeline connect`" in text
 
 
 def test_an_access_token_that_ends_within_two_days_is_renewed_and_nobody_is_told(
-    watching: Alerts, hook: Hook, store: AccountStore
+    watching: Alerts, hook: Hook, store: TokenStore
 ) -> None:
     project = watching.project
-    store.save(account := connected(project), ending(project, 1.5 * DAY))
+    store.save(replace(connected(project), tokens=ending(project, 1.5 * DAY)))
     watching.tick()
     assert not hook.texts
-    ends_at = store.secrets(account).expires_at
-    assert ends_at and ends_at > (NOW + 10 * DAY).timestamp()
+    tokens = store.tokens("harvest")
+    assert tokens and tokens.expires_at and tokens.expires_at > (NOW + 10 * DAY).timestamp()
 
 
 def test_a_refresh_token_that_works_no_more_is_told_while_the_access_token_still_works(
-    watching: Alerts, hook: Hook, store: AccountStore
+    watching: Alerts, hook: Hook, store: TokenStore
 ) -> None:
     project = watching.project
-    store.save(connected(project), ending(project, 1.5 * DAY, "refresh-canary-4711"))
+    tokens = ending(project, 1.5 * DAY, "refresh-canary-4711")
+    store.save(replace(connected(project), tokens=tokens))
     watching.tick()
     (text,) = hook.texts
     end = f"{NOW + 1.5 * DAY:%Y-%m-%d %H:%M} UTC"
@@ -114,24 +112,22 @@ def test_a_refresh_token_that_works_no_more_is_told_while_the_access_token_still
     assert project.materialize("clients").success
 
 
-def test_a_token_that_lasts_is_not_renewed(
-    watching: Alerts, hook: Hook, store: AccountStore
-) -> None:
+def test_a_token_that_lasts_is_not_renewed(watching: Alerts, hook: Hook, store: TokenStore) -> None:
     project = watching.project
-    store.save(account := connected(project), secrets := ending(project, 5 * DAY))
+    store.save(replace(connected(project), tokens=(tokens := ending(project, 5 * DAY))))
     watching.tick()
-    assert store.secrets(account) == secrets
+    assert store.tokens("harvest") == tokens
     assert not hook.texts
 
 
 def test_accounts_are_tried_one_a_tick_and_told_by_their_names(
-    watching: Alerts, hook: Hook, store: AccountStore
+    watching: Alerts, hook: Hook, store: TokenStore
 ) -> None:
     watching.say(
         "accounts: [{name: acme}, {name: blue_sky}]\nalerts: {on: [credential], webhook: {}}\n"
     )
     project = watching.project
-    store.save(replace(connected(project), name="acme"), application(project))
+    store.save(replace(connected(project), name="acme"))
     for told in (0, 1, 1):
         watching.tick()
         assert len(hook.texts) == told

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from harvest_pipeline.accounts.store import AccountStore
-from harvest_pipeline.accounts.stored import Secrets, StoredAccount
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS
+from harvest_pipeline.harvest.oauth import TokenSet
+from harvest_pipeline.harvest.token_store import StoredAccount, TokenStore
 from harvest_pipeline.sandbox.faults import AnswerWith
 from harvest_pipeline.sandbox.oauth import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
 from harvest_pipeline.sandbox.server import SandboxServer
@@ -23,7 +23,6 @@ def connected(patient: Patient, name: str, **changes: object) -> StoredAccount:
     """An account as `harvest-pipeline connect` stores it, by OAuth 2."""
     given: dict[str, object] = {
         "name": name,
-        "kind": "oauth2",
         "api_url": patient.sandbox.api_url,
         "id_url": patient.sandbox.id_url,
         "account_id": str(patient.sandbox.account_id),
@@ -32,13 +31,12 @@ def connected(patient: Patient, name: str, **changes: object) -> StoredAccount:
         "user_name": "Ada Okafor",
         "role": "administrator",
         "connected_at": datetime(2026, 11, 1, tzinfo=UTC),
-        "vault": "file",
+        "tokens": TokenSet(
+            client_id=CLIENT_ID, client_secret=CLIENT_SECRET, refresh_token=REFRESH_TOKEN
+        ),
     }
     account = StoredAccount(**{**given, **changes})  # type: ignore[arg-type]
-    AccountStore.from_environment({"HARVEST_TOKEN_STORE": str(patient.folder / "accounts")}).save(
-        account,
-        Secrets(client_id=CLIENT_ID, client_secret=CLIENT_SECRET, refresh_token=REFRESH_TOKEN),
-    )
+    TokenStore(patient.folder / "accounts", "file").save(account)
     return account
 
 

@@ -9,13 +9,13 @@ from urllib.parse import quote
 
 import pytest
 
-from harvest_pipeline.accounts.store import AccountStore
-from harvest_pipeline.accounts.stored import Secrets
 from harvest_pipeline.doctor import command
 from harvest_pipeline.doctor.endpoints import Endpoints
 from harvest_pipeline.doctor.findings import Finding, ok, section, told
 from harvest_pipeline.doctor.output import as_text
 from harvest_pipeline.harvest.errors import HarvestError
+from harvest_pipeline.harvest.oauth import TokenSet
+from harvest_pipeline.harvest.token_store import TokenStore
 from harvest_pipeline_tests.doctor.conftest import Patient, document
 from harvest_pipeline_tests.doctor.test_account import ENDPOINTS, connected
 from harvest_pipeline_tests.waiting import PATIENCE
@@ -74,15 +74,12 @@ def test_no_secret_is_in_the_output_whatever_is_wrong(patient: Patient) -> None:
     (place / ".env").write_text(
         f"HARVEST_CLIENT_SECRET={CANARY}-dotenv\nHARVEST_FOO_ACCESS_TOKEN={CANARY}-foo\n"
     )
-    account = connected(patient, "stored")
-    AccountStore.from_environment(os.environ).save(
-        account,
-        Secrets(
-            client_id=f"{CANARY}-id",
-            client_secret=f"{CANARY}-stored",
-            refresh_token=f"{CANARY}-refresh",
-        ),
+    secrets = TokenSet(
+        client_id=f"{CANARY}-id",
+        client_secret=f"{CANARY}-stored",
+        refresh_token=f"{CANARY}-refresh",
     )
+    TokenStore.from_environment(os.environ).save(connected(patient, "stored", tokens=secrets))
     patient.set(
         HARVEST_ACCESS_TOKEN=None,
         HARVEST_ACME_ACCESS_TOKEN=f"{CANARY}-environment\n",

@@ -10,10 +10,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harvest_pipeline.accounts.credentials import environment_credentials
-from harvest_pipeline.accounts.store import AccountStore
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
+from harvest_pipeline.harvest.access import environment_credentials
 from harvest_pipeline.harvest.auth import Credentials, PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import (
@@ -24,6 +23,7 @@ from harvest_pipeline.harvest.errors import (
 )
 from harvest_pipeline.harvest.limits import Limit, Limits
 from harvest_pipeline.harvest.reading import read, read_children
+from harvest_pipeline.harvest.token_store import TokenStore
 from harvest_pipeline.sandbox.changes import ChangeRecord, DeleteRecord
 from harvest_pipeline.sandbox.faults import (
     AnswerWith,
@@ -179,7 +179,7 @@ def oauth(sandbox: SandboxServer, folder: Path) -> Credentials:
         "client_secret": sandbox.client_secret,
         "refresh_token": sandbox.refresh_token,
     }
-    store = AccountStore(folder / "accounts", "file")
+    store = TokenStore(folder / "accounts", "file")
     return environment_credentials(store, given, "HARVEST_", sandbox.id_url)
 
 

@@ -1,12 +1,8 @@
-"""A keyring whose errors repeat what it was given, as those that call a program do.
-
-Belongs here: that backend of the library `keyring`. Does not belong here: those that keep or
-forget (accounts/keyrings.py).
-"""
+"""A keyring whose errors repeat what it was given, as those that call a program do."""
 
 import os
 
-from harvest_pipeline_tests.accounts.keyrings import Good
+from harvest_pipeline_tests.harvest.keyrings import Good
 
 
 class Telling(Good):

@@ -7,10 +7,10 @@ Does not belong here: how an account gets there (commands.py, test_leaks.py).
 from collections.abc import Iterator
 from pathlib import Path
 
-from harvest_pipeline.accounts.store import AccountStore
-from harvest_pipeline.accounts.stored import Secrets
+from harvest_pipeline.harvest.oauth import TokenSet
+from harvest_pipeline.harvest.token_store import TokenStore
 from harvest_pipeline.sandbox.faults import AnswerWith
-from harvest_pipeline_tests.accounts.conftest import account_of
+from harvest_pipeline_tests.harvest.connected import account_of
 from harvest_pipeline_tests.security.failure import Failure
 from harvest_pipeline_tests.security.planted import (
     CHANGED,
@@ -27,21 +27,19 @@ from harvest_pipeline_tests.security.stage import Stage
 def of_stores(stage: Stage) -> Iterator[Failure]:
     """Stored accounts whose secrets are refused, damaged, or open to others."""
     # Made here, once; the secrets are where they belong, in the folders of stores.
-    oauth = Secrets(
+    oauth = TokenSet(
         access_token=STORED_TOKEN,
-        renew_at=1e10,
         client_id=CLIENT_ID,
         client_secret=CLIENT_SECRET,
         refresh_token=REFRESH_TOKEN,
     )
-    token = Secrets(access_token=STORED_TOKEN)
+    token = TokenSet(access_token=STORED_TOKEN)
 
-    def store(name: str, secrets: Secrets) -> tuple[Path, dict[str, str | None]]:
+    def store(name: str, tokens: TokenSet) -> tuple[Path, dict[str, str | None]]:
         folder = stage.stores / name
         url, account_id = stage.sandbox.id_url, str(stage.sandbox.account_id)
-        kind = "oauth2" if secrets.refresh_token else "token"
-        account = account_of(url, name="harvest", account_id=account_id, kind=kind)
-        AccountStore(folder, "file").save(account, secrets)
+        account = account_of(url, name="harvest", account_id=account_id, tokens=tokens)
+        TokenStore(folder, "file").save(account)
         return folder, {**NOTHING, "HARVEST_TOKEN_STORE": str(folder)}
 
     _, environment = store("oauth", oauth)
@@ -58,10 +56,10 @@ def of_stores(stage: Stage) -> Iterator[Failure]:
     yield Failure("stored token that is repeated", "does not accept the request", environment,
                   (repeat,))  # fmt: skip
     for name, told, spoil in (
-        ("half a secret", "is damaged", lambda f: _halve(f / "harvest.secret")),
-        ("half an account", "is damaged", lambda f: _misplace(f / "harvest.json")),
+        ("half a store", "is damaged", lambda f: _halve(f / "accounts.json")),
+        ("half an account", "is damaged", lambda f: _misplace(f / "accounts.json")),
         ("a secret open to others", "is open to other users",
-         lambda f: (f / "harvest.secret").chmod(0o644)),
+         lambda f: (f / "accounts.json").chmod(0o644)),
         ("a store open to others", "is open to other users", lambda f: f.chmod(0o755)),
     ):  # fmt: skip
         folder, environment = store(name, oauth)
@@ -88,4 +86,4 @@ def _halve(path: Path) -> None:
 
 def _misplace(path: Path) -> None:
     """Somebody has put a token where none belongs."""
-    path.write_text(path.read_text().replace("oauth2", STORED_TOKEN.split(CHANGED)[0]))
+    path.write_text(path.read_text().replace('administrator"', STORED_TOKEN.split(CHANGED)[0]))

@@ -61,7 +61,11 @@ class Played:
     def in_files(self) -> dict[str, set[str]]:
         """What is found in files that do not hold secrets because they were put there."""
         stage = self.stage
-        meant = [path for path in stage.stores.rglob("*") if path.suffix in (".secret", ".json")]
+        meant = [
+            path
+            for path in stage.stores.rglob("*")
+            if path.name in ("accounts.json", "accounts.unfinished")
+        ]
         meant += [stage.keyring, stage.project / ".env", stage.folder / "harvest.yaml"]
         # The sandbox's own credentials stand in its code.
         code = (stage.project / "harvest_pipeline").rglob("*")
@@ -247,7 +251,7 @@ class TestWhatWasPlayed:
     def test_whoever_connected_was_told_how_it_ended(self, played: Played) -> None:
         for words, output in played.commands.items():
             assert words in output
-        assert (played.stage.stores / "connected" / "harvest.secret").exists()
+        assert (played.stage.stores / "connected" / "accounts.json").exists()
 
     def test_the_runs_of_the_web_server_ended_as_they_should(self, played: Played) -> None:
         assert played.statuses == {

@@ -21,11 +21,12 @@ import dagster as dg
 import keyring.core
 from alembic.script import ScriptDirectory
 
-from harvest_pipeline import access, assets, cli, failures
-from harvest_pipeline.connect import accounts as accounts_command
-from harvest_pipeline.connect import command as connect_command
+from harvest_pipeline import assets, cli, failures
+from harvest_pipeline.cli import accounts as accounts_command
+from harvest_pipeline.cli import connect as connect_command
 from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.doctor import account as doctor_account
+from harvest_pipeline.harvest import access
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.patience import Patience
 from harvest_pipeline.settings import SettingsError
