@@ -9,12 +9,13 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from harvest_pipeline.alerts.sensors import alert_sensors
+from harvest_pipeline.alerts import alert_sensors
 from harvest_pipeline.asking import REPORT_OPTIONS
 from harvest_pipeline.assets import dataset_assets
 from harvest_pipeline.config import account_settings
 from harvest_pipeline.equality.checks import reconciliation_assets, reconciliation_checks
 from harvest_pipeline.jobs import all_jobs
+from harvest_pipeline.missing_day import missing_day_checks, missing_day_schedules
 from harvest_pipeline.reconcile.job import reconcile_jobs, reconcile_schedules
 from harvest_pipeline.report_options import report_options
 from harvest_pipeline.resources import HarvestResource
@@ -46,11 +47,12 @@ def build_definitions(
     assets = [asset for settings in accounts for asset in dataset_assets(settings, io_manager_key)]
     return dg.Definitions(
         assets=[*assets, *reconciliation_assets(accounts)],
-        asset_checks=reconciliation_checks(accounts),
+        asset_checks=[*reconciliation_checks(accounts), *missing_day_checks(accounts)],
         jobs=[*all_jobs(accounts), *reconcile_jobs(accounts)],
         schedules=[
             *dataset_schedules(accounts),
             *reconcile_schedules(accounts),
+            *missing_day_schedules(accounts),
         ],
         sensors=[*all_sensors(accounts), *alert_sensors(accounts)],
         resources={

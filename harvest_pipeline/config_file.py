@@ -21,17 +21,13 @@ _Keys = tuple[str | int, ...]
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML whose days are text, as in YAML 1.2, so that 2026-02-30 gets its sentence from us; and
-    `on`, which is the name of a setting."""
+    """YAML whose days are text, as in YAML 1.2, so that 2026-02-30 gets its sentence from us."""
 
 
-_TIMESTAMP, _BOOL = "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool"
 _Loader.yaml_implicit_resolvers = {
-    letter: [(tag, pattern) for tag, pattern in known if tag not in (_TIMESTAMP, _BOOL)]
+    letter: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:timestamp"]
     for letter, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-for _letter in "tTfFyYnN":
-    _Loader.yaml_implicit_resolvers[_letter].append((_BOOL, re.compile(r"(?i:true|false|yes|no)$")))
 
 
 def read(path: Path) -> ProjectFile:
@@ -116,11 +112,6 @@ def _unknown_key(keys: _Keys) -> str:
     sentence = f"there is no such setting{hint}; there are: {', '.join(names)}"
     if keys[0] == "datasets":
         return sentence
-    if keys[0] == "alerts":
-        return (
-            f"{sentence}. Secrets are not kept in this file: set the variables "
-            "HARVEST_SMTP_PASSWORD and HARVEST_ALERT_WEBHOOK"
-        )
     return (
         f"{sentence}. Credentials are not kept in this file: run `harvest-pipeline connect`, or "
         "set variables such as HARVEST_ACME_ACCESS_TOKEN"

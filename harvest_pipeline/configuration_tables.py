@@ -25,9 +25,6 @@ def sections(schema: dict[str, Any]) -> Iterator[str]:
         ("datasets", "DatasetEntry"),
         ("schedule", "ScheduleEntry"),
         ("retry", "RetryEntry"),
-        ("alerts", "AlertsEntry"),
-        ("email", "EmailEntry"),
-        ("webhook", "WebhookEntry"),
     ):
         yield f"### `{key}:`\n\n{definitions[name]['description']}"
         yield _fields(definitions[name], schema)

@@ -14,7 +14,7 @@ from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import ReadNotProven
-from harvest_pipeline.harvest.reading import read, read_children
+from harvest_pipeline.harvest.extract import read, read_children
 from harvest_pipeline.harvest.spool import only
 from harvest_pipeline.private import make_folder
 from harvest_pipeline.scope import Filters, Proof, Scope, Spool, Window
@@ -102,7 +102,7 @@ class Loads:
         everything = spool.scope.window is None and not spool.scope.filters
         if everything or spool.scope.filters.changes_only or spool.proof is Proof.MODULE_OFF:
             return
-        with self.warehouse.reader(spool.path) as connection:
+        with self.warehouse.reader() as connection:
             gone = vanished(connection, record, spool)
             known = rows_known_until(connection, record.name, set(gone.values()))
         if gone and known:

@@ -5,15 +5,20 @@ editors complete it.
 Does not belong here: the entries (entries.py), reading the file (config_file.py).
 """
 
+import re
 from collections import Counter
 from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from harvest_pipeline.alerts.entry import AlertsEntry
 from harvest_pipeline.datasets import Dataset, report_datasets
 from harvest_pipeline.entries import AccountEntry, DatasetEntry, Entry, ReportName, misplaced
 from harvest_pipeline.text import shown
+
+_VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
+#: What an address without a secret can say after its question mark.
+_OPEN_QUERY = {"to", "from", "name", "reply", "smtp", "mode"}
 
 
 class ProjectFile(Entry):
@@ -36,13 +41,14 @@ class ProjectFile(Entry):
         description="Reports with parameters of your own, beside the 18.",
         examples=[[{"name": "support_time", "report": "daily"}]],
     )
-    alerts: AlertsEntry | None = Field(
-        default=None,
-        description="Who is told what goes wrong; nobody without it.",
-        examples=[{"webhook": {}}],
+    alerts: tuple[str, ...] = Field(
+        default=(),
+        description="Who gets a message when a run or a check fails: addresses of Apprise, or "
+        "`$NAME` for the one in a variable. Nobody without it.",
+        examples=[["$HARVEST_ALERTS"]],
     )
 
-    @field_validator("accounts", "disabled_reports", "datasets", mode="before")
+    @field_validator("accounts", "disabled_reports", "datasets", "alerts", mode="before")
     @classmethod
     def _may_be_empty(cls, value: object) -> object:
         # What is left of a list whose entries have all been commented out.
@@ -55,6 +61,19 @@ class ProjectFile(Entry):
             if count > 1:
                 raise ValueError(f"the name {name!r} is there {count} times; each needs its own")
         return accounts
+
+    @field_validator("alerts")
+    @classmethod
+    def _hold_no_secret(cls, alerts: tuple[str, ...]) -> tuple[str, ...]:
+        for index, address in enumerate(alerts):
+            if not _VARIABLE.fullmatch(address) and not _is_open(address):
+                # The value is never repeated.
+                reason = (
+                    "an address can hold a secret, so it is kept in a variable: put it into "
+                    "HARVEST_ALERTS, say, and write $HARVEST_ALERTS here"
+                )
+                raise misplaced(reason, index)
+        return alerts
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -116,6 +135,22 @@ class ProjectFile(Entry):
             *report_datasets(self.disabled_reports),
             *(entry.dataset(timezone) for entry in own),
         )
+
+
+def _is_open(address: str) -> bool:
+    """Whether an address of Apprise holds no secret: of e-mail or a plain webhook, without a
+    password or headers. Those of other services have a token in them."""
+    try:
+        parts = urlsplit(address)
+        has_password = "@" in parts.netloc and ":" in parts.netloc.partition("@")[0]
+    except ValueError:
+        return False
+    query = parse_qs(parts.query, keep_blank_values=True)
+    return (
+        parts.scheme in ("mailto", "mailtos", "json", "jsons")
+        and not has_password
+        and query.keys() <= _OPEN_QUERY
+    )
 
 
 def json_schema() -> dict[str, Any]:

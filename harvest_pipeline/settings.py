@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -20,9 +19,6 @@ from harvest_pipeline.options import WindowOptions
 from harvest_pipeline.scope import Window
 from harvest_pipeline.text import shown
 from harvest_pipeline.variables import VARIABLES
-
-if TYPE_CHECKING:
-    from harvest_pipeline.alerts.entry import AlertsEntry
 
 #: Harvest's domains: nothing else on the internet is ever sent a token.
 _HARVEST = ("harvestapp.com", "getharvest.com")
@@ -138,7 +134,7 @@ class Settings:
     `account_id` and `instance` are those of harvest.yaml, else empty. `prefixes` are how the names
     of the variables with its credentials begin, the ones that win first. `datasets` are all that
     is to be had of the account: the reports that are not switched off, and the user's own. `alerts`
-    is the same for all accounts; None: nobody is told anything.
+    are the addresses that get alerts of all accounts: `$NAME` of a variable, or without a secret.
     """
 
     api_url: str
@@ -155,7 +151,7 @@ class Settings:
     instance: str = ""
     prefixes: tuple[str, ...] = ("HARVEST_",)
     datasets: tuple[Dataset, ...] = field(default_factory=report_datasets)
-    alerts: "AlertsEntry | None" = None
+    alerts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.duckdb.stem.lower() == self.schema.lower():

@@ -98,15 +98,10 @@ VARIABLES: dict[str, Variable] = {
             "Without it, the system keyring if it answers, else your configuration folder.",
         ),
         Variable(
-            "HARVEST_SMTP_PASSWORD",
+            "HARVEST_ALERTS",
             "",
-            "Password of the `user` of `alerts:` in harvest.yaml, for its mail server. Secret.",
-        ),
-        Variable(
-            "HARVEST_ALERT_WEBHOOK",
-            "",
-            "Address of the webhook of `alerts:`, unless harvest.yaml names another variable. "
-            "Secret.",
+            "An address that gets alerts, where harvest.yaml says `alerts: [$HARVEST_ALERTS]`; a "
+            "variable of any other name will do as well. Secret.",
         ),
         Variable(
             "HARVEST_API_URL",

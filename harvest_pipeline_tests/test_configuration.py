@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import yaml
 
-from harvest_pipeline.alerts.entry import AlertsEntry, EmailEntry, WebhookEntry
 from harvest_pipeline.config import account_settings
 from harvest_pipeline.configuration import configuration, schema_text
 from harvest_pipeline.entries import AccountEntry, DatasetEntry, RetryEntry, ScheduleEntry
@@ -22,14 +21,11 @@ PROJECT = project_folder()
 EXAMPLE = (PROJECT / "harvest.example.yaml").read_text("utf-8")
 MODELS = (
     AccountEntry,
-    AlertsEntry,
     DatasetEntry,
-    EmailEntry,
     ProjectFile,
     RetryEntry,
     RunOptions,
     ScheduleEntry,
-    WebhookEntry,
 )
 
 

@@ -19,12 +19,11 @@ from harvest_pipeline.harvest.account import Account, AccountFinder, listed
 from harvest_pipeline.harvest.auth import PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient, user_agent
 from harvest_pipeline.harvest.errors import AccountNotFound, StoreUnusable
+from harvest_pipeline.harvest.http import Patience, Transport
 from harvest_pipeline.harvest.oauth import DEVELOPERS, Consent, TokenSet
-from harvest_pipeline.harvest.patience import Patience
 from harvest_pipeline.harvest.redirect import RedirectServer, redirect_address
 from harvest_pipeline.harvest.token_store import StoredAccount, TokenStore, check_name
-from harvest_pipeline.harvest.transport import Transport
-from harvest_pipeline.sandbox.command import DEFAULT_PORT as SANDBOX_PORT
+from harvest_pipeline.sandbox import DEFAULT_PORT as SANDBOX_PORT
 from harvest_pipeline.sandbox.oauth import CLIENT_ID, CLIENT_SECRET
 from harvest_pipeline.settings import Settings, SettingsError, is_loopback, load_environment
 from harvest_pipeline.text import one_line, shown

@@ -7,8 +7,8 @@ from harvest_pipeline.harvest.account import instance_host
 from harvest_pipeline.harvest.auth import Credentials, PersonalAccessToken, RefreshedTokens
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import AccountNotFound, CredentialsMissing
+from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.harvest.oauth import DEVELOPERS, TokenSet, checked
-from harvest_pipeline.harvest.patience import Patience
 from harvest_pipeline.harvest.token_store import StoredAccount, TokenStore, is_name
 from harvest_pipeline.settings import Settings
 from harvest_pipeline.text import shown
@@ -95,11 +95,6 @@ def client_from_environment(
     if settings.instance:
         given["instance"] = settings.instance
     return client_of(settings, given, environment, log, patience)
-
-
-def credentials_from_environment(settings: Settings, environment: Mapping[str, str]) -> Credentials:
-    """The credentials of that client. Raises as `client_of` does."""
-    return _credentials(settings, _values(settings, environment), environment)[0]
 
 
 def stored_credentials(

@@ -9,9 +9,9 @@ import requests
 from requests.auth import AuthBase
 
 from harvest_pipeline.harvest.errors import CredentialsMissing, TokenRejected
+from harvest_pipeline.harvest.http import Transport
 from harvest_pipeline.harvest.oauth import DEVELOPERS, Refused, Secret, TokenSet, checked, renewed
 from harvest_pipeline.harvest.token_store import TokenStore
-from harvest_pipeline.harvest.transport import Transport
 
 #: An access token is renewed this many seconds before it ends.
 _MARGIN_SECONDS = 120.0
@@ -107,14 +107,6 @@ class RefreshedTokens(Secret):
         """A token that is not `rejected`; all threads and processes with the same 401 renew it
         once."""
         return self._usable(transport, rejected)
-
-    @property
-    def expires_at(self) -> float | None:
-        """When the access token that is kept ends; None where no end is known.
-
-        Raises StoreUnusable.
-        """
-        return self._read().expires_at
 
     def _usable(self, transport: Transport, rejected: str) -> str:
         with self._lock:

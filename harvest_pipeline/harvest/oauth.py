@@ -26,8 +26,7 @@ from harvest_pipeline.harvest.errors import (
     RateLimited,
     TokenRejected,
 )
-from harvest_pipeline.harvest.limits import retry_after_seconds
-from harvest_pipeline.harvest.transport import (
+from harvest_pipeline.harvest.http import (
     Answer,
     NeverSent,
     NoAuthorization,
@@ -217,8 +216,7 @@ def _request(transport: Transport, id_url: str, grant: dict[str, str], sent: Tok
 
 
 def _post(transport: Transport, url: str, form: dict[str, str]) -> Answer:
-    """Ask for tokens, once: an answer that got lost may have changed the refresh token, so it is
-    not left in the middle either, when another thread fails.
+    """Ask for tokens, once: an answer that got lost may have changed the refresh token.
 
     Only when there was no connection is it known that Harvest saw nothing.
     """
@@ -226,9 +224,7 @@ def _post(transport: Transport, url: str, form: dict[str, str]) -> Answer:
     failures = 0
     while True:
         try:
-            return transport.exchange(
-                "POST", url, auth=NoAuthorization(), data=form, interruptible=False
-            )
+            return transport.exchange("POST", url, auth=NoAuthorization(), data=form)
         except TransferFailed as error:
             failures += 1
             if failures == patience.attempts or not isinstance(error, NeverSent):
@@ -243,7 +239,7 @@ def _refusal(answer: Answer) -> HarvestError:
     if answer.status == 429:
         return RateLimited(
             "Harvest gives no access token now: too many were asked for (429).",
-            retry_after=retry_after_seconds(answer.headers, answer.date),
+            retry_after=answer.retry_after,
         )
     if answer.status >= 500:
         return HarvestUnavailable(

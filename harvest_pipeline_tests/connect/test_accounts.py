@@ -10,9 +10,9 @@ import pytest
 from harvest_pipeline.harvest.oauth import TokenSet
 from harvest_pipeline.harvest.token_store import TokenStore
 from harvest_pipeline.sandbox.oauth import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline_tests.connect.person import Person
 from harvest_pipeline_tests.harvest.connected import account_of
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 
 EXPIRES = datetime(2030, 1, 31, 12, 30, tzinfo=UTC)
 TOKEN_PATH, ME = "/api/v2/oauth2/token", "/v2/users/me"

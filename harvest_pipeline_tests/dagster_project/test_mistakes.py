@@ -15,11 +15,11 @@ import pytest
 
 from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.resources import HarvestResource
-from harvest_pipeline.sandbox.faults import AnswerWith, Forbid
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.scope import Window
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline_tests.conftest import TODAY, Project, failure_of
+from harvest_pipeline_tests.sandbox.faults import AnswerWith, Forbid
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.waiting import PATIENCE
 
 WEEK = Window(TODAY - timedelta(days=6), TODAY)
@@ -221,7 +221,7 @@ def holder(project: Project) -> Iterator[subprocess.Popen[str]]:
 def test_a_locked_database_is_waited_for_and_its_holder_named(
     project: Project, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harvest_pipeline.assets.Warehouse", partial(Warehouse, wait_seconds=0.5))
+    monkeypatch.setattr("harvest_pipeline.failures.Warehouse", partial(Warehouse, wait_seconds=0.5))
     sentence = failure_of(project.materialize("clients"))
     assert f"process {holder.pid}" in sentence
     assert "python" in sentence

@@ -16,11 +16,11 @@ from harvest_pipeline.catalogue.reports import REPORTS, record_of
 from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.harvest.errors import ReadNotProven
 from harvest_pipeline.partitions import daily_partitions, range_tags
-from harvest_pipeline.sandbox.faults import AddField, DropField, Forbid, RetypeField
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Settings
 from harvest_pipeline_tests.conftest import TODAY, Project
+from harvest_pipeline_tests.sandbox.faults import AddField, DropField, Forbid, RetypeField
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 
 MEASURES = {"time_entries": "hours", "expenses": "total_cost", "invoices": "due_amount",
             "invoice_payments": "amount", "invoice_line_items": "amount"}  # fmt: skip

@@ -23,10 +23,9 @@ from harvest_pipeline.harvest.errors import (
     RateLimited,
     TokenRejected,
 )
+from harvest_pipeline.harvest.http import Patience, Transport
 from harvest_pipeline.harvest.oauth import Consent, TokenSet
-from harvest_pipeline.harvest.patience import Patience
 from harvest_pipeline.harvest.token_store import TokenStore
-from harvest_pipeline.harvest.transport import Transport
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.conftest import MakeClient
 from harvest_pipeline_tests.harvest.fault_server import FaultServer

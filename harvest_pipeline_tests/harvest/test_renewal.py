@@ -25,12 +25,12 @@ from harvest_pipeline.harvest.errors import (
 )
 from harvest_pipeline.harvest.oauth import TokenSet
 from harvest_pipeline.harvest.token_store import TokenStore
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.conftest import MakeClient
 from harvest_pipeline_tests.harvest.connected import TOKENS, account_of
 from harvest_pipeline_tests.harvest.fault_server import FaultServer
 from harvest_pipeline_tests.harvest.oauth_server import OAuthServer
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.waiting import PATIENCE
 
 ANY = msgspec.json.Decoder(dict[str, object])

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from harvest_pipeline.harvest.oauth import TokenSet
 from harvest_pipeline.harvest.token_store import TokenStore
-from harvest_pipeline.sandbox.faults import AnswerWith
 from harvest_pipeline_tests.harvest.connected import account_of
+from harvest_pipeline_tests.sandbox.faults import AnswerWith
 from harvest_pipeline_tests.security.failure import Failure
 from harvest_pipeline_tests.security.planted import (
     CHANGED,

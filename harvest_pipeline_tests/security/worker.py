@@ -21,14 +21,15 @@ import dagster as dg
 import keyring.core
 from alembic.script import ScriptDirectory
 
-from harvest_pipeline import assets, cli, failures
+from harvest_pipeline import failures
 from harvest_pipeline.cli import accounts as accounts_command
 from harvest_pipeline.cli import connect as connect_command
+from harvest_pipeline.cli import doctor
+from harvest_pipeline.cli.main import main as harvest_pipeline
 from harvest_pipeline.definitions import build_definitions
-from harvest_pipeline.doctor import account as doctor_account
 from harvest_pipeline.harvest import access
 from harvest_pipeline.harvest.client import HarvestClient
-from harvest_pipeline.harvest.patience import Patience
+from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.settings import SettingsError
 from harvest_pipeline.warehouse.database import Warehouse
 
@@ -47,10 +48,10 @@ def _hurry() -> None:
     ScriptDirectory.from_config = cache(ScriptDirectory.from_config)  # type: ignore[method-assign]
     access.HarvestClient = _hasty_client  # type: ignore[assignment,misc]
     failures._PAUSE_SECONDS = 0.01
-    assets.Warehouse = partial(Warehouse, wait_seconds=0.2)  # type: ignore[assignment]
+    failures.Warehouse = partial(Warehouse, wait_seconds=0.2)  # type: ignore[assignment]
     for module in (accounts_command, connect_command):
         module.PATIENCE = replace(module.PATIENCE, first_pause=0.01, attempts=2)
-    doctor_account._PATIENCE = replace(doctor_account._PATIENCE, first_pause=0.01, attempts=2)
+    doctor._PATIENCE = replace(doctor._PATIENCE, first_pause=0.01, attempts=2)
 
 
 def _run(instance: dg.DagsterInstance, task: dict[str, Any]) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def _command(task: dict[str, Any]) -> dict[str, Any]:
     usual = sys.stdin, sys.stdout, sys.stderr
     sys.stdin, sys.stdout, sys.stderr = io.StringIO(task["typed"]), io.StringIO(), io.StringIO()
     try:
-        ok = cli.main(task["command"]) == 0
+        ok = harvest_pipeline(task["command"]) == 0
     except SystemExit as end:
         ok = end.code == 0
     finally:
