@@ -177,7 +177,9 @@ def _of_settings(sandbox: SandboxServer, folder: Path) -> Iterator[Failure]:
     }
     for variable, values in misplaced.items():
         for value in values:
-            yield Failure(f"secret in {variable}", variable, {**NOTHING, variable: value})
+            of_account = variable in ("HARVEST_ACCOUNT_ID", "HARVEST_INSTANCE")
+            environment = {"HARVEST_ACCOUNT_ID": ""} if of_account else NOTHING
+            yield Failure(f"secret in {variable}", variable, {**environment, variable: value})
     offline = ("doctor", "--offline")
     at_once = {variable: values[0] for variable, values in misplaced.items()}
     for command in (offline, ("accounts",), ("sync", "clients"), ("dev",)):

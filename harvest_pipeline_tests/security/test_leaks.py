@@ -153,7 +153,9 @@ def play_web_server(
             faults.add(Hang(path="/clients", seconds=PATIENCE))
             dev.launch("acme", "clients")
             wait_for(lambda: not faults.waiting, dev.told)
-            os.kill(dev.part("api execute_run"), signal.SIGKILL)
+            for pid, command in dev.processes().items():
+                if "spawn_main" in command:
+                    os.kill(pid, signal.SIGKILL)
             dev.assert_ends(by_ctrl_c)
 
 
