@@ -19,6 +19,7 @@ setup(
         "filelock>=3.16",
         "keyring>=25",
         "msgspec>=0.19",
+        "oauthlib>=3.2",
         "pandas>=2.2,<4",
         "platformdirs>=4",
         "pydantic>=2.7,<3",
@@ -46,6 +47,7 @@ setup(
             "ruff",
             "setuptools>=77",  # builds this package without fetching what has no hash
             "trustme",  # certificates that are wrong in a chosen way
+            "types-oauthlib",
             "types-pyyaml",
             "types-requests",
             "types-tabulate",

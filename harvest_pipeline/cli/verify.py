@@ -11,7 +11,6 @@ from functools import partial
 
 import click
 
-from harvest_pipeline.access import client_from_environment
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.cli.choice import chosen_accounts
 from harvest_pipeline.config import account_settings
@@ -20,6 +19,7 @@ from harvest_pipeline.equality.questions import RECORDS as COMPARED
 from harvest_pipeline.equality.questions import themes
 from harvest_pipeline.equality.statement import Statement
 from harvest_pipeline.equality.verdict import Verdict
+from harvest_pipeline.harvest.access import client_from_environment
 from harvest_pipeline.harvest.errors import HarvestError
 from harvest_pipeline.loads import Loads, spool_folder
 from harvest_pipeline.reconcile.reconciliation import Reconciliation

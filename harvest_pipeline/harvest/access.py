@@ -1,20 +1,15 @@
 """How an account is reached: the variables of the environment, else what `connect` has stored."""
 
+import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
-from harvest_pipeline.accounts.credentials import (
-    digest,
-    environment_credentials,
-    stored_credentials,
-)
-from harvest_pipeline.accounts.store import AccountStore
-from harvest_pipeline.accounts.stored import StoredAccount, is_name
 from harvest_pipeline.harvest.account import instance_host
-from harvest_pipeline.harvest.auth import Credentials, PersonalAccessToken
+from harvest_pipeline.harvest.auth import Credentials, PersonalAccessToken, RefreshedTokens
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import AccountNotFound, CredentialsMissing
 from harvest_pipeline.harvest.http import Patience
+from harvest_pipeline.harvest.oauth import DEVELOPERS, TokenSet, checked
+from harvest_pipeline.harvest.token_store import StoredAccount, TokenStore, is_name
 from harvest_pipeline.settings import Settings
 from harvest_pipeline.text import shown
 
@@ -54,7 +49,7 @@ def is_connected(settings: Settings, environment: Mapping[str, str]) -> bool:
     """Whether there are any credentials for the account, at its hosts. Raises StoreUnusable."""
     if winning_variables(settings, environment):
         return True
-    _, stored = _stored(settings, environment)
+    stored = _stored(TokenStore.from_environment(environment), settings)
     return stored is not None and stored.api_url == settings.api_url
 
 
@@ -72,13 +67,13 @@ def client_of(
     account, AccountNotFound for an account id that is no number or not that of the stored account,
     CredentialsMalformed, and StoreUnusable.
     """
-    access = _access(settings, given, environment)
+    credentials, stored = _credentials(settings, given, environment)
     return HarvestClient(
         api_url=settings.api_url,
         id_url=settings.id_url,
-        credentials=access.credentials,
-        account_id=access.account_id,
-        instance=access.instance,
+        credentials=credentials,
+        account_id=stored.account_id if stored else given.get("account_id", "").strip() or None,
+        instance=None if stored else given.get("instance", "").strip() or None,
         contact=settings.contact,
         state_folder=settings.state_folder,
         log=log,
@@ -102,18 +97,81 @@ def client_from_environment(
     return client_of(settings, given, environment, log, patience)
 
 
-def credentials_from_environment(settings: Settings, environment: Mapping[str, str]) -> Credentials:
-    """The credentials of that client. Raises as `client_of` does."""
-    return _access(settings, _values(settings, environment), environment).credentials
+def stored_credentials(
+    store: TokenStore, account: StoredAccount, api_url: str, id_url: str
+) -> Credentials:
+    """Credentials that send the token of `account` to these hosts.
+
+    Raises CredentialsMissing if the account was connected at other hosts.
+    """
+    asked = tuple(url.rstrip("/") for url in (api_url, id_url))
+    connected = tuple(url.rstrip("/") for url in (account.api_url, account.id_url))
+    command = f"harvest-pipeline connect --name {account.name}"
+    if asked != connected:
+        raise CredentialsMissing(
+            f"The stored account {account.name} was connected at {' and '.join(connected)}, and "
+            f"its token is not sent to {' and '.join(asked)}: correct HARVEST_API_URL and "
+            f"HARVEST_ID_URL, or run `{command}`."
+        )
+    if account.kind == "token":
+        return PersonalAccessToken(
+            account.tokens.access_token,
+            origin=f"the stored account {account.name}",
+            remedy=f"make a new one at {account.id_url.rstrip('/')}/developers, then run "
+            f"`{command} --token -`",
+        )
+    return RefreshedTokens(
+        store,
+        account.name,
+        account.id_url,
+        given=None,
+        origin=f"the refresh token of the stored account {account.name}",
+        application=f"the application of the stored account {account.name} with its secret",
+        remedy=f"run `{command}` again",
+    )
+
+
+def environment_credentials(
+    store: TokenStore, given: Mapping[str, str], prefix: str, id_url: str
+) -> RefreshedTokens:
+    """Credentials for the OAuth 2 values of variables that begin with `prefix`.
+
+    The store keeps what the refresh token is renewed to: Harvest may take each only once. Raises
+    CredentialsMalformed.
+    """
+    tokens = TokenSet(
+        client_id=checked(given["client_id"], f"{prefix}CLIENT_ID"),
+        client_secret=checked(given["client_secret"], f"{prefix}CLIENT_SECRET"),
+        refresh_token=checked(given["refresh_token"], f"{prefix}REFRESH_TOKEN"),
+    )
+    return RefreshedTokens(
+        store,
+        _digest(given, id_url),
+        id_url,
+        given=tokens,
+        origin=f"the refresh token of {prefix}REFRESH_TOKEN, or what it was renewed to",
+        application=f"{prefix}CLIENT_ID with this {prefix}CLIENT_SECRET",
+        remedy="set a new one, or remove the variable and run `harvest-pipeline connect`",
+    )
 
 
 def renewed_variable(settings: Settings, environment: Mapping[str, str]) -> tuple[str, str] | None:
-    """The variable with the refresh token that is used for the account, and the digest by which the
+    """The variable with the refresh token that is used for the account, and the key by which the
     store knows what it was renewed to; None if another kind of credentials is used."""
     names, given = variables(settings, environment), _values(settings, environment)
     if "access_token" in given or not all(field in given for field in OAUTH_FIELDS):
         return None
-    return names["refresh_token"], digest(given, settings.id_url)
+    return names["refresh_token"], _digest(given, settings.id_url)
+
+
+def _digest(given: Mapping[str, str], id_url: str) -> str:
+    """The key of a variable's refresh token in the store, which no account can have as its name.
+
+    Neither the account nor the variable is in it: several of them may share one token. The host is,
+    so that no token goes to another one.
+    """
+    parts = (id_url.rstrip("/"), given["client_id"], given["refresh_token"])
+    return f"environment-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:32]}"
 
 
 def _values(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
@@ -121,49 +179,27 @@ def _values(settings: Settings, environment: Mapping[str, str]) -> dict[str, str
     return {field: environment[name] for field, name in names.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class _Access:
-    credentials: Credentials
-    account_id: str | None
-    instance: str | None
-
-
-def _access(
-    settings: Settings, given: Mapping[str, str], environment: Mapping[str, str]
-) -> _Access:
-    account_id = given.get("account_id", "").strip() or None
-    instance = given.get("instance", "").strip() or None
-    prefix = _prefix(settings, environment)
-    if _holds_token(given):
-        credentials = _credentials(given, prefix, settings.id_url, environment)
-        return _Access(credentials, account_id, instance)
-    store, stored = _stored(settings, environment)
-    if stored is None:
-        if given.get("client_id") or given.get("client_secret"):
-            raise CredentialsMissing(_missing(given, prefix))
-        raise CredentialsMissing(_nothing(settings))
-    _same_account(stored, account_id, instance)
-    credentials = stored_credentials(store, stored, settings.api_url, settings.id_url)
-    return _Access(credentials, stored.account_id, None)
-
-
-def _stored(
-    settings: Settings, environment: Mapping[str, str]
-) -> tuple[AccountStore, StoredAccount | None]:
-    store = AccountStore.from_environment(environment)
-    # HARVEST_SCHEMA may be a word that `connect` would not take.
-    return store, store.find(settings.schema) if is_name(settings.schema) else None
-
-
 def _credentials(
-    given: Mapping[str, str], prefix: str, id_url: str, environment: Mapping[str, str]
-) -> Credentials:
+    settings: Settings, given: Mapping[str, str], environment: Mapping[str, str]
+) -> tuple[Credentials, StoredAccount | None]:
+    """The credentials, and the stored account if they are those of one."""
+    prefix = _prefix(settings, environment)
     if token := given.get("access_token"):
-        return PersonalAccessToken(token, f"{prefix}ACCESS_TOKEN")
-    if not all(given.get(field) for field in OAUTH_FIELDS):
-        raise CredentialsMissing(_missing(given, prefix))
-    store = AccountStore.from_environment(environment)
-    return environment_credentials(store, given, prefix, id_url)
+        return PersonalAccessToken(token, f"{prefix}ACCESS_TOKEN"), None
+    store = TokenStore.from_environment(environment)
+    if all(given.get(field) for field in OAUTH_FIELDS):
+        return environment_credentials(store, given, prefix, settings.id_url), None
+    stored = None if given.get("refresh_token") else _stored(store, settings)
+    if stored is None:
+        some = any(given.get(field) for field in OAUTH_FIELDS)
+        raise CredentialsMissing(_incomplete(given, prefix) if some else _nothing(settings))
+    _check_same(stored, given)
+    return stored_credentials(store, stored, settings.api_url, settings.id_url), stored
+
+
+def _stored(store: TokenStore, settings: Settings) -> StoredAccount | None:
+    # HARVEST_SCHEMA may be a word that `connect` would not take.
+    return store.find(settings.schema) if is_name(settings.schema) else None
 
 
 def _holds_token(fields: Mapping[str, str]) -> bool:
@@ -180,8 +216,9 @@ def _prefix(settings: Settings, environment: Mapping[str, str]) -> str:
     )
 
 
-def _same_account(stored: StoredAccount, account_id: str | None, instance: str | None) -> None:
-    """Raise AccountNotFound if what was asked for is not what was connected under this name."""
+def _check_same(stored: StoredAccount, given: Mapping[str, str]) -> None:
+    """Raise AccountNotFound if what is asked for is not what was connected under this name."""
+    account_id, instance = (given.get(field, "").strip() for field in _ACCOUNT_FIELDS)
     if account_id:
         same = account_id == stored.account_id
     elif instance:
@@ -191,13 +228,13 @@ def _same_account(stored: StoredAccount, account_id: str | None, instance: str |
     if not same:
         raise AccountNotFound(
             f"The stored account {stored.name} is {stored.account_id} ({stored.instance or '?'}), "
-            f"and {shown(account_id or instance or '')} is asked for (harvest.yaml or the "
-            f"environment); correct that, or run `harvest-pipeline connect --name {stored.name}` "
-            "for the other one."
+            f"and {shown(account_id or instance)} is asked for (harvest.yaml or the environment); "
+            f"correct that, or run `harvest-pipeline connect --name {stored.name}` for the other "
+            "one."
         )
 
 
-def _missing(given: Mapping[str, str], prefix: str) -> str:
+def _incomplete(given: Mapping[str, str], prefix: str) -> str:
     names = " and ".join(f"{prefix}{each.upper()}" for each in OAUTH_FIELDS if not given.get(each))
     return (
         f"{names} is not set: OAuth 2 needs {prefix}CLIENT_ID, {prefix}CLIENT_SECRET and "
@@ -211,5 +248,5 @@ def _nothing(settings: Settings) -> str:
         f"No Harvest credentials for {settings.schema}: run `harvest-pipeline connect"
         f"{'' if len(settings.prefixes) == 1 else f' --name {settings.schema}'}`, or set "
         f"{prefix}ACCESS_TOKEN and the account id in the environment or in .env (a token is made "
-        "at https://id.getharvest.com/developers); `make demo` needs none."
+        f"at {DEVELOPERS}); `make demo` needs none."
     )

@@ -1,12 +1,7 @@
-"""Keyrings for tests, chosen with PYTHON_KEYRING_BACKEND as a person chooses theirs.
-
-Belongs here: real backends of the library `keyring`, one that keeps and some that do not.
-Does not belong here: what is to come of them (test_vaults.py).
-"""
+"""Keyrings for tests: real backends of the library `keyring`, one that keeps and some that fail."""
 
 import json
 import os
-import time
 from pathlib import Path
 
 from keyring.backend import KeyringBackend
@@ -41,28 +36,17 @@ class Locked(Good):
     """Asks for a password that nobody types in."""
 
     def get_password(self, service: str, username: str) -> str | None:
-        raise KeyringLocked("Failed to unlock the collection!")
+        raise KeyringLocked("Failed to unlock\r\nthe collection!")
 
     def set_password(self, service: str, username: str, password: str) -> None:
-        raise KeyringLocked("Failed to unlock the collection!")
+        raise KeyringLocked("Failed to unlock\r\nthe collection!")
 
 
-class Broken(Good):
-    """Fails with what no library promises."""
-
-    def get_password(self, service: str, username: str) -> str | None:
-        raise ZeroDivisionError("org.freedesktop.DBus.Error\r\nNoReply")
+class Telling(Good):
+    """Repeats what it was given when it fails."""
 
     def set_password(self, service: str, username: str, password: str) -> None:
-        raise ZeroDivisionError("org.freedesktop.DBus.Error\r\nNoReply")
-
-
-class Hanging(Good):
-    """Waits for a person who is not there."""
-
-    def get_password(self, service: str, username: str) -> str | None:
-        time.sleep(600)
-        return None
+        raise ZeroDivisionError(f"cannot run: store {password}")
 
 
 class Forgetful(Good):
