@@ -11,8 +11,6 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harvest_pipeline_tests.harvest.test_extract import OCTOBER, ids_of
-
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.harvest.auth import PersonalAccessToken
@@ -23,6 +21,7 @@ from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.harvest.conftest import LIMITS, PATIENCE
 from harvest_pipeline_tests.harvest.fault_server import FaultServer
 from harvest_pipeline_tests.harvest.harvest_lists import MovingEntries
+from harvest_pipeline_tests.harvest.test_extract import OCTOBER, ids_of
 
 
 def is_proven(record: Record, window: Window | None, seed: int, folder: Path) -> bool:
