@@ -11,9 +11,9 @@ from typing import TypeVar
 
 import dagster as dg
 
-from harvest_pipeline.datasets import Retry
 from harvest_pipeline.harvest.errors import HarvestError
-from harvest_pipeline.options import OptionsError
+from harvest_pipeline.settings.datasets import Retry
+from harvest_pipeline.settings.parameters import OptionsError
 from harvest_pipeline.warehouse.errors import WarehouseError
 
 T = TypeVar("T")

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from harvest_pipeline.alerts.email import Email
-from harvest_pipeline.alerts.entry import AlertsEntry
 from harvest_pipeline.alerts.messages import Alert
 from harvest_pipeline.alerts.webhook import Webhook
+from harvest_pipeline.settings.alerts import AlertsEntry
 
 
 class Channel(Protocol):

@@ -9,8 +9,7 @@ import argparse
 from harvest_pipeline.alerts.channels import Channel, channels
 from harvest_pipeline.alerts.errors import AlertNotSent
 from harvest_pipeline.alerts.messages import Alert, alert
-from harvest_pipeline.config import account_settings
-from harvest_pipeline.settings import SettingsError, load_environment
+from harvest_pipeline.settings import SettingsError, load_environment, load_project
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,15 +25,15 @@ def _test(arguments: argparse.Namespace) -> int:
     Raises SettingsError where harvest.yaml names none.
     """
     environment = load_environment()
-    accounts = account_settings(environment)
-    entry = accounts[0].alerts
+    accounts = load_project(environment).accounts
+    entry = accounts[0].project.alerts
     if entry is None:
         raise SettingsError(
             "Alerts are off: harvest.yaml has no `alerts:`; docs/alerts.md has an example."
         )
     message = alert(
         "a test of alerts",
-        [settings.schema for settings in accounts],
+        [settings.name for settings in accounts],
         cause=f"somebody ran `harvest-pipeline alerts test`. You will be told of "
         f"{', '.join(entry.on)}.",
         remedy="nothing.",

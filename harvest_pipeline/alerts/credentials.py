@@ -22,7 +22,7 @@ from harvest_pipeline.harvest.client import user_agent
 from harvest_pipeline.harvest.errors import HarvestError
 from harvest_pipeline.harvest.patience import Patience
 from harvest_pipeline.harvest.transport import Transport
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import Account
 
 #: The daemon gives a whole tick 60 seconds.
 _PATIENCE = Patience(read=8.0, deadline=10.0, attempts=1, throttle_cap=5.0)
@@ -38,7 +38,7 @@ class Credentials:
     """The credentials of the accounts, at the instant `now` (UTC)."""
 
     def __init__(
-        self, accounts: Sequence[Settings], environment: Mapping[str, str], now: datetime
+        self, accounts: Sequence[Account], environment: Mapping[str, str], now: datetime
     ) -> None:
         self._accounts = accounts
         self._environment = environment
@@ -48,11 +48,11 @@ class Credentials:
         """What is to be told, with the state after it. One account at a time is tried, the one that
         was not for longest."""
         now = self._now.timestamp()
-        due = [s for s in self._accounts if now >= state.tried.get(s.schema, 0.0)]
+        due = [s for s in self._accounts if now >= state.tried.get(s.name, 0.0)]
         if not due:
             return
-        settings = min(due, key=lambda each: state.tried.get(each.schema, 0.0))
-        name = settings.schema
+        settings = min(due, key=lambda each: state.tried.get(each.name, 0.0))
+        name = settings.name
         again, told, message = _EVERY, dict(state.told), None
         try:
             problem = self._problem(settings)
@@ -68,7 +68,7 @@ class Credentials:
         tried = {**state.tried, name: now + again.total_seconds()}
         yield message, CredentialState(tried, told)
 
-    def _problem(self, settings: Settings) -> tuple[str, str] | None:
+    def _problem(self, settings: Account) -> tuple[str, str] | None:
         """What is wrong with the credential and what to do; None if it works.
 
         Raises HarvestError for what may mend itself.
@@ -95,17 +95,17 @@ class Credentials:
             return str(error), remedy
         return None
 
-    def _tokens(self, settings: Settings) -> RefreshedTokens | None:
+    def _tokens(self, settings: Account) -> RefreshedTokens | None:
         """The credentials if they are of the kind that is renewed. Raises as `client_of` does."""
         credentials = credentials_from_environment(settings, self._environment)
         return credentials if isinstance(credentials, RefreshedTokens) else None
 
-    def _renew(self, settings: Settings, tokens: RefreshedTokens) -> None:
+    def _renew(self, settings: Account, tokens: RefreshedTokens) -> None:
         """Renew the access token that is kept, as runs do a little before it ends."""
-        with closing(Transport(user_agent(settings.contact), _PATIENCE)) as transport:
+        with closing(Transport(user_agent(settings.project.contact), _PATIENCE)) as transport:
             tokens.renew_early(transport)
 
-    def _use(self, settings: Settings) -> None:
+    def _use(self, settings: Account) -> None:
         """Ask Harvest who the account is read as."""
         client = client_from_environment(settings, self._environment, lambda line: None, _PATIENCE)
         with closing(client):

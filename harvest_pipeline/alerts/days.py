@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from harvest_pipeline.alerts.entry import AlertsEntry
 from harvest_pipeline.alerts.messages import Alert, alert
 from harvest_pipeline.alerts.state import DaysState
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import Account
+from harvest_pipeline.settings.alerts import AlertsEntry
 from harvest_pipeline.warehouse.coverage import known_of_day
 from harvest_pipeline.warehouse.database import Warehouse
 
@@ -22,7 +22,7 @@ class Days:
 
     def __init__(
         self,
-        accounts: Sequence[Settings],
+        accounts: Sequence[Account],
         entry: AlertsEntry,
         now: datetime,
         log: Callable[[str], object],
@@ -44,13 +44,13 @@ class Days:
             days = self._looked_at(settings, state)
             if not days:
                 continue
-            warehouse = Warehouse(settings.duckdb, settings.schema, _WAIT_SECONDS, self._log)
+            warehouse = Warehouse(settings.project.duckdb, settings.name, _WAIT_SECONDS, self._log)
             with warehouse.reader() as connection:
                 reads = {day: known_of_day(connection, day, records) for day in days}
             for day in days:
                 end = _end_of(day, settings)
                 late = [record for record in records if _before(reads[day].get(record), end)]
-                told = day.isoformat() in state.missing.get(settings.schema, ())
+                told = day.isoformat() in state.missing.get(settings.name, ())
                 message = None
                 if late and not told:
                     missing = {record: records[record] for record in late}
@@ -61,18 +61,18 @@ class Days:
                 if message or not late:
                     yield message, state
 
-    def _looked_at(self, settings: Settings, state: DaysState) -> list[date]:
+    def _looked_at(self, settings: Account, state: DaysState) -> list[date]:
         """Yesterday if it is due and not settled, and the days that are missing."""
-        here = self._now.astimezone(ZoneInfo(settings.timezone))
+        here = self._now.astimezone(ZoneInfo(settings.project.timezone))
         yesterday = here.date() - timedelta(days=1)
-        days = [date.fromisoformat(day) for day in state.missing.get(settings.schema, ())]
-        is_due = here.time() >= self._entry.deadline and yesterday >= settings.start_date
-        if is_due and state.settled.get(settings.schema, "") < yesterday.isoformat():
+        days = [date.fromisoformat(day) for day in state.missing.get(settings.name, ())]
+        is_due = here.time() >= self._entry.deadline and yesterday >= settings.project.start_date
+        if is_due and state.settled.get(settings.name, "") < yesterday.isoformat():
             days.append(yesterday)
         return days
 
-    def _after(self, state: DaysState, settings: Settings, day: date, is_late: bool) -> DaysState:
-        name, text = settings.schema, day.isoformat()
+    def _after(self, state: DaysState, settings: Account, day: date, is_late: bool) -> DaysState:
+        name, text = settings.name, day.isoformat()
         oldest = (self._now.date() - timedelta(days=_LOOKED_FOR)).isoformat()
         missing = [each for each in state.missing.get(name, ()) if each != text and each > oldest]
         return DaysState(
@@ -82,7 +82,7 @@ class Days:
 
     def _missing(
         self,
-        settings: Settings,
+        settings: Account,
         day: date,
         late: Mapping[str, Sequence[str]],
         reads: Mapping[str, datetime],
@@ -90,31 +90,32 @@ class Days:
         known = "; ".join(
             f"{record} {_when(reads[record]) if record in reads else 'never'}" for record in late
         )
-        account = f" --account {settings.schema}" if len(self._accounts) > 1 else ""
+        account = f" --account {settings.name}" if len(self._accounts) > 1 else ""
         return alert(
             f"{day} has not arrived",
-            [settings.schema],
+            [settings.name],
             reports=(report for reports in late.values() for report in reports),
             days=f"{day}",
             cause=f"nothing that was read after the end of this day had been loaded by "
-            f"{self._entry.missing_day_by} ({settings.timezone}). Last read of it: {known}.",
+            f"{self._entry.missing_day_by} ({settings.project.timezone}). Last read of it: "
+            f"{known}.",
             remedy=f"see in the Dagster UI whether the daemon runs, whether the schedule "
-            f"{settings.schema}_reconcile is switched on, and how its last run ended; then run "
+            f"{settings.name}_reconcile is switched on, and how its last run ended; then run "
             f"`harvest-pipeline sync{account} --from {day} --to {day}`.",
         )
 
 
-def _arrived(settings: Settings, day: date) -> Alert:
+def _arrived(settings: Account, day: date) -> Alert:
     return alert(
         f"{day} has arrived",
-        [settings.schema],
+        [settings.name],
         days=f"{day}",
         cause="the day that was missing has been read and loaded.",
         remedy="nothing.",
     )
 
 
-def _records(settings: Settings) -> dict[str, list[str]]:
+def _records(settings: Account) -> dict[str, list[str]]:
     """The records with days, and the reports that show them.
 
     Messages and payments are left out: nightly runs ask only for those of invoices that changed.
@@ -126,8 +127,8 @@ def _records(settings: Settings) -> dict[str, list[str]]:
     return records
 
 
-def _end_of(day: date, settings: Settings) -> datetime:
-    return datetime.combine(day + timedelta(days=1), time(), ZoneInfo(settings.timezone))
+def _end_of(day: date, settings: Account) -> datetime:
+    return datetime.combine(day + timedelta(days=1), time(), ZoneInfo(settings.project.timezone))
 
 
 def _before(read_at: datetime | None, end: datetime) -> bool:

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 
-from harvest_pipeline.alerts.entry import EmailEntry, Security
 from harvest_pipeline.alerts.errors import AlertNotSent
 from harvest_pipeline.alerts.messages import Alert
 from harvest_pipeline.harvest.secrecy import Secretive
+from harvest_pipeline.settings.alerts import EmailEntry, Security
 
 PASSWORD_VARIABLE = "HARVEST_SMTP_PASSWORD"  # noqa: S105 - the name of it
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
 
-from harvest_pipeline.alerts.entry import AlertsEntry, CheckSeverity, Subject
 from harvest_pipeline.alerts.messages import Alert, alert, listed
 from harvest_pipeline.alerts.state import RunsState
 from harvest_pipeline.checks import check_specs
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import Account
+from harvest_pipeline.settings.alerts import AlertsEntry, CheckSeverity, Subject
 
 _FAILED = dg.DagsterEventType.RUN_FAILURE
 #: A check can fail in a run however that ended.
@@ -36,7 +36,7 @@ class Runs:
 
     def __init__(
         self,
-        accounts: Sequence[Settings],
+        accounts: Sequence[Account],
         entry: AlertsEntry,
         instance: dg.DagsterInstance,
         location: tuple[str | None, str | None],
@@ -44,10 +44,10 @@ class Runs:
         self._entry = entry
         self._instance = instance
         self._location = location
-        self._schemas = {settings.schema for settings in accounts}
+        self._schemas = {settings.name for settings in accounts}
         #: Dagster makes the key of a step of the asset's.
         self._keys = {
-            f"{settings.schema}__{dataset.name}": dg.AssetKey([settings.schema, dataset.name])
+            f"{settings.name}__{dataset.name}": dg.AssetKey([settings.name, dataset.name])
             for settings in accounts
             for dataset in settings.datasets
         }
@@ -55,7 +55,7 @@ class Runs:
             spec.key: spec.description or ""
             for settings in accounts
             for dataset in settings.datasets
-            for spec in check_specs(dataset, dg.AssetKey([settings.schema, dataset.name]))
+            for spec in check_specs(dataset, dg.AssetKey([settings.name, dataset.name]))
         }
 
     def alerts(self, state: RunsState) -> Iterator[tuple[Alert | None, RunsState]]:

@@ -20,12 +20,12 @@ from msgspec.structs import replace
 from harvest_pipeline.alerts.channels import Channel, channels
 from harvest_pipeline.alerts.credentials import Credentials
 from harvest_pipeline.alerts.days import Days
-from harvest_pipeline.alerts.entry import AlertsEntry, Subject
 from harvest_pipeline.alerts.errors import AlertNotSent
 from harvest_pipeline.alerts.messages import Alert
 from harvest_pipeline.alerts.runs import Runs
 from harvest_pipeline.alerts.state import State
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import Account
+from harvest_pipeline.settings.alerts import AlertsEntry, Subject
 from harvest_pipeline.warehouse.errors import WarehouseError
 
 _SECONDS_BETWEEN = 60
@@ -35,19 +35,19 @@ _MOST_MESSAGES = 10
 _MOST_SECONDS = 25.0
 
 
-def alert_sensors(accounts: Sequence[Settings]) -> list[dg.SensorDefinition]:
+def alert_sensors(accounts: Sequence[Account]) -> list[dg.SensorDefinition]:
     """`alerts_by_email` and `alerts_by_webhook`, as far as harvest.yaml names them.
 
     They run from the start: whoever wrote `alerts:` has switched them on.
     """
-    entry = accounts[0].alerts
+    entry = accounts[0].project.alerts
     if entry is None:
         return []
     return [_sensor(channel, accounts, entry) for channel in channels(entry, os.environ)]
 
 
 def _sensor(
-    channel: Channel, accounts: Sequence[Settings], entry: AlertsEntry
+    channel: Channel, accounts: Sequence[Account], entry: AlertsEntry
 ) -> dg.SensorDefinition:
     def tick(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         return _tick(context, channel, accounts, entry)
@@ -65,7 +65,7 @@ def _sensor(
 def _tick(
     context: dg.SensorEvaluationContext,
     channel: Channel,
-    accounts: Sequence[Settings],
+    accounts: Sequence[Account],
     entry: AlertsEntry,
 ) -> dg.SensorResult:
     """Send what is due. Raises AlertNotSent or WarehouseError if not even the first step succeeds.
@@ -113,7 +113,7 @@ class _Look(Protocol):
 
 
 def _looks(
-    context: dg.SensorEvaluationContext, accounts: Sequence[Settings], entry: AlertsEntry
+    context: dg.SensorEvaluationContext, accounts: Sequence[Account], entry: AlertsEntry
 ) -> Iterator[_Look]:
     """What is looked at, one after the other."""
     at = now()

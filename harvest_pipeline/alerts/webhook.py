@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 import requests
 
-from harvest_pipeline.alerts.entry import WebhookEntry
 from harvest_pipeline.alerts.errors import AlertNotSent
 from harvest_pipeline.alerts.messages import Alert
 from harvest_pipeline.harvest.deadline import Watchdog, WatchedAdapter
 from harvest_pipeline.harvest.secrecy import Secretive
 from harvest_pipeline.harvest.transport import NoAuthorization
-from harvest_pipeline.settings import is_loopback
+from harvest_pipeline.settings.alerts import WebhookEntry
+from harvest_pipeline.settings.values import is_loopback
 
 #: For the whole exchange, in seconds: the daemon gives a whole tick 60.
 _DEADLINE = 10.0

@@ -4,9 +4,8 @@ import os
 
 import click
 
-from harvest_pipeline.config import account_settings
 from harvest_pipeline.local import dagster_environment, ui
-from harvest_pipeline.settings import load_environment, project_folder
+from harvest_pipeline.settings import load_project, project_folder
 
 
 @click.command("dev")
@@ -26,6 +25,6 @@ from harvest_pipeline.settings import load_environment, project_folder
 def command(port: int | None, read_only: bool, hosts: tuple[str, ...]) -> int:
     """Serve the Dagster UI on your own account, until Ctrl-C."""
     # A setting that cannot work would be an error of the code location in the UI.
-    account_settings(load_environment())
+    load_project()
     environment = dagster_environment(os.environ, project_folder() / ".dagster")
     return ui(environment, port=port, allowed=hosts, read_only=read_only)

@@ -16,13 +16,18 @@ from harvest_pipeline.access import renewed_variable
 from harvest_pipeline.accounts.credentials import stored_credentials
 from harvest_pipeline.accounts.store import AccountStore
 from harvest_pipeline.accounts.stored import StoredAccount, is_name
-from harvest_pipeline.config import account_settings
 from harvest_pipeline.connect.overview import Row, overview
 from harvest_pipeline.connect.terminal import PATIENCE
 from harvest_pipeline.harvest.account import Identity
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import HarvestError
-from harvest_pipeline.settings import Settings, SettingsError, load_environment
+from harvest_pipeline.settings import (
+    Account,
+    Project,
+    SettingsError,
+    load_environment,
+    load_project,
+)
 
 _NONE = "No account is connected; run `harvest-pipeline connect`."
 
@@ -46,7 +51,7 @@ def _list(arguments: argparse.Namespace) -> int:
     """Print what is known without asking Harvest; 1 if the secret of one cannot be read."""
     environment = load_environment()
     store = AccountStore.from_environment(environment)
-    rows = overview(store, account_settings(environment), environment)
+    rows = overview(store, load_project(environment).accounts, environment)
     if arguments.json:
         print(json.dumps([asdict(row) for row in rows], indent=2, default=datetime.isoformat))
     elif not rows:
@@ -92,7 +97,9 @@ def _remove(arguments: argparse.Namespace) -> int:
     """
     environment = load_environment()
     store = AccountStore.from_environment(environment)
-    settings = next((s for s in account_settings(environment) if s.schema == arguments.name), None)
+    settings = next(
+        (s for s in load_project(environment).accounts if s.name == arguments.name), None
+    )
     variable = settings and renewed_variable(settings, environment)
     if variable and store.remove_renewed(variable[1]):
         print(
@@ -116,7 +123,7 @@ def _test(arguments: argparse.Namespace) -> int:
     Raises SettingsError for an unknown name, and StoreUnusable.
     """
     environment = load_environment()
-    settings = Settings.from_mapping(environment)
+    settings = Project.of(environment).accounts[0]
     store = AccountStore.from_environment(environment)
     failed = 0
     for account in _named(store, arguments.name):
@@ -133,16 +140,18 @@ def _test(arguments: argparse.Namespace) -> int:
     return failed
 
 
-def _identity(store: AccountStore, account: StoredAccount, settings: Settings) -> Identity:
+def _identity(store: AccountStore, account: StoredAccount, settings: Account) -> Identity:
     """Who the account is read as, with the settings that a run would have."""
     client = HarvestClient(
-        api_url=settings.api_url,
-        id_url=settings.id_url,
-        credentials=stored_credentials(store, account, settings.api_url, settings.id_url),
+        api_url=settings.project.api_url,
+        id_url=settings.project.id_url,
+        credentials=stored_credentials(
+            store, account, settings.project.api_url, settings.project.id_url
+        ),
         account_id=account.account_id,
         instance=None,
-        contact=settings.contact,
-        state_folder=settings.state_folder,
+        contact=settings.project.contact,
+        state_folder=settings.project.state_folder,
         log=print,
         patience=PATIENCE,
     )

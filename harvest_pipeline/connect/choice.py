@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
+from harvest_pipeline import settings as configured
 from harvest_pipeline.accounts.stored import Secrets, StoredAccount, VaultKind
 from harvest_pipeline.connect.terminal import Terminal
 from harvest_pipeline.harvest.account import Account, AccountFinder, listed
@@ -19,7 +20,6 @@ from harvest_pipeline.harvest.calls import Caller
 from harvest_pipeline.harvest.errors import AccountNotFound, one_line
 from harvest_pipeline.harvest.limits import Limiter, Limits
 from harvest_pipeline.harvest.transport import Transport
-from harvest_pipeline.settings import Settings
 from harvest_pipeline.text import shown
 
 
@@ -36,7 +36,7 @@ class Wish:
         cls,
         arguments: argparse.Namespace,
         environment: Mapping[str, str],
-        entry: Settings | None,
+        entry: configured.Account | None,
     ) -> Self | None:
         """What the arguments say, else the environment, else the `entry` of the project."""
         said = (
@@ -55,7 +55,7 @@ class Wish:
 
 def examined(
     name: str,
-    settings: Settings,
+    settings: configured.Account,
     transport: Transport,
     secrets: Secrets,
     vault: VaultKind,
@@ -69,17 +69,17 @@ def examined(
     """
     origin = "Harvest's answer" if secrets.refresh_token else "standard input"
     credentials = PersonalAccessToken(secrets.access_token or "", origin)
-    with closing(Limiter(settings.state_folder, Limits(), transport.patience)) as limiter:
+    with closing(Limiter(settings.project.state_folder, Limits(), transport.patience)) as limiter:
         caller = Caller(transport, credentials, limiter, terminal.tell)
-        finder = AccountFinder(caller, settings.api_url, settings.id_url)
+        finder = AccountFinder(caller, settings.project.api_url, settings.project.id_url)
         account = _chosen(finder, wish, terminal)
         identity = finder.identify(str(account.id), account.name)
         instance = finder.instance_of(str(account.id))
     return StoredAccount(
         name=name,
         kind="oauth2" if secrets.refresh_token else "token",
-        api_url=settings.api_url,
-        id_url=settings.id_url,
+        api_url=settings.project.api_url,
+        id_url=settings.project.id_url,
         account_id=identity.account_id,
         account_name=one_line(account.name),
         instance=instance,

@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 
 from harvest_pipeline.accounts.store import AccountStore
 from harvest_pipeline.accounts.stored import StoredAccount, check_name
-from harvest_pipeline.config import account_settings
 from harvest_pipeline.connect.choice import Wish, examined
 from harvest_pipeline.connect.signing_in import signed_in
 from harvest_pipeline.connect.summary import told
@@ -22,7 +21,14 @@ from harvest_pipeline.connect.terminal import PATIENCE, Terminal
 from harvest_pipeline.harvest.client import user_agent
 from harvest_pipeline.harvest.transport import Transport
 from harvest_pipeline.sandbox.command import DEFAULT_PORT as SANDBOX_PORT
-from harvest_pipeline.settings import Settings, SettingsError, is_loopback, load_environment
+from harvest_pipeline.settings import (
+    Account,
+    Project,
+    SettingsError,
+    load_environment,
+    load_project,
+)
+from harvest_pipeline.settings.values import is_loopback
 
 _DEFAULT_PORT = 7358
 
@@ -61,8 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _connected(arguments: argparse.Namespace) -> str:
     """Connect, and say what was connected."""
     environment = load_environment()
-    settings = Settings.from_mapping(environment)
-    project = account_settings(environment)
+    settings = Project.of(environment).accounts[0]
+    project = load_project(environment).accounts
     name = _name(arguments, project)
     if arguments.token not in (None, "-"):
         raise SettingsError(
@@ -71,13 +77,13 @@ def _connected(arguments: argparse.Namespace) -> str:
         )
     store = AccountStore.from_environment(environment)
     vault, old = store.vault_kind, store.find(name)  # an unusable store is told of at once
-    wish = Wish.of(arguments, environment, next((s for s in project if s.schema == name), None))
+    wish = Wish.of(arguments, environment, next((s for s in project if s.name == name), None))
     if arguments.sandbox:
         settings = _of_sandbox(settings)
         wish = Wish.of(arguments, {}, None)  # the settings mean the account at Harvest
     terminal = Terminal()
     with (
-        closing(Transport(user_agent(settings.contact), PATIENCE)) as transport,
+        closing(Transport(user_agent(settings.project.contact), PATIENCE)) as transport,
         signed_in(arguments, environment, settings, transport, terminal) as secrets,
     ):
         account = examined(name, settings, transport, secrets, vault, wish, terminal)
@@ -87,14 +93,14 @@ def _connected(arguments: argparse.Namespace) -> str:
     return told(account, store, project, environment)
 
 
-def _name(arguments: argparse.Namespace, project: Sequence[Settings]) -> str:
+def _name(arguments: argparse.Namespace, project: Sequence[Account]) -> str:
     """The name to store under. Raises SettingsError, and StoreUnusable for an impossible one."""
     if not arguments.name and len(project) > 1:
-        names = ", ".join(settings.schema for settings in project)
+        names = ", ".join(settings.name for settings in project)
         raise SettingsError(
             f"harvest.yaml names several accounts ({names}): say which one you connect with --name."
         )
-    return check_name(arguments.name or project[0].schema)
+    return check_name(arguments.name or project[0].name)
 
 
 def _check_company(old: StoredAccount | None, new: StoredAccount, terminal: Terminal) -> None:
@@ -111,18 +117,21 @@ def _check_company(old: StoredAccount | None, new: StoredAccount, terminal: Term
         raise SettingsError(f"{there} as before; choose another name for the new one with --name.")
 
 
-def _of_sandbox(settings: Settings) -> Settings:
+def _of_sandbox(settings: Account) -> Account:
     """The settings with the hosts of the sandbox. Raises SettingsError if none is running."""
-    hosts = [urlsplit(url).hostname or "" for url in (settings.api_url, settings.id_url)]
+    hosts = [
+        urlsplit(url).hostname or "" for url in (settings.project.api_url, settings.project.id_url)
+    ]
     if not all(map(is_loopback, hosts)):
         id_url = f"http://127.0.0.1:{SANDBOX_PORT}"
-        settings = replace(settings, api_url=f"{id_url}/v2", id_url=id_url)
-    address = urlsplit(settings.id_url)
+        hosts_there = {"api_url": f"{id_url}/v2", "id_url": id_url}
+        settings = replace(settings, project=settings.project.model_copy(update=hosts_there))
+    address = urlsplit(settings.project.id_url)
     try:
         socket.create_connection((address.hostname or "", address.port or 80), 2).close()
     except OSError:
         raise SettingsError(
-            f"No sandbox answers at {settings.id_url}: start `harvest-pipeline sandbox` in another "
-            "terminal and leave it running."
+            f"No sandbox answers at {settings.project.id_url}: start `harvest-pipeline sandbox` in "
+            "another terminal and leave it running."
         ) from None
     return settings

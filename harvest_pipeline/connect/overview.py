@@ -13,7 +13,7 @@ from harvest_pipeline.accounts.store import AccountStore
 from harvest_pipeline.accounts.stored import StoredAccount
 from harvest_pipeline.harvest.account import is_instance
 from harvest_pipeline.harvest.errors import StoreUnusable
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import Account
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Row:
 
 
 def overview(
-    store: AccountStore, project: Sequence[Settings], environment: Mapping[str, str]
+    store: AccountStore, project: Sequence[Account], environment: Mapping[str, str]
 ) -> list[Row]:
     """The accounts of the environment, which win, and then the stored ones.
 
@@ -53,7 +53,7 @@ def overview(
     return of_environment + [_stored(store, account) for account in store.accounts()]
 
 
-def _of_environment(settings: Settings, environment: Mapping[str, str]) -> Row:
+def _of_environment(settings: Account, environment: Mapping[str, str]) -> Row:
     found = variables(settings, environment)
 
     def value(field: str) -> str:
@@ -62,12 +62,12 @@ def _of_environment(settings: Settings, environment: Mapping[str, str]) -> Row:
     # What names no account is not shown: it may be a token in the wrong line.
     instance, account_id = value("instance"), value("account_id")
     return Row(
-        name=settings.schema,
+        name=settings.name,
         instance=instance if is_instance(instance) else settings.instance or None,
         account_id=account_id if account_id.isdecimal() else settings.account_id or None,
         kind="token" if "access_token" in found else "oauth2",
         kept_in="environment",
-        api_url=settings.api_url,
+        api_url=settings.project.api_url,
     )
 
 

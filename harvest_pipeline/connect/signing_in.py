@@ -17,7 +17,7 @@ from harvest_pipeline.harvest.errors import AnswerInvalid
 from harvest_pipeline.harvest.oauth import Application, Authorization, exchange_code
 from harvest_pipeline.harvest.transport import Transport
 from harvest_pipeline.sandbox.oauth import CLIENT_ID, CLIENT_SECRET
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import Account
 
 _NO_TOKEN = "No token came from standard input, so nothing is connected."  # noqa: S105
 
@@ -26,7 +26,7 @@ _NO_TOKEN = "No token came from standard input, so nothing is connected."  # noq
 def signed_in(
     arguments: argparse.Namespace,
     environment: Mapping[str, str],
-    settings: Settings,
+    settings: Account,
     transport: Transport,
     terminal: Terminal,
 ) -> Generator[Secrets]:
@@ -45,7 +45,7 @@ def signed_in(
         application = Application(CLIENT_ID, CLIENT_SECRET)
     else:
         application = application_of(environment, redirect, terminal)
-    authorization = Authorization(application, settings.id_url, redirect)
+    authorization = Authorization(application, settings.project.id_url, redirect)
     if arguments.no_browser:
         code = pasted_code(authorization, terminal)
         yield _exchanged(code, application, authorization, settings, transport)
@@ -58,10 +58,10 @@ def _exchanged(
     code: str,
     application: Application,
     authorization: Authorization,
-    settings: Settings,
+    settings: Account,
     transport: Transport,
 ) -> Secrets:
-    tokens = exchange_code(transport, settings.id_url, application, code, authorization)
+    tokens = exchange_code(transport, settings.project.id_url, application, code, authorization)
     if tokens.refresh_token is None:
         raise AnswerInvalid(
             "Harvest gave a token that ends and nothing to renew it with, so nothing was stored; "

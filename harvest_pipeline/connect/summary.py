@@ -11,13 +11,14 @@ from tabulate import tabulate
 from harvest_pipeline.access import winning_variables
 from harvest_pipeline.accounts.store import AccountStore
 from harvest_pipeline.accounts.stored import StoredAccount
-from harvest_pipeline.settings import Settings, is_loopback
+from harvest_pipeline.settings import Account
+from harvest_pipeline.settings.values import is_loopback
 
 
 def told(
     account: StoredAccount,
     store: AccountStore,
-    project: Sequence[Settings],
+    project: Sequence[Account],
     environment: Mapping[str, str],
 ) -> str:
     """The summary; `project` are the accounts that the project reads."""
@@ -47,9 +48,9 @@ def told(
 
 
 def _next(
-    account: StoredAccount, project: Sequence[Settings], environment: Mapping[str, str]
+    account: StoredAccount, project: Sequence[Account], environment: Mapping[str, str]
 ) -> str:
-    mine = [settings for settings in project if settings.schema == account.name]
+    mine = [settings for settings in project if settings.name == account.name]
     if not mine:
         return (
             "Next: name it in harvest.yaml, beside the accounts that are there, and run `make dev`."

@@ -32,7 +32,7 @@ from harvest_pipeline.harvest.errors import (
     StoreUnusable,
 )
 from harvest_pipeline.harvest.patience import Patience
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import Account
 from harvest_pipeline.text import one_line
 
 #: A person waits: so few attempts, short pauses, and none of the minutes that Harvest may ask for.
@@ -53,7 +53,7 @@ class AccountCheck:
     `clock` is by how many seconds our clock is ahead of Harvest's, None if that was not seen.
     """
 
-    def __init__(self, settings: Settings, origins: Origins) -> None:
+    def __init__(self, settings: Account, origins: Origins) -> None:
         self.settings = settings
         self.clock: float | None = None
         self._origins = origins
@@ -64,8 +64,8 @@ class AccountCheck:
         self._unusable: StoreUnusable | None = None
         try:
             self._store = AccountStore.from_environment(origins.environment)
-            if is_name(settings.schema):
-                self._stored = self._store.find(settings.schema)
+            if is_name(settings.name):
+                self._stored = self._store.find(settings.name)
         except StoreUnusable as error:
             self._unusable = error
         self._client: HarvestClient | None = None
@@ -74,7 +74,7 @@ class AccountCheck:
 
     def sections(self, *, offline: bool) -> Iterator[Section]:
         """The sections, one after the other; `offline` asks Harvest nothing."""
-        name = self.settings.schema
+        name = self.settings.name
         asked = self._not_asked if offline else self._person
         try:
             yield section("account", self._credentials, asked, account=name)
@@ -113,10 +113,10 @@ class AccountCheck:
             )
         elif not self._unusable:
             prefix, *others = self.settings.prefixes
-            name = f" --name {self.settings.schema}" if others else ""
+            name = f" --name {self.settings.name}" if others else ""
             yield wrong(
                 "credentials",
-                f"there are none for {self.settings.schema}.",
+                f"there are none for {self.settings.name}.",
                 f"Run `harvest-pipeline connect{name}`, or set "
                 f"{prefix}ACCESS_TOKEN in the environment or in .env.",
             )

@@ -57,12 +57,12 @@ def examined(*, offline: bool) -> Iterator[Section]:
     accounts = [AccountCheck(settings, origins) for settings in project.accounts]
     for account in accounts:
         yield from account.sections(offline=offline or not project.may_ask)
-    yield WarehouseCheck(project.base.duckdb, accounts).section()
+    yield WarehouseCheck(project.base.project.duckdb, accounts).section()
     dagster = DagsterCheck(origins)
     yield dagster.section()
     folders = {
-        "database": project.base.duckdb.parent,
-        "state": project.base.state_folder,
+        "database": project.base.project.duckdb.parent,
+        "state": project.base.project.state_folder,
         "Dagster home": dagster.home,
     }
     clocks = [account.clock for account in accounts if account.clock is not None]

@@ -4,7 +4,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harvest_pipeline.settings import SettingsError, dotenv, load_environment
+from harvest_pipeline.settings import SettingsError, load_environment
+from harvest_pipeline.settings.environment import dotenv
 
 
 @dataclass(frozen=True, slots=True)

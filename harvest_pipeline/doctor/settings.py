@@ -12,15 +12,21 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
+from harvest_pipeline import settings as configured
 from harvest_pipeline.access import CREDENTIAL_FIELDS
 from harvest_pipeline.accounts.store import AccountStore
-from harvest_pipeline.config import account_settings
 from harvest_pipeline.doctor.findings import Finding, Section, ok, section, told, warning, wrong
 from harvest_pipeline.doctor.origins import Origins
 from harvest_pipeline.harvest.account import is_instance
 from harvest_pipeline.harvest.errors import StoreUnusable
-from harvest_pipeline.settings import Settings, SettingsError, dotenv_path, project_folder
-from harvest_pipeline.variables import VARIABLES
+from harvest_pipeline.settings import (
+    VARIABLES,
+    Account,
+    SettingsError,
+    dotenv_path,
+    load_project,
+    project_folder,
+)
 
 _CREDENTIALS = (
     *(f"HARVEST_{field.upper()}" for field in CREDENTIAL_FIELDS),
@@ -28,7 +34,7 @@ _CREDENTIALS = (
     "HARVEST_ALERT_WEBHOOK",
 )
 _OF_ONE_ACCOUNT = ("HARVEST_ACCOUNT_ID", "HARVEST_INSTANCE")
-#: The variables with a default, and the field of `Settings` that has their value.
+#: The variables with a default, and the field of `Account` that has their value.
 _FIELDS = {
     "HARVEST_CONTACT": "contact",
     "HARVEST_START_DATE": "start_date",
@@ -37,7 +43,7 @@ _FIELDS = {
     "HARVEST_SWEEP_REQUESTS": "sweep_requests",
     "HARVEST_KEEP_RUNS_DAYS": "keep_runs_days",
     "HARVEST_DUCKDB": "duckdb",
-    "HARVEST_SCHEMA": "schema",
+    "HARVEST_SCHEMA": "account_name",
     "HARVEST_API_URL": "api_url",
     "HARVEST_ID_URL": "id_url",
 }
@@ -56,8 +62,8 @@ class Project:
     """
 
     origins: Origins
-    base: Settings
-    accounts: tuple[Settings, ...] = ()
+    base: Account
+    accounts: tuple[Account, ...] = ()
     refused: dict[str, SettingsError] = field(default_factory=dict[str, SettingsError])
     file_refused: SettingsError | None = None
 
@@ -67,17 +73,17 @@ class Project:
         environment = dict(origins.environment)
         refused: dict[str, SettingsError] = {}
         file_refused: SettingsError | None = None
-        accounts: tuple[Settings, ...] = ()
+        accounts: tuple[Account, ...] = ()
         while not accounts and file_refused is None:
             try:
-                accounts = account_settings(environment)
+                accounts = load_project(environment).accounts
             except SettingsError as error:
                 if name := _named(error, environment):
                     refused[name] = error
                     del environment[name]
                 else:
                     file_refused = error
-        base = accounts[0] if accounts else Settings.from_mapping(environment)
+        base = accounts[0] if accounts else configured.Project.of(environment).accounts[0]
         return cls(origins, base, accounts, refused, file_refused)
 
     @property
@@ -152,7 +158,7 @@ class Project:
             elif name == "HARVEST_SCHEMA" and self.names_accounts:
                 yield ok(name, "not used: each account has its name of the file as its schema")
             else:
-                yield ok(name, f"{getattr(self.base, attribute)} ({source})")
+                yield ok(name, f"{getattr(self.base.project, attribute)} ({source})")
 
     def _of_one_account(self) -> Iterator[Finding]:
         for name in _OF_ONE_ACCOUNT:
@@ -219,8 +225,7 @@ class Project:
         """Whether the variable holds a credential of an account of harvest.yaml."""
         match = _OF_AN_ACCOUNT.fullmatch(name)
         return match is not None and any(
-            settings.schema == match[1].lower() and self.names_accounts
-            for settings in self.accounts
+            settings.name == match[1].lower() and self.names_accounts for settings in self.accounts
         )
 
 
@@ -239,6 +244,6 @@ def _named(error: SettingsError, environment: Mapping[str, str]) -> str | None:
     return next((name for name in names if environment.get(name, "").strip()), None)
 
 
-def _account(settings: Settings) -> str:
+def _account(settings: Account) -> str:
     which = settings.account_id or settings.instance
-    return f"{settings.schema} ({which})" if which else settings.schema
+    return f"{settings.name} ({which})" if which else settings.name

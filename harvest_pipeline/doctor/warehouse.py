@@ -92,7 +92,7 @@ class WarehouseCheck:
             yield from self._schema(account)
 
     def _schema(self, account: AccountCheck) -> Iterator[Finding]:
-        name = account.settings.schema
+        name = account.settings.name
         subject = f"schema {name}"
         try:
             with Warehouse(self._path, name, wait_seconds=0, log=_silently).reader() as connection:

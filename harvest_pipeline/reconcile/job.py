@@ -23,7 +23,7 @@ from harvest_pipeline.reconcile.reconciliation import RECONCILE, Reconciled, Rec
 from harvest_pipeline.resources import HarvestResource
 from harvest_pipeline.retention import delete_old_runs, materialized
 from harvest_pipeline.scope import Scope, Window
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.ledger import LoadContext, refuse_another_account
 
@@ -45,24 +45,24 @@ def changes_job(schema: str) -> str:
     return f"{schema}_changes"
 
 
-def reconcile_jobs(accounts: Sequence[Settings]) -> list[dg.JobDefinition]:
+def reconcile_jobs(accounts: Sequence[Account]) -> list[dg.JobDefinition]:
     """Two jobs for each account."""
     return [
         job
-        for settings in accounts
-        if reports(settings)
-        for job in (_reconcile_job(settings), _changes_job(settings))
+        for account in accounts
+        if reports(account)
+        for job in (_reconcile_job(account), _changes_job(account))
     ]
 
 
-def reconcile_schedules(accounts: Sequence[Settings]) -> list[dg.ScheduleDefinition]:
+def reconcile_schedules(accounts: Sequence[Account]) -> list[dg.ScheduleDefinition]:
     """One schedule for each account: every night at 03:00, off until switched on."""
-    return [_schedule(settings) for settings in accounts if reports(settings)]
+    return [_schedule(account) for account in accounts if reports(account)]
 
 
-def watched(settings: Settings) -> list[Record]:
+def watched(account: Account) -> list[Record]:
     """The records of the account whose lists are asked for, those of their children left out."""
-    return [record for record in _records(settings) if record.parent is None]
+    return [record for record in _records(account) if record.parent is None]
 
 
 def changes_config(schema: str, records: Sequence[str]) -> dict[str, object]:
@@ -76,51 +76,51 @@ def _changes_op(schema: str) -> str:
     return f"bring_changes_{schema}"
 
 
-def _records(settings: Settings) -> list[Record]:
-    return [RECORDS[name] for name in dict.fromkeys(each.record.name for each in reports(settings))]
+def _records(account: Account) -> list[Record]:
+    return [RECORDS[name] for name in dict.fromkeys(each.record.name for each in reports(account))]
 
 
-def _reconcile_job(settings: Settings) -> dg.JobDefinition:
+def _reconcile_job(account: Account) -> dg.JobDefinition:
     description = (
-        f"Makes the whole history of the account {settings.schema} equal to Harvest: changes, new "
+        f"Makes the whole history of the account {account.name} equal to Harvest: changes, new "
         "days, deletions; compares the sums with Harvest's own reports, and reads again what "
         "differs."
     )
 
     @dg.op(
-        name=f"reconcile_{settings.schema}",
+        name=f"reconcile_{account.name}",
         description=description,
-        required_resource_keys={settings.schema},
+        required_resource_keys={account.name},
         out=dg.Out(dg.Nothing),
     )
     def op(context: dg.OpExecutionContext) -> Iterator[_Event | dg.Output[None]]:
-        records = _records(settings)
-        with _reconciliation(context, settings, records, thorough=True) as reconciliation:
+        records = _records(account)
+        with _reconciliation(context, account, records, thorough=True) as reconciliation:
             found = reconciliation.run()
             statement = None
             if reconciliation.refused is None:
-                statement = _compared(context, settings, reconciliation)
-            yield from _reported(context, settings, found)
+                statement = _compared(context, account, reconciliation)
+            yield from _reported(context, account, found)
             if statement:
-                yield from statement_events(settings, statement)
+                yield from statement_events(account, statement)
             if reconciliation.refused:
                 raise reconciliation.refused
-            yield from _without_old_runs(context.instance, settings)
+            yield from _without_old_runs(context.instance, account)
             yield dg.Output(None)
 
-    return _job(reconcile_job(settings.schema), description, op)
+    return _job(reconcile_job(account.name), description, op)
 
 
-def _changes_job(settings: Settings) -> dg.JobDefinition:
+def _changes_job(account: Account) -> dg.JobDefinition:
     description = (
         "Brings what changed at Harvest and the days that are new; the sensor of the same name "
         "launches it."
     )
 
     @dg.op(
-        name=_changes_op(settings.schema),
+        name=_changes_op(account.name),
         description=description,
-        required_resource_keys={settings.schema},
+        required_resource_keys={account.name},
         out=dg.Out(dg.Nothing),
         config_schema={
             "records": dg.Field(
@@ -130,14 +130,14 @@ def _changes_job(settings: Settings) -> dg.JobDefinition:
     )
     def op(context: dg.OpExecutionContext) -> Iterator[_Event | dg.Output[None]]:
         names: list[str] = context.op_config.get("records") or [*RECORDS]
-        records = [each for each in _records(settings) if {each.name, each.parent} & {*names}]
-        with _reconciliation(context, settings, records, thorough=False) as reconciliation:
-            yield from _reported(context, settings, reconciliation.run())
+        records = [each for each in _records(account) if {each.name, each.parent} & {*names}]
+        with _reconciliation(context, account, records, thorough=False) as reconciliation:
+            yield from _reported(context, account, reconciliation.run())
             if reconciliation.refused:
                 raise reconciliation.refused
             yield dg.Output(None)
 
-    return _job(changes_job(settings.schema), description, op)
+    return _job(changes_job(account.name), description, op)
 
 
 def _job(name: str, description: str, op: dg.OpDefinition) -> dg.JobDefinition:
@@ -149,19 +149,19 @@ def _job(name: str, description: str, op: dg.OpDefinition) -> dg.JobDefinition:
 @contextmanager
 def _reconciliation(
     context: dg.OpExecutionContext,
-    settings: Settings,
+    account: Account,
     records: Sequence[Record],
     *,
     thorough: bool,
 ) -> Generator[Reconciliation]:
-    harvest: HarvestResource = getattr(context.resources, settings.schema)
-    warehouse = Warehouse(settings.duckdb, settings.schema, log=context.log.info)
+    harvest: HarvestResource = getattr(context.resources, account.name)
+    warehouse = Warehouse(account.project.duckdb, account.name, log=context.log.info)
     with (
         explained(Retries.of(None)),
         warehouse.reserved(),
-        spool_folder(settings.state_folder) as folder,
+        spool_folder(account.project.state_folder) as folder,
     ):
-        client = harvest.client(settings)
+        client = harvest.client(account)
         identity = client.identity
         account_id = int(identity.account_id)
         with warehouse.reader() as connection:
@@ -179,33 +179,33 @@ def _reconciliation(
             loads,
             load,
             records,
-            existing_days(settings),
+            existing_days(account.project),
             thorough=thorough,
-            sweep_requests=settings.sweep_requests,
+            sweep_requests=account.project.sweep_requests,
         )
 
 
 def _compared(
-    context: dg.OpExecutionContext, settings: Settings, reconciliation: Reconciliation
+    context: dg.OpExecutionContext, account: Account, reconciliation: Reconciliation
 ) -> Statement:
     """Compare with Harvest's reports, and read again what differs. Raises HarvestError."""
-    harvest: HarvestResource = getattr(context.resources, settings.schema)
-    client, days = harvest.client(settings), existing_days(settings)
-    warehouse = Warehouse(settings.duckdb, settings.schema, log=context.log.info)
+    harvest: HarvestResource = getattr(context.resources, account.name)
+    client, days = harvest.client(account), existing_days(account.project)
+    warehouse = Warehouse(account.project.duckdb, account.name, log=context.log.info)
     outcomes = [
         compare_and_repair(client, warehouse, theme, days, days.last, reconciliation.read_again)
-        for theme in themes(settings)
+        for theme in themes(account)
     ]
-    return Statement(settings, days, outcomes)
+    return Statement(account, days, outcomes)
 
 
 def _reported(
-    context: dg.OpExecutionContext, settings: Settings, every: Sequence[Reconciled]
+    context: dg.OpExecutionContext, account: Account, every: Sequence[Reconciled]
 ) -> Iterator[_Event]:
     """The materializations of every report and day that was touched, and the checks of these."""
-    harvest: HarvestResource = getattr(context.resources, settings.schema)
-    identity, kept = harvest.client(settings).identity, existing_days(settings)
-    warehouse = Warehouse(settings.duckdb, settings.schema, log=context.log.info)
+    harvest: HarvestResource = getattr(context.resources, account.name)
+    identity, kept = harvest.client(account).identity, existing_days(account.project)
+    warehouse = Warehouse(account.project.duckdb, account.name, log=context.log.info)
     with warehouse.reader() as connection:
         for found in every:
             rows = sum(load.rows for load in found.loads)
@@ -218,8 +218,8 @@ def _reported(
                 continue
             scope = Scope(found.record.name, Window(days[0], days[-1]) if days else None)
             metadata = {"reconciled": True, "deleted": found.deleted}
-            of_record = [each for each in reports(settings) if each.record is found.record]
-            for dataset, key in zip(of_record, asset_keys(settings, of_record), strict=True):
+            of_record = [each for each in reports(account) if each.record is found.record]
+            for dataset, key in zip(of_record, asset_keys(account, of_record), strict=True):
                 for day in days or [None]:
                     partition = day.isoformat() if day else None
                     yield dg.AssetMaterialization(key, partition=partition, metadata=metadata)
@@ -235,13 +235,13 @@ def _reported(
 
 
 def _without_old_runs(
-    instance: dg.DagsterInstance, settings: Settings
+    instance: dg.DagsterInstance, account: Account
 ) -> Iterator[dg.AssetMaterialization]:
     """Delete old runs of the sensor, and report again the days that only they had materialized: the
     night has just shown that they are here."""
-    keys = asset_keys(settings, [each for each in reports(settings) if each.has_partitions])
+    keys = asset_keys(account, [each for each in reports(account) if each.has_partitions])
     before = materialized(instance, keys)
-    if not delete_old_runs(instance, changes_job(settings.schema), settings.keep_runs_days):
+    if not delete_old_runs(instance, changes_job(account.name), account.project.keep_runs_days):
         return
     after = materialized(instance, keys)
     for key in keys:
@@ -249,11 +249,11 @@ def _without_old_runs(
             yield dg.AssetMaterialization(key, partition=day, metadata={"reconciled": True})
 
 
-def _schedule(settings: Settings) -> dg.ScheduleDefinition:
-    name = reconcile_job(settings.schema)
+def _schedule(account: Account) -> dg.ScheduleDefinition:
+    name = reconcile_job(account.name)
 
     def due(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        tick = context.scheduled_execution_time.astimezone(ZoneInfo(settings.timezone))
+        tick = context.scheduled_execution_time.astimezone(ZoneInfo(account.project.timezone))
         night = datetime.combine(tick.date(), _NIGHT, tick.tzinfo)
         if tick < night:
             night = datetime.combine(tick.date() - timedelta(days=1), _NIGHT, tick.tzinfo)
@@ -275,7 +275,7 @@ def _schedule(settings: Settings) -> dg.ScheduleDefinition:
         job_name=name,
         # Every hour, so that a night which was missed is made up for within one.
         cron_schedule="0 * * * *",
-        execution_timezone=settings.timezone,
+        execution_timezone=account.project.timezone,
         execution_fn=due,
         description="Every night at 03:00: the whole history is made equal to Harvest, and "
         "compared with Harvest's own reports. A night that was missed, or whose run failed, is "

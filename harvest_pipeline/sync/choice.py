@@ -7,10 +7,10 @@ from datetime import date
 from difflib import get_close_matches
 from typing import Any
 
-from harvest_pipeline.datasets import Dataset
-from harvest_pipeline.options import DAYS, OptionsError, RunOptions
 from harvest_pipeline.scope import Window
-from harvest_pipeline.settings import Settings, SettingsError
+from harvest_pipeline.settings import Account, SettingsError
+from harvest_pipeline.settings.datasets import Dataset
+from harvest_pipeline.settings.parameters import DAYS, OptionsError, RunOptions
 from harvest_pipeline.sync.messages import Plan
 from harvest_pipeline.text import shown
 
@@ -36,7 +36,7 @@ class Run:
     """One run of one account. `window` are its partitions, None where no dataset has any.
     `config` is that of the resource `report_options`."""
 
-    settings: Settings
+    settings: Account
     datasets: tuple[Dataset, ...]
     window: Window | None
     config: Mapping[str, Any]
@@ -45,7 +45,7 @@ class Run:
     def plan(self) -> Plan:
         """The same for a worker."""
         return Plan(
-            schema=self.settings.schema,
+            schema=self.settings.name,
             datasets=tuple(dataset.name for dataset in self.datasets),
             first=self.window and self.window.first,
             last=self.window and self.window.last,
@@ -63,8 +63,8 @@ class Run:
 
 
 def chosen_accounts(
-    accounts: Sequence[Settings], name: str | None, reports: Sequence[str] = ()
-) -> list[Settings]:
+    accounts: Sequence[Account], name: str | None, reports: Sequence[str] = ()
+) -> list[Account]:
     """The account of that name; without a name those that have all these reports, and all accounts
     where none has. Raises SettingsError."""
     if name is None:
@@ -74,11 +74,11 @@ def chosen_accounts(
             if {dataset.name for dataset in settings.datasets}.issuperset(reports)
         ]
         return having or list(accounts)
-    found = [settings for settings in accounts if settings.schema == name]
+    found = [settings for settings in accounts if settings.name == name]
     if not found:
         raise SettingsError(
             f"There is no account {shown(name)}; there are: "
-            f"{', '.join(each.schema for each in accounts)}."
+            f"{', '.join(each.name for each in accounts)}."
         )
     return found
 
@@ -96,7 +96,7 @@ def takes(dataset: Dataset, option: str) -> bool:
     return (dataset.has_partitions and option in DAYS) or dataset.takes_in_a_run(option)
 
 
-def runs_of(settings: Settings, names: Sequence[str], options: RunOptions) -> list[Run]:
+def runs_of(settings: Account, names: Sequence[str], options: RunOptions) -> list[Run]:
     """The runs with which Dagster can do it: one, unless datasets have days of their own.
 
     Raises SettingsError for names that are not there, for an option that nothing takes, and for
@@ -141,7 +141,7 @@ def ignored(runs: Sequence[Run], options: RunOptions) -> list[str]:
     ]
 
 
-def _chosen(settings: Settings, names: Sequence[str]) -> list[Dataset]:
+def _chosen(settings: Account, names: Sequence[str]) -> list[Dataset]:
     """The datasets of these names in their own order; without names, all reports."""
     known = {dataset.name: dataset for dataset in settings.datasets}
     for name in names:
@@ -150,7 +150,7 @@ def _chosen(settings: Settings, names: Sequence[str]) -> list[Dataset]:
             hint = f"did you mean {' or '.join(close)}?" if close else "these are the ones there:"
             rest = "" if close else f" {', '.join(known)}."
             raise SettingsError(
-                f"{settings.schema} has no report {shown(name)}; {hint}{rest} "
+                f"{settings.name} has no report {shown(name)}; {hint}{rest} "
                 "`harvest-pipeline reports` lists them."
             )
     if names:
@@ -158,13 +158,13 @@ def _chosen(settings: Settings, names: Sequence[str]) -> list[Dataset]:
     reports = [dataset for dataset in known.values() if dataset.is_report]
     if not reports:
         raise SettingsError(
-            f"All reports of {settings.schema} are switched off; name what to read: "
+            f"All reports of {settings.name} are switched off; name what to read: "
             f"{', '.join(known)}."
         )
     return reports
 
 
-def _window(dataset: Dataset, options: RunOptions, settings: Settings) -> Window | None:
+def _window(dataset: Dataset, options: RunOptions, settings: Account) -> Window | None:
     """The days that are read of a dataset with partitions: the command's, else its own, else the
     last HARVEST_DAYS_BACK and today. Raises OptionsError."""
     if not dataset.has_partitions:
@@ -172,22 +172,22 @@ def _window(dataset: Dataset, options: RunOptions, settings: Settings) -> Window
     if options.full_refresh:
         return _every(settings)
     if options.has_window:
-        return options.window(settings.today(), _every(settings))
-    return settings.days_of(dataset, settings.today(), _every(settings))
+        return options.days(settings.project.today(), _every(settings))
+    return settings.project.days_of(dataset, settings.project.today(), _every(settings))
 
 
-def _days(options: RunOptions, settings: Settings) -> dict[str, Any]:
+def _days(options: RunOptions, settings: Account) -> dict[str, Any]:
     """The days as parameters of a run without partitions. Raises OptionsError."""
     if options.full_refresh:
         return {"full_refresh": True}
     if not options.has_window:
         return {}
-    window = options.window(settings.today(), _every(settings))
+    window = options.days(settings.project.today(), _every(settings))
     return {"start_date": str(window.first), "end_date": str(window.last)}
 
 
-def _every(settings: Settings) -> Window:
-    return Window(settings.start_date, settings.today())
+def _every(settings: Account) -> Window:
+    return Window(settings.project.start_date, settings.project.today())
 
 
 def _plain(value: object) -> object:

@@ -8,9 +8,8 @@ import argparse
 import os
 import sys
 
-from harvest_pipeline.config import account_settings
 from harvest_pipeline.local import dagster_environment
-from harvest_pipeline.settings import load_environment, project_folder
+from harvest_pipeline.settings import load_project, project_folder
 from harvest_pipeline.sync import summary
 from harvest_pipeline.sync.choice import (
     OPTIONS,
@@ -82,9 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises SettingsError for what cannot be run at all.
     """
-    accounts = chosen_accounts(
-        account_settings(load_environment()), arguments.account, arguments.reports
-    )
+    accounts = chosen_accounts(load_project().accounts, arguments.account, arguments.reports)
     options = options_of({name: getattr(arguments, name) for name in OPTIONS})
     runs = [each for settings in accounts for each in runs_of(settings, arguments.reports, options)]
     environment = dagster_environment(os.environ, project_folder() / ".dagster")
@@ -157,4 +154,4 @@ def _tell(each: Run, progress: Progress) -> int:
 
 def _title(each: Run) -> str:
     days = f", {each.window}" if each.window else ""
-    return f"{each.settings.schema}: {', '.join(data.name for data in each.datasets)}{days}"
+    return f"{each.settings.name}: {', '.join(data.name for data in each.datasets)}{days}"

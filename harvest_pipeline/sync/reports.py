@@ -17,10 +17,9 @@ from zoneinfo import ZoneInfo
 
 from tabulate import MIN_PADDING, tabulate
 
-from harvest_pipeline.config import account_settings
-from harvest_pipeline.datasets import Dataset
-from harvest_pipeline.options import RunOptions, parameter_of
-from harvest_pipeline.settings import Settings, load_environment
+from harvest_pipeline.settings import Account, load_project
+from harvest_pipeline.settings.datasets import Dataset
+from harvest_pipeline.settings.parameters import RunOptions, parameter_of
 from harvest_pipeline.sync.choice import chosen_accounts, takes
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
@@ -61,28 +60,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print them; 0 even if the database cannot be read now, which is said on standard error."""
-    accounts = chosen_accounts(account_settings(load_environment()), arguments.account)
+    accounts = chosen_accounts(load_project().accounts, arguments.account)
     rows = [row for settings in accounts for row in _rows(settings)]
     for problem in dict.fromkeys(row.problem for row in rows if row.problem):
         print(f"The last loads are not known: {problem}", file=sys.stderr)
     if arguments.json:
         print(json.dumps([asdict(row) for row in rows], indent=2, default=datetime.isoformat))
     else:
-        zone = ZoneInfo(accounts[0].timezone)
+        zone = ZoneInfo(accounts[0].project.timezone)
         print(_listing(rows, zone, several=len(accounts) > 1))
     return 0
 
 
-def _rows(settings: Settings) -> list[Row]:
+def _rows(settings: Account) -> list[Row]:
     """The datasets of an account with what the ledger has of them."""
-    warehouse = Warehouse(settings.duckdb, settings.schema, wait_seconds=_WAIT, log=_silently)
+    warehouse = Warehouse(settings.project.duckdb, settings.name, wait_seconds=_WAIT, log=_silently)
     loads, problem = list[LastLoad](), None
     try:
         with warehouse.reader() as connection:
             loads = last_loads(connection)
     except WarehouseError as error:
         problem = str(error)
-    return [_row(dataset, settings.schema, loads, problem) for dataset in settings.datasets]
+    return [_row(dataset, settings.name, loads, problem) for dataset in settings.datasets]
 
 
 def _row(dataset: Dataset, schema: str, loads: Sequence[LastLoad], problem: str | None) -> Row:

@@ -23,11 +23,11 @@ from dagster._core.remote_origin import (
 )
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
-from harvest_pipeline.asking import REPORT_OPTIONS
 from harvest_pipeline.harvest.progress import observed_by
 from harvest_pipeline.partitions import range_tags
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import project_folder
+from harvest_pipeline.settings.resolve import REPORT_OPTIONS
 from harvest_pipeline.sync import messages
 from harvest_pipeline.sync.cancelling import Cancelling
 from harvest_pipeline.sync.events import Teller

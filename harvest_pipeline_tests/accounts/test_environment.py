@@ -21,9 +21,9 @@ ASK = """
 import os
 from contextlib import closing
 from harvest_pipeline.access import client_from_environment
-from harvest_pipeline.config import account_settings
+from harvest_pipeline.settings import load_project
 from harvest_pipeline.harvest.errors import HarvestError
-for settings in account_settings(os.environ):
+for settings in load_project(os.environ).accounts:
     try:
         with closing(client_from_environment(settings, os.environ, print)) as client:
             print(client.identity.role)

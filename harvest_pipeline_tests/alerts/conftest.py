@@ -11,9 +11,8 @@ import pytest
 import trustme
 
 from harvest_pipeline.alerts import sensors
-from harvest_pipeline.config import account_settings
 from harvest_pipeline.sandbox.server import SandboxServer
-from harvest_pipeline.settings import load_environment
+from harvest_pipeline.settings import load_project
 from harvest_pipeline_tests.conftest import TODAY, Project
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.fault_server import FaultServer
@@ -119,7 +118,7 @@ class Alerts:
         return data
 
     def _sensors(self) -> list[dg.SensorDefinition]:
-        return sensors.alert_sensors(account_settings(load_environment()))
+        return sensors.alert_sensors(load_project().accounts)
 
 
 @pytest.fixture

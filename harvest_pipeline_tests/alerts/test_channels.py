@@ -8,10 +8,10 @@ import trustme
 from harvest_pipeline.alerts import email as email_module
 from harvest_pipeline.alerts import webhook as webhook_module
 from harvest_pipeline.alerts.email import Email
-from harvest_pipeline.alerts.entry import EmailEntry, WebhookEntry
 from harvest_pipeline.alerts.errors import AlertNotSent
 from harvest_pipeline.alerts.messages import alert
 from harvest_pipeline.alerts.webhook import Webhook
+from harvest_pipeline.settings.alerts import EmailEntry, WebhookEntry
 from harvest_pipeline_tests.alerts.conftest import PASSWORD, PATH, Hook
 from harvest_pipeline_tests.alerts.mail_server import MailServer
 from harvest_pipeline_tests.harvest import fault_server as fault

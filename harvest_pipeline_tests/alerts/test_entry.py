@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from harvest_pipeline.alerts.entry import Subject
+from harvest_pipeline.settings.alerts import Subject
 from harvest_pipeline_tests.alerts.conftest import PASSWORD, PATH
-from harvest_pipeline_tests.test_config import refusal_of, settings_of
+from harvest_pipeline_tests.settings.written import project_of, refusal_of
 
 EMAIL = "email: {to: [a@example.com], from: b@example.com, host: smtp.example.com"
 SECRETS = (
@@ -23,13 +23,13 @@ def alerts_with(*lines: str) -> str:
 
 
 def test_without_the_key_nobody_is_told_anything(tmp_path: Path) -> None:
-    (only,) = settings_of(tmp_path, "disabled_reports: [daily]\n")
+    only = project_of(tmp_path, "disabled_reports: [daily]\n")
     assert only.alerts is None
 
 
 def test_a_webhook_alone_tells_of_everything_by_nine(tmp_path: Path) -> None:
     for text in ("webhook: {}", "webhook:"):
-        (only,) = settings_of(tmp_path, alerts_with(text))
+        only = project_of(tmp_path, alerts_with(text))
         assert only.alerts and only.alerts.webhook and only.alerts.email is None
         assert set(only.alerts.on) == set(Subject)
         assert only.alerts.deadline == time(9)
@@ -39,15 +39,15 @@ def test_a_webhook_alone_tells_of_everything_by_nine(tmp_path: Path) -> None:
     ("security", "port"), [("", 587), (", security: ssl", 465), (", security: none", 25)]
 )
 def test_the_port_follows_from_the_security(security: str, port: int, tmp_path: Path) -> None:
-    (only,) = settings_of(tmp_path, alerts_with(f"{EMAIL}{security}}}"))
+    only = project_of(tmp_path, alerts_with(f"{EMAIL}{security}}}"))
     assert only.alerts and only.alerts.email
     assert only.alerts.email.server == ("smtp.example.com", port)
 
 
 def test_every_account_has_the_same_alerts(tmp_path: Path) -> None:
     text = "accounts:\n  - {name: acme}\n  - {name: blue_sky}\n" + alerts_with("webhook: {}")
-    acme, blue = settings_of(tmp_path, text)
-    assert acme.alerts and acme.alerts is blue.alerts
+    acme, blue = project_of(tmp_path, text).accounts
+    assert acme.project.alerts and acme.project.alerts is blue.project.alerts
 
 
 @pytest.mark.parametrize(

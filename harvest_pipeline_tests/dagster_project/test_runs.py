@@ -19,7 +19,7 @@ from harvest_pipeline.partitions import daily_partitions, range_tags
 from harvest_pipeline.sandbox.faults import AddField, DropField, Forbid, RetypeField
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.scope import Window
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import load_project
 from harvest_pipeline_tests.conftest import TODAY, Project
 
 MEASURES = {"time_entries": "hours", "expenses": "total_cost", "invoices": "due_amount",
@@ -332,7 +332,7 @@ def test_unknown_references_are_reported(project: Project) -> None:
 
 
 def test_other_assets_read_a_report_as_a_dataframe_of_their_partition(project: Project) -> None:
-    days = daily_partitions(Settings.from_environment())
+    days = daily_partitions(load_project())
 
     @dg.asset(
         key_prefix="harvest",
@@ -365,7 +365,7 @@ def test_other_assets_read_a_report_as_a_dataframe_of_their_partition(project: P
 
 def test_days_belong_to_the_time_zone_of_the_settings(project: Project) -> None:
     project.set(HARVEST_TIMEZONE="Pacific/Auckland", HARVEST_START_DATE="2026-01-01")
-    settings = Settings.from_environment()
+    settings = load_project()
     days = daily_partitions(settings).get_partition_keys()
     assert days[-1] == settings.today().isoformat()
     assert days[0] == "2026-01-01"

@@ -1,9 +1,6 @@
 """`alerts:` of harvest.yaml: who is told of what.
 
-Belongs here: the models of that key, and which values can work.
-Does not belong here: secrets. The password and the webhook's address are variables; they are read
-when something is sent (email.py, webhook.py).
-"""
+Secrets are variables: the password and the webhook's address are read when something is sent."""
 
 import re
 from datetime import time
@@ -12,8 +9,7 @@ from typing import Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from harvest_pipeline.entries import Entry, misplaced
-from harvest_pipeline.settings import is_loopback
+from harvest_pipeline.settings.values import Model, is_loopback, misplaced
 
 #: The variable with the webhook's address, where the file names no other one.
 WEBHOOK_VARIABLE = "HARVEST_ALERT_WEBHOOK"
@@ -55,7 +51,7 @@ class CheckSeverity(StrEnum):
     WARN = "warn"
 
 
-class EmailEntry(Entry):
+class EmailEntry(Model):
     """By e-mail, over SMTP. The password of `user` is the variable HARVEST_SMTP_PASSWORD."""
 
     to: tuple[str, ...] = Field(
@@ -114,7 +110,7 @@ class EmailEntry(Entry):
         return self.host, self.port or _PORTS[self.security]
 
 
-class WebhookEntry(Entry):
+class WebhookEntry(Model):
     """By webhook: `{"text": …}` is posted, as Slack's incoming webhooks take it, and those that are
     compatible with them. Its address is a secret, so it is a variable: `webhook: {}` is enough."""
 
@@ -135,7 +131,7 @@ class WebhookEntry(Entry):
         return variable
 
 
-class AlertsEntry(Entry):
+class AlertsEntry(Model):
     """Who is told what goes wrong, in all accounts. Without this key nobody is."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"webhook": {}}]})
