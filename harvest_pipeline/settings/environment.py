@@ -15,13 +15,8 @@ _NAMED: set[str] = set()
 class SettingsError(click.ClickException):
     """A setting cannot work; the message says which one, and what to do.
 
-    `variable` is its name, where it is a variable. A `ClickException`, because the `dagster`
-    command prints those as one sentence.
+    A `ClickException`, because the `dagster` command prints those as one sentence.
     """
-
-    def __init__(self, message: str, variable: str | None = None) -> None:
-        super().__init__(message)
-        self.variable = variable
 
 
 def project_folder() -> Path:

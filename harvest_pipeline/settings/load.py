@@ -35,8 +35,7 @@ def load_project(environment: Mapping[str, str] | None = None) -> Project:
     for variable in _OF_ONE_ACCOUNT if file.accounts else ():
         if environment.get(variable, "").strip():
             raise SettingsError(
-                f"{variable} is set, and {path} names the accounts; remove one of the two.",
-                variable,
+                f"{variable} is set, and {path} names the accounts; remove one of the two."
             )
     return Project.of(environment, file)
 

@@ -1,19 +1,16 @@
 """The parameters that a launch, a command and a dataset give: which days, which changes, which
 part; what goes together, and the way from them to a window and filters."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from zoneinfo import ZoneInfo
 
-import click
 from pydantic import Field, ValidationError, model_validator
 
 from harvest_pipeline.scope import Filters, Window
 from harvest_pipeline.settings.values import Day, DaysBack, Ids, Instant, Model, Problem, Status
 from harvest_pipeline.text import shown
-
-C = TypeVar("C", bound=Callable[..., Any])
 
 
 class OptionsError(ValueError):
@@ -237,38 +234,6 @@ def kind_of(option: str) -> str:
     if len(kinds) > 1 or "anyOf" in kinds[0]:
         return "any"
     return "enum" if "enum" in kinds[0] else kinds[0]["type"]
-
-
-def typed(option: str) -> str:
-    """An option as it is typed on the command line."""
-    return {"start_date": "--from", "end_date": "--to"}.get(option, f"--{option.replace('_', '-')}")
-
-
-def click_options(command: C) -> C:
-    """A decorator that gives a click command every parameter of a run as an option."""
-    for name, field in reversed(RunOptions.model_fields.items()):
-        kind = kind_of(name)
-        add = click.option(
-            typed(name),
-            name,
-            is_flag=kind == "boolean",
-            default=None,
-            type=int if kind == "integer" else bool if kind == "boolean" else str,
-            metavar=None if kind == "boolean" else "N" if kind == "integer" else _METAVARS[name],
-            help=field.description,
-        )
-        command = add(command)
-    return command
-
-
-_METAVARS = {
-    "start_date": "DAY",
-    "end_date": "DAY",
-    "updated_since": "DAY_OR_INSTANT",
-    "invoice_status": "STATUS",
-    "project_ids": "IDS",
-    "user_ids": "IDS",
-}
 
 
 def start_of(moment: date | datetime, timezone: str) -> datetime:

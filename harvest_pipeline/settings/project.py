@@ -168,8 +168,7 @@ class Project(Model):
             return cls.model_validate({**given, "file": file or ProjectFile()})
         except ValidationError as error:
             problem = Problem.of(error)
-            variable = str(problem.keys[0])
-            raise SettingsError(f"{variable}: {problem.message}.", variable) from None
+            raise SettingsError(f"{problem.keys[0]}: {problem.message}.") from None
 
     @cached_property
     def accounts(self) -> "tuple[Account, ...]":
