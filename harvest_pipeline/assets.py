@@ -5,25 +5,21 @@ from collections.abc import Iterator
 import dagster as dg
 
 from harvest_pipeline.checks import check_results, check_specs
-from harvest_pipeline.failures import Retries, each_explained, explained
-from harvest_pipeline.loads import Loads, spool_folder
+from harvest_pipeline.failures import Retries, each_explained, explained, reading
 from harvest_pipeline.metadata import definition_metadata, materialization_metadata
 from harvest_pipeline.partitions import (
     ONLY_CHANGED,
     daily_partitions,
     day_of,
     existing_days,
-    run_chain,
     window_of,
 )
-from harvest_pipeline.resources import HarvestResource
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Account
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.resolve import REPORT_OPTIONS, Days, Resolved, resolve
-from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.io_manager import Reading
-from harvest_pipeline.warehouse.ledger import LoadContext, refuse_another_account
+from harvest_pipeline.warehouse.ledger import LoadContext
 
 
 def dataset_assets(account: Account, io_manager_key: str) -> list[dg.AssetsDefinition]:
@@ -63,26 +59,11 @@ def dataset_asset(
     def read_dataset(
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.Output[Reading] | dg.AssetCheckResult]:
-        harvest: HarvestResource = getattr(context.resources, account.name)
-        warehouse = Warehouse(account.project.duckdb, account.name, log=context.log.info)
-        with (
-            explained(retry),
-            warehouse.reserved(),
-            spool_folder(account.project.state_folder) as folder,
-        ):
+        only_changed = ONLY_CHANGED.items() <= context.run.tags.items()
+        with explained(retry):
             ask = _asked(context, dataset, account)
-            client = harvest.client(account)
-            identity = client.identity
-            with warehouse.reader() as connection:
-                refuse_another_account(connection, int(identity.account_id))
-            loads = Loads(
-                client,
-                warehouse,
-                run_chain(context.run, context.instance),
-                folder,
-                context.log.info,
-                only_changed=ONLY_CHANGED.items() <= context.run.tags.items(),
-            )
+        with reading(context, account, retry, only_changed=only_changed) as loads:
+            identity = loads.client.identity
             yield dg.Output(
                 Reading(
                     dataset,
@@ -97,7 +78,7 @@ def dataset_asset(
             )
             # Dagster comes back here when the IO manager has loaded all of it.
             today = existing_days(account.project).last
-            with warehouse.reader() as connection:
+            with loads.warehouse.reader() as connection:
                 results = list(check_results(connection, dataset, ask.scope, identity, key, today))
             yield from results
 

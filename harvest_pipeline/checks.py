@@ -106,6 +106,18 @@ def check_results(
     yield result(_ROLE, _hidden(record, identity), dg.AssetCheckSeverity.ERROR)
 
 
+def evaluation(asset: dg.AssetKey, result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
+    """The result as an event that an op can report of an asset that it does not materialize."""
+    return dg.AssetCheckEvaluation(
+        asset_key=asset,
+        check_name=result.check_name or "",
+        passed=result.passed,
+        severity=result.severity,
+        metadata=result.metadata,
+        description=result.description,
+    )
+
+
 def _finding(name: str, finding: integrity.Finding) -> dict[str, Any]:
     if not finding.count:
         return {}

@@ -1,8 +1,5 @@
-"""How an error that a person can mend reaches them in Dagster: as one sentence.
-
-Belongs here: which errors end a run at once, and which are worth another try.
-Does not belong here: the sentences (harvest/errors.py, warehouse/errors.py).
-"""
+"""What every step of Dagster that reads Harvest has around it: the account's lock, a folder for
+spools, the client, and one sentence for an error that a person can mend."""
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,9 +9,15 @@ from typing import TypeVar
 import dagster as dg
 
 from harvest_pipeline.harvest.errors import HarvestError
+from harvest_pipeline.loads import Loads, spool_folder
+from harvest_pipeline.partitions import run_chain
+from harvest_pipeline.resources import HarvestResource
+from harvest_pipeline.settings import Account
 from harvest_pipeline.settings.datasets import Retry
 from harvest_pipeline.settings.parameters import OptionsError
+from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
+from harvest_pipeline.warehouse.ledger import refuse_another_account
 
 T = TypeVar("T")
 
@@ -43,6 +46,32 @@ class Retries:
     def policy(self) -> dg.RetryPolicy:
         """The same for what fails in Dagster or in the database."""
         return dg.RetryPolicy(max_retries=self.further, delay=self.pause_seconds)
+
+
+@contextmanager
+def reading(
+    context: dg.AssetExecutionContext | dg.OpExecutionContext,
+    account: Account,
+    retries: Retries,
+    *,
+    only_changed: bool,
+) -> Generator[Loads]:
+    """What a step reads with, while no other step of the account does; see `Loads` and `explained`.
+
+    Raises Failure for the token of another account than the one whose records are there.
+    """
+    harvest: HarvestResource = getattr(context.resources, account.name)
+    warehouse = Warehouse(account.project.duckdb, account.name, log=context.log.info)
+    with (
+        explained(retries),
+        warehouse.reserved(),
+        spool_folder(account.project.state_folder) as folder,
+    ):
+        client = harvest.client(account)
+        with warehouse.reader() as connection:
+            refuse_another_account(connection, int(client.identity.account_id))
+        runs = run_chain(context.run, context.instance)
+        yield Loads(client, warehouse, runs, folder, context.log.info, only_changed=only_changed)
 
 
 @contextmanager

@@ -102,7 +102,7 @@ class Loads:
         everything = spool.scope.window is None and not spool.scope.filters
         if everything or spool.scope.filters.changes_only or spool.proof is Proof.MODULE_OFF:
             return
-        with self.warehouse.reader(spool.path) as connection:
+        with self.warehouse.reader() as connection:
             gone = vanished(connection, record, spool)
             known = rows_known_until(connection, record.name, set(gone.values()))
         if gone and known:

@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from harvest_pipeline.checks import evaluation
 from harvest_pipeline.equality.comparison import Outcome, compare
 from harvest_pipeline.equality.questions import RECORDS, Theme, themes
 from harvest_pipeline.equality.spans import month_of
@@ -92,15 +93,7 @@ def statement_events(
         metadata["remarks"] = " ".join(data["remarks"])
     yield dg.AssetMaterialization(key, metadata=metadata)
     for outcome in statement.outcomes:
-        result = check_result(outcome)
-        yield dg.AssetCheckEvaluation(
-            asset_key=key,
-            check_name=CHECKS[outcome.theme][0],
-            passed=result.passed,
-            severity=result.severity,
-            metadata=result.metadata,
-            description=result.description,
-        )
+        yield evaluation(key, check_result(outcome, CHECKS[outcome.theme][0]))
 
 
 def _records(account: Account) -> set[str]:
@@ -127,12 +120,14 @@ def _check(account: Account, theme: Theme) -> dg.AssetChecksDefinition:
     return comparison
 
 
-def check_result(outcome: Outcome) -> dg.AssetCheckResult:
-    """The outcome for Dagster. Only a difference is an error; what is not proven is a warning."""
+def check_result(outcome: Outcome, name: str | None = None) -> dg.AssetCheckResult:
+    """The outcome for Dagster, under the `name` of a check: a difference is an error, what is not
+    proven a warning."""
     ended = verdict(outcome)
     different = len(outcome.differences)
     headline = f"{different or 'None'} of {len(outcome.pairs):,} figures differ."
     return dg.AssetCheckResult(
+        check_name=name,
         passed=ended is Verdict.EQUAL,
         severity=dg.AssetCheckSeverity.ERROR
         if ended is Verdict.DIFFERENT

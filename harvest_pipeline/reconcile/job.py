@@ -1,8 +1,7 @@
 """The jobs `<account>_reconcile` (all of the loop) and `<account>_changes` (its first two steps),
 the nightly schedule, and what Dagster is shown of both."""
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,22 +9,20 @@ import dagster as dg
 
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.checks import check_results
+from harvest_pipeline.checks import check_results, evaluation
 from harvest_pipeline.equality.checks import statement_events
 from harvest_pipeline.equality.comparison import compare_and_repair
 from harvest_pipeline.equality.questions import themes
 from harvest_pipeline.equality.statement import Statement
-from harvest_pipeline.failures import Retries, explained
+from harvest_pipeline.failures import Retries, reading
 from harvest_pipeline.jobs import asset_keys, reports
-from harvest_pipeline.loads import Loads, spool_folder
-from harvest_pipeline.partitions import existing_days, run_chain
+from harvest_pipeline.loads import Loads
+from harvest_pipeline.partitions import existing_days
 from harvest_pipeline.reconcile.reconciliation import RECONCILE, Reconciled, Reconciliation
-from harvest_pipeline.resources import HarvestResource
 from harvest_pipeline.retention import delete_old_runs, materialized
 from harvest_pipeline.scope import Scope, Window
 from harvest_pipeline.settings import Account
-from harvest_pipeline.warehouse.database import Warehouse
-from harvest_pipeline.warehouse.ledger import LoadContext, refuse_another_account
+from harvest_pipeline.warehouse.ledger import LoadContext
 
 #: The hour of the night, by the project's time zone, and how often a night that was missed, dropped
 #: or failed is tried.
@@ -95,12 +92,13 @@ def _reconcile_job(account: Account) -> dg.JobDefinition:
     )
     def op(context: dg.OpExecutionContext) -> Iterator[_Event | dg.Output[None]]:
         records = _records(account)
-        with _reconciliation(context, account, records, thorough=True) as reconciliation:
+        with reading(context, account, Retries.of(None), only_changed=True) as loads:
+            reconciliation = _reconciliation(context, account, loads, records, thorough=True)
             found = reconciliation.run()
             statement = None
             if reconciliation.refused is None:
-                statement = _compared(context, account, reconciliation)
-            yield from _reported(context, account, found)
+                statement = _compared(account, loads, reconciliation)
+            yield from _reported(account, loads, found)
             if statement:
                 yield from statement_events(account, statement)
             if reconciliation.refused:
@@ -131,8 +129,9 @@ def _changes_job(account: Account) -> dg.JobDefinition:
     def op(context: dg.OpExecutionContext) -> Iterator[_Event | dg.Output[None]]:
         names: list[str] = context.op_config.get("records") or [*RECORDS]
         records = [each for each in _records(account) if {each.name, each.parent} & {*names}]
-        with _reconciliation(context, account, records, thorough=False) as reconciliation:
-            yield from _reported(context, account, reconciliation.run())
+        with reading(context, account, Retries.of(None), only_changed=True) as loads:
+            reconciliation = _reconciliation(context, account, loads, records, thorough=False)
+            yield from _reported(account, loads, reconciliation.run())
             if reconciliation.refused:
                 raise reconciliation.refused
             yield dg.Output(None)
@@ -146,52 +145,28 @@ def _job(name: str, description: str, op: dg.OpDefinition) -> dg.JobDefinition:
     return graph.to_job(name=name)  # pyright: ignore[reportUnknownMemberType]
 
 
-@contextmanager
 def _reconciliation(
     context: dg.OpExecutionContext,
     account: Account,
+    loads: Loads,
     records: Sequence[Record],
     *,
     thorough: bool,
-) -> Generator[Reconciliation]:
-    harvest: HarvestResource = getattr(context.resources, account.name)
-    warehouse = Warehouse(account.project.duckdb, account.name, log=context.log.info)
-    with (
-        explained(Retries.of(None)),
-        warehouse.reserved(),
-        spool_folder(account.project.state_folder) as folder,
-    ):
-        client = harvest.client(account)
-        identity = client.identity
-        account_id = int(identity.account_id)
-        with warehouse.reader() as connection:
-            refuse_another_account(connection, account_id)
-        loads = Loads(
-            client,
-            warehouse,
-            run_chain(context.run, context.instance),
-            folder,
-            context.log.info,
-            only_changed=True,
-        )
-        load = LoadContext(context.run_id, RECONCILE, account_id, identity.reader)
-        yield Reconciliation(
-            loads,
-            load,
-            records,
-            existing_days(account.project),
-            thorough=thorough,
-            sweep_requests=account.project.sweep_requests,
-        )
+) -> Reconciliation:
+    identity = loads.client.identity
+    return Reconciliation(
+        loads,
+        LoadContext(context.run_id, RECONCILE, int(identity.account_id), identity.reader),
+        records,
+        existing_days(account.project),
+        thorough=thorough,
+        sweep_requests=account.project.sweep_requests,
+    )
 
 
-def _compared(
-    context: dg.OpExecutionContext, account: Account, reconciliation: Reconciliation
-) -> Statement:
+def _compared(account: Account, loads: Loads, reconciliation: Reconciliation) -> Statement:
     """Compare with Harvest's reports, and read again what differs. Raises HarvestError."""
-    harvest: HarvestResource = getattr(context.resources, account.name)
-    client, days = harvest.client(account), existing_days(account.project)
-    warehouse = Warehouse(account.project.duckdb, account.name, log=context.log.info)
+    client, warehouse, days = loads.client, loads.warehouse, existing_days(account.project)
     outcomes = [
         compare_and_repair(client, warehouse, theme, days, days.last, reconciliation.read_again)
         for theme in themes(account)
@@ -199,17 +174,13 @@ def _compared(
     return Statement(account, days, outcomes)
 
 
-def _reported(
-    context: dg.OpExecutionContext, account: Account, every: Sequence[Reconciled]
-) -> Iterator[_Event]:
+def _reported(account: Account, loads: Loads, every: Sequence[Reconciled]) -> Iterator[_Event]:
     """The materializations of every report and day that was touched, and the checks of these."""
-    harvest: HarvestResource = getattr(context.resources, account.name)
-    identity, kept = harvest.client(account).identity, existing_days(account.project)
-    warehouse = Warehouse(account.project.duckdb, account.name, log=context.log.info)
-    with warehouse.reader() as connection:
+    identity, kept = loads.client.identity, existing_days(account.project)
+    with loads.warehouse.reader() as connection:
         for found in every:
             rows = sum(load.rows for load in found.loads)
-            context.log.info(
+            loads.log(
                 f"{found.record.title}: {found.requests} requests, {rows} rows read, "
                 f"{found.deleted} deleted."
             )
@@ -224,14 +195,7 @@ def _reported(
                     partition = day.isoformat() if day else None
                     yield dg.AssetMaterialization(key, partition=partition, metadata=metadata)
                 for result in check_results(connection, dataset, scope, identity, key, kept.last):
-                    yield dg.AssetCheckEvaluation(
-                        asset_key=key,
-                        check_name=result.check_name or "",
-                        passed=result.passed,
-                        severity=result.severity,
-                        metadata=result.metadata,
-                        description=result.description,
-                    )
+                    yield evaluation(key, result)
 
 
 def _without_old_runs(

@@ -3,7 +3,6 @@ thing that can be wrong with it."""
 
 import os
 import re
-import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,7 +15,6 @@ from filelock import FileLock, Timeout
 
 from harvest_pipeline.private import make_folder, private_files
 from harvest_pipeline.text import one_line
-from harvest_pipeline.warehouse import lockdown
 from harvest_pipeline.warehouse.errors import WarehouseError, WarehouseLocked
 from harvest_pipeline.warehouse.sql import identifier
 
@@ -28,14 +26,15 @@ SECONDS_BETWEEN_LINES = 15.0
 #: How a line of the log begins that says why nothing goes on.
 WAITING = "Waiting: "
 
-#: New files can be read by DuckDB 1.5 too, whichever version writes them (RELIABILITY 3.9).
-STORAGE_VERSION = "v1.4.0"
+#: New files can be read by DuckDB 1.5 too, whichever version writes them; and nothing is fetched
+#: from the network because some SQL needs an extension.
+_CONFIG: dict[str, Any] = {
+    "storage_compatibility_version": "v1.4.0",
+    "autoinstall_known_extensions": False,
+}
 
 #: DuckDB draws progress bars into the logs of processes that it takes for interactive ones.
 _SESSION = "SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false"
-
-#: Between opening a database and locking it down, no other thread may come upon it.
-_opening = threading.Lock()
 
 _HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 _DAMAGED = re.compile("Corrupt|checksum|WAL|Could not read enough bytes")
@@ -49,8 +48,7 @@ class Warehouse:
     In their connections, tables without a schema are those of `schema`, and times are in UTC.
     `wait_seconds` is how long to wait for a program that holds the file; `log` gets a line when
     waiting begins, and every 15 seconds. `settings` are DuckDB's own. Raises WarehouseError if the
-    file and the schema have the same name, or if a setting would undo the lockdown (lockdown.py) of
-    the connections. A process has one connection that writes, or any number of readers.
+    file and the schema have the same name. A process has connections that write, or ones that read.
     """
 
     path: Path
@@ -65,7 +63,6 @@ class Warehouse:
                 f"The database {self.path} has the same name as the schema {self.schema!r}, which "
                 "DuckDB cannot tell apart; rename one of them."
             )
-        lockdown.options(self.settings)
 
     @contextmanager
     def reserved(self) -> Generator[None]:
@@ -105,16 +102,14 @@ class Warehouse:
             lock.release()
 
     @contextmanager
-    def connect(self, reading: Path | None = None) -> Generator[duckdb.DuckDBPyConnection]:
+    def connect(self) -> Generator[duckdb.DuckDBPyConnection]:
         """A connection that may write; the file, its folder and the schema are made if missing.
-
-        `reading` is the only other file that its SQL can read.
 
         Raises WarehouseLocked after `wait_seconds`, WarehouseError at once for what waiting does
         not mend.
         """
         self._make_folder()
-        with self._opened(reading, read_only=False) as connection:
+        with self._opened(read_only=False) as connection:
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(self.schema)}")
             connection.execute(f"USE {identifier(self.schema)}")
             yield connection
@@ -126,28 +121,25 @@ class Warehouse:
             yield connection
 
     @contextmanager
-    def reader(self, reading: Path | None = None) -> Generator[duckdb.DuckDBPyConnection]:
-        """A connection that only reads; `reading` is all that its SQL can reach besides: a file to
-        read, or a folder to write a copy into.
+    def reader(self) -> Generator[duckdb.DuckDBPyConnection]:
+        """A connection that only reads.
 
         Where the file or the schema does not exist yet, it reads an empty database.
         """
         if self.path.exists():
-            with self._opened(reading, read_only=True) as connection:
+            with self._opened(read_only=True) as connection:
                 if _has_schema(connection, self.schema):
                     connection.execute(f"USE {identifier(self.schema)}")
                     yield connection
                     return
-        with scratch(reading) as connection:
+        with scratch() as connection:
             yield connection
 
     @contextmanager
-    def _opened(
-        self, reading: Path | None, *, read_only: bool
-    ) -> Generator[duckdb.DuckDBPyConnection]:
+    def _opened(self, *, read_only: bool) -> Generator[duckdb.DuckDBPyConnection]:
         # The file, its log and its temporary files hold personal data.
         with private_files(), self._explained():
-            connection = self._wait_for_connection(reading, read_only)
+            connection = self._wait_for_connection(read_only)
             try:
                 yield connection
             finally:
@@ -167,14 +159,12 @@ class Warehouse:
                 raise WarehouseError(_damaged(self.path, str(error))) from error
             raise
 
-    def _wait_for_connection(
-        self, reading: Path | None, read_only: bool
-    ) -> duckdb.DuckDBPyConnection:
+    def _wait_for_connection(self, read_only: bool) -> duckdb.DuckDBPyConnection:
         waiting: _Waiting | None = None
         while True:
             try:
-                return self._connection(reading, read_only)
-            except (duckdb.Error, _HeldHere) as error:
+                return self._connection(read_only)
+            except duckdb.Error as error:
                 holder = _holder(error)
                 if holder is None:
                     raise WarehouseError(self._refusal(str(error))) from error
@@ -188,21 +178,10 @@ class Warehouse:
             waiting.tell()
             time.sleep(0.1)
 
-    def _connection(self, reading: Path | None, read_only: bool) -> duckdb.DuckDBPyConnection:
-        """A connection that is locked down. Raises _HeldHere, and duckdb.Error."""
-        options = {"storage_compatibility_version": STORAGE_VERSION, **self.settings}
-        config = lockdown.options(options)
-        with _opening:
-            connection = duckdb.connect(self.path, read_only=read_only, config=config)
-            try:
-                if not lockdown.is_locked_down(connection):
-                    connection.execute(_SESSION)
-                    lockdown.lock_down(connection, reading)
-                elif not read_only:
-                    raise _HeldHere
-            except BaseException:
-                connection.close()
-                raise
+    def _connection(self, read_only: bool) -> duckdb.DuckDBPyConnection:
+        config = {**_CONFIG, **self.settings}
+        connection = duckdb.connect(self.path, read_only=read_only, config=config)
+        connection.execute(_SESSION)
         return connection
 
     def _make_folder(self) -> None:
@@ -236,15 +215,11 @@ class Warehouse:
 
 
 @contextmanager
-def scratch(reading: Path | None = None) -> Generator[duckdb.DuckDBPyConnection]:
-    """An empty database in memory; `reading` is the only file that its SQL can read.
-
-    What does not fit into memory goes into a folder beside that file.
-    """
-    config = lockdown.options({"temp_directory": f"{reading.absolute()}.tmp" if reading else ""})
+def scratch(folder: Path | None = None) -> Generator[duckdb.DuckDBPyConnection]:
+    """An empty database in memory; what does not fit there goes into `folder`, if one is given."""
+    config = {**_CONFIG, "temp_directory": f"{folder.absolute()}" if folder else ""}
     with private_files(), duckdb.connect(config=config) as connection:
         connection.execute(_SESSION)
-        lockdown.lock_down(connection, reading)
         yield connection
 
 
@@ -254,7 +229,7 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Generator[None]:
     connection.begin()
     try:
         yield
-        # COMMIT of an aborted transaction reports success and rolls back (RELIABILITY 0.3). Every
+        # COMMIT of an aborted transaction reports success and rolls back. Every
         # other statement fails there, so one goes before it.
         connection.execute("SELECT 1")
         connection.commit()
@@ -306,16 +281,12 @@ class _Waiting:
             self._log(f"{WAITING}{self.reason}, {self._told:.0f} s so far")
 
 
-class _HeldHere(Exception):
-    """Another connection of this process writes to the file."""
-
-
-def _holder(error: Exception) -> str | None:
-    """Who holds the file, if that is what the error is about (RELIABILITY 3.5)."""
+def _holder(error: duckdb.Error) -> str | None:
+    """Who holds the file, if that is what the error is about."""
     text = str(error)
     if match := _HOLDER.search(text):
         return f"{match['program']} (process {match['pid']})"
-    if isinstance(error, _HeldHere) or "different configuration than existing" in text:
+    if "different configuration than existing" in text:
         return f"another connection of this process ({os.getpid()})"
     if "Could not set lock on file" in text or "being used by another process" in text:
         return "another program"

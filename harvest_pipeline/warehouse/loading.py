@@ -63,7 +63,7 @@ def load_together(
         return []
     with scratch(folder) as memory:
         examined = [_examined(memory, spool, context) for spool in spools]
-        with warehouse.connect(folder) as connection:
+        with warehouse.connect() as connection:
             done = [_commit(connection, memory, *each) for each in examined]
     for spool in spools:
         spool.path.unlink()
@@ -84,10 +84,10 @@ def load(warehouse: Warehouse, spool: Spool, context: LoadContext) -> Load:
     as they were: FieldRetyped, RecordsUnreadable, AnotherAccount, LoadNotCommitted, or
     WarehouseError of the database itself.
     """
-    with scratch(spool.path) as memory:
+    with scratch(spool.path.parent) as memory:
         # The longest part of the work; the database need not be held for it.
         examined = _examined(memory, spool, context)
-        with warehouse.connect(spool.path) as connection:
+        with warehouse.connect() as connection:
             return _commit(connection, memory, *examined)
 
 

@@ -221,7 +221,7 @@ def holder(project: Project) -> Iterator[subprocess.Popen[str]]:
 def test_a_locked_database_is_waited_for_and_its_holder_named(
     project: Project, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harvest_pipeline.assets.Warehouse", partial(Warehouse, wait_seconds=0.5))
+    monkeypatch.setattr("harvest_pipeline.failures.Warehouse", partial(Warehouse, wait_seconds=0.5))
     sentence = failure_of(project.materialize("clients"))
     assert f"process {holder.pid}" in sentence
     assert "python" in sentence

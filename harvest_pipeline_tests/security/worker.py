@@ -21,7 +21,7 @@ import dagster as dg
 import keyring.core
 from alembic.script import ScriptDirectory
 
-from harvest_pipeline import access, assets, cli, failures
+from harvest_pipeline import access, cli, failures
 from harvest_pipeline.connect import accounts as accounts_command
 from harvest_pipeline.connect import command as connect_command
 from harvest_pipeline.definitions import build_definitions
@@ -46,7 +46,7 @@ def _hurry() -> None:
     ScriptDirectory.from_config = cache(ScriptDirectory.from_config)  # type: ignore[method-assign]
     access.HarvestClient = _hasty_client  # type: ignore[assignment,misc]
     failures._PAUSE_SECONDS = 0.01
-    assets.Warehouse = partial(Warehouse, wait_seconds=0.2)  # type: ignore[assignment]
+    failures.Warehouse = partial(Warehouse, wait_seconds=0.2)  # type: ignore[assignment]
     for module in (accounts_command, connect_command):
         module.PATIENCE = replace(module.PATIENCE, first_pause=0.01, attempts=2)
     doctor_account._PATIENCE = replace(doctor_account._PATIENCE, first_pause=0.01, attempts=2)

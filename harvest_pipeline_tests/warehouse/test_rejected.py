@@ -108,7 +108,7 @@ def test_the_older_row_stays_until_a_good_version_comes(
 ) -> None:
     load(warehouse, spools.time_entries(on(FIRST), entries()), CONTEXT)
     spool = spools.time_entries(on(FIRST), entries(2, hours="many"))
-    with warehouse.reader(spool.path) as connection:
+    with warehouse.reader() as connection:
         assert vanished(connection, RECORDS["time_entries"], spool) == {}
     load(warehouse, spool, CONTEXT)
     load(warehouse, spools.time_entries(on(FIRST), entries(2, hours="lots")), CONTEXT)
