@@ -1,8 +1,5 @@
-"""`build_definitions()`: assets, jobs, schedules and resources, wired together.
-
-The only module that does so. Nothing else belongs here; in particular it builds nothing when it is
-imported, so that another project can (definitions.py does, for this one).
-"""
+"""`build_definitions()`: assets, jobs, schedules and resources, wired together; for another project
+too, so nothing is built when it is imported."""
 
 import warnings
 

@@ -1,8 +1,4 @@
-"""The 18 reports (DESIGN section 7, REFERENCE 16), by name.
-
-Belongs here: what a report is called, which record it shows and which parameters it can take.
-Does not belong here: columns (they are the record's).
-"""
+"""The 18 reports, by name: which record each shows, and which parameters it can take."""
 
 from harvest_pipeline.catalogue.columns import Record, Report
 from harvest_pipeline.catalogue.records import RECORDS

@@ -104,7 +104,7 @@ def _timezone(text: str) -> str:
         ZoneInfo(text)
     except (KeyError, ValueError, OSError):
         raise ValueError(
-            f"{shown(text)} is no time zone; use an IANA name such as Europe/Berlin or UTC"
+            f"{shown(text)} is not a time zone; use an IANA name such as Europe/Berlin or UTC"
         ) from None
     return text
 

@@ -290,7 +290,7 @@ def command(project: Project, *arguments: str) -> subprocess.CompletedProcess[st
     [
         ({"HARVEST_API_URL": "http://api.example.com/v2"}, [], "only sent to Harvest"),
         ({"HARVEST_START_DATE": "2999-01-01"}, [], "in the future"),
-        ({"HARVEST_TIMEZONE": "Mars/Olympus"}, [], "no time zone"),
+        ({"HARVEST_TIMEZONE": "Mars/Olympus"}, [], "not a time zone"),
         ({}, ["--partition", "2026-13-45"], "2026-13-45"),
         (
             {},

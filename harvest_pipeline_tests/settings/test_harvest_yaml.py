@@ -215,8 +215,8 @@ def with_dataset(*lines: str, report: str = "daily") -> str:
         ),
         (
             with_dataset("schedule:", "  cron: 0 6 * * *", "  timezone: Berlin"),
-            "line 6: datasets.0.schedule.timezone: 'Berlin' is no time zone; use an IANA name such "
-            "as Europe/Berlin or UTC.",
+            "line 6: datasets.0.schedule.timezone: 'Berlin' is not a time zone; use an IANA name "
+            "such as Europe/Berlin or UTC.",
         ),
         (
             with_dataset("update: upsert"),
