@@ -11,6 +11,7 @@ setup(
     package_data={"harvest_pipeline": ["py.typed"]},
     python_requires=">=3.11",
     install_requires=[
+        "apprise>=2.3,<3",
         "dagster>=1.13,<2",
         "dagster-webserver>=1.13,<2",
         "dagster-duckdb>=0.29,<1",
@@ -21,6 +22,7 @@ setup(
         "pandas>=2.2,<4",
         "platformdirs>=4",
         "pydantic>=2.7,<3",
+        "pyrate-limiter>=4.5,<5",
         "python-dotenv>=1.0",
         "pytz",  # DuckDB's Python client needs it to return TIMESTAMPTZ values
         "pyyaml>=6",

@@ -17,12 +17,12 @@ import msgspec
 
 from harvest_pipeline.harvest.auth import PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient
+from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.harvest.limits import Limit, Limits
-from harvest_pipeline.harvest.patience import Patience
 from harvest_pipeline_tests.harvest.fault_server import FaultServer, Request, answer
 
 PROCESSES, CALLS, OF_REPORTS = 3, 400, 40
-SCALED = Limits(Limit(100, 1.5, fallback_pause=1.5), Limit(100, 18.0, fallback_pause=6.0))
+SCALED = Limits(Limit(100, 1.5, 1.5, margin=0.1), Limit(100, 18.0, 6.0, margin=0.1))
 _ANY = msgspec.json.Decoder(dict[str, object])
 
 

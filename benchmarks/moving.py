@@ -16,12 +16,12 @@ from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.harvest.auth import PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import ReadNotProven
-from harvest_pipeline.harvest.reading import read
+from harvest_pipeline.harvest.extract import read
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.harvest.conftest import LIMITS, PATIENCE
 from harvest_pipeline_tests.harvest.fault_server import FaultServer
 from harvest_pipeline_tests.harvest.harvest_lists import MovingEntries
-from harvest_pipeline_tests.harvest.test_reading import OCTOBER, ids_of
+from harvest_pipeline_tests.harvest.test_extract import OCTOBER, ids_of
 
 
 def is_proven(record: Record, window: Window | None, seed: int, folder: Path) -> bool:

@@ -20,8 +20,8 @@ from harvest_pipeline import access
 from harvest_pipeline.building import build_definitions
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.limits import Limit, Limits
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.scope import Window
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 
 TODAY = date(2026, 11, 20)
 #: A usual day: late and corrected entries on scattered days, a move, a deletion, an expense, a

@@ -20,11 +20,11 @@ import duckdb
 
 from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.partitions import range_tags
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import project_folder
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.loading import load
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.warehouse.records import CONTEXT, SpoolFolder, time_entry
 
 FIRST = date(2025, 1, 1)

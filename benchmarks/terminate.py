@@ -20,9 +20,9 @@ from tempfile import TemporaryDirectory
 
 import dagster as dg
 
-from harvest_pipeline.doctor.holder import holder_of
-from harvest_pipeline.sandbox.server import SandboxServer
-from harvest_pipeline.sandbox.truth import truth
+from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline_tests.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.truth import truth
 from harvest_pipeline_tests.sync.command import Place, Terminal
 
 REPORTS = ("clients", "tasks", "invoices")
@@ -53,7 +53,7 @@ def ended(place: Place, name: str, pause: float) -> tuple[float, str]:
 def look(place: Place, there: list[list[tuple[object]]], name: str, status: str) -> None:
     """Stop at whatever is wrong after the end."""
     assert status in (_ENDED[name].value, "SUCCESS"), status
-    assert holder_of(place.database) is None
+    assert Warehouse(place.database, "harvest").holder() is None
     before = state(place)
     for found, wanted in zip(before, there, strict=False):
         assert found == wanted, f"half: {found} instead of {wanted}"

@@ -14,7 +14,7 @@ from harvest_pipeline.harvest.account import instance_host
 from harvest_pipeline.harvest.auth import Credentials, PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import AccountNotFound, CredentialsMissing
-from harvest_pipeline.harvest.patience import Patience
+from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.settings import Account
 from harvest_pipeline.text import shown
 
@@ -67,7 +67,7 @@ def client_of(
 ) -> HarvestClient:
     """The client of an account. Nothing is sent to Harvest yet.
 
-    `given` are the values of the fields, those of `variables` and of harvest.yaml. Raises
+    `given` are the values of the fields, those of `variables` and of the account. Raises
     CredentialsMissing if there is neither a token nor all three OAuth 2 values nor a stored
     account, AccountNotFound for an account id that is no number or not that of the stored account,
     CredentialsMalformed, and StoreUnusable.

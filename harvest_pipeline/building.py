@@ -5,10 +5,11 @@ import warnings
 
 import dagster as dg
 
-from harvest_pipeline.alerts.sensors import alert_sensors
+from harvest_pipeline.alerts import alert_sensors
 from harvest_pipeline.assets import dataset_assets
 from harvest_pipeline.equality.checks import reconciliation_assets, reconciliation_checks
 from harvest_pipeline.jobs import all_jobs
+from harvest_pipeline.missing_day import missing_day_checks, missing_day_schedules
 from harvest_pipeline.reconcile.job import reconcile_jobs, reconcile_schedules
 from harvest_pipeline.report_options import report_options
 from harvest_pipeline.resources import HarvestResource
@@ -40,13 +41,14 @@ def build_definitions(
     assets = [asset for account in accounts for asset in dataset_assets(account, io_manager_key)]
     return dg.Definitions(
         assets=[*assets, *reconciliation_assets(accounts)],
-        asset_checks=reconciliation_checks(accounts),
+        asset_checks=[*reconciliation_checks(accounts), *missing_day_checks(accounts)],
         jobs=[*all_jobs(accounts), *reconcile_jobs(accounts)],
         schedules=[
             *dataset_schedules(accounts),
             *reconcile_schedules(accounts),
+            *missing_day_schedules(accounts),
         ],
-        sensors=[*all_sensors(accounts), *alert_sensors(accounts)],
+        sensors=[*all_sensors(accounts), *alert_sensors(project)],
         resources={
             **{account.name: HarvestResource.of_account(account) for account in accounts},
             io_manager_key: HarvestDuckDBIOManager(

@@ -14,7 +14,7 @@ from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import ReadNotProven
-from harvest_pipeline.harvest.reading import read, read_children
+from harvest_pipeline.harvest.extract import read, read_children
 from harvest_pipeline.harvest.spool import only
 from harvest_pipeline.private import make_folder
 from harvest_pipeline.scope import Filters, Proof, Scope, Spool, Window

@@ -12,9 +12,9 @@ import dagster as dg
 from harvest_pipeline.access import client_from_environment
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.harvest.client import HarvestClient
-from harvest_pipeline.harvest.counting import count
 from harvest_pipeline.harvest.errors import HarvestError, PermissionMissing, RecordNotFound
-from harvest_pipeline.harvest.patience import Patience
+from harvest_pipeline.harvest.extract import count
+from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.partitions import existing_days
 from harvest_pipeline.reconcile.job import changes_config, changes_job, reconcile_job, watched
 from harvest_pipeline.reconcile.proof import Held
@@ -28,9 +28,8 @@ from harvest_pipeline.warehouse.ledger import refuse_another_account
 _INTERVAL_SECONDS = 300
 #: Dagster ends a tick after 60 seconds: of these, a run that loads holds the database for a few.
 _WAIT_SECONDS = 10.0
-_ASKING_SECONDS = 30.0
 _PATIENCE = Patience(
-    read=10.0, deadline=10.0, attempts=2, longest_pause=2.0, reread_pause=1.5, throttle_cap=10.0
+    read=10.0, deadline=10.0, total=30.0, attempts=2, longest_pause=2.0, throttle_cap=10.0
 )
 #: Between runs that fail one after the other; the last of these from then on.
 _PAUSES = (timedelta(0), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))
@@ -75,17 +74,14 @@ def _tick(context: dg.SensorEvaluationContext, account: Account) -> dg.RunReques
     log = context.log.info
     warehouse = Warehouse(account.project.duckdb, account.name, _WAIT_SECONDS, log)
     with closing(client_from_environment(account, os.environ, log, _PATIENCE)) as client:
-        with client.within(_ASKING_SECONDS):
-            identity = client.identity
-            with warehouse.reader() as connection:
-                refuse_another_account(connection, int(identity.account_id))
-                days = existing_days(account.project)
-                held = [
-                    Held.of(connection, each, days, identity.reader) for each in watched(account)
-                ]
-            if not any(each.known for each in held):
-                return dg.SkipReason(_NOT_LOADED.format(reconcile_job(account.name)))
-            found = list(_moved(client, [each for each in held if each.known]))
+        identity = client.identity
+        with warehouse.reader() as connection:
+            refuse_another_account(connection, int(identity.account_id))
+            days = existing_days(account.project)
+            held = [Held.of(connection, each, days, identity.reader) for each in watched(account)]
+        if not any(each.known for each in held):
+            return dg.SkipReason(_NOT_LOADED.format(reconcile_job(account.name)))
+        found = list(_moved(client, [each for each in held if each.known]))
         if not found:
             return dg.SkipReason(f"Nothing has changed ({client.requests} requests).")
     log(f"Requesting a run: {'; '.join(map(str, found))}.")

@@ -15,14 +15,14 @@ from xdist.scheduler import LoadScopeScheduling
 from harvest_pipeline import access
 from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.harvest.client import HarvestClient
+from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.harvest.limits import Limit, Limits
-from harvest_pipeline.harvest.patience import Patience
 from harvest_pipeline.instance import Instance
 from harvest_pipeline.partitions import range_tags
-from harvest_pipeline.sandbox.server import SandboxServer
-from harvest_pipeline.sandbox.truth import truth
 from harvest_pipeline.scope import Reader, Window
 from harvest_pipeline.settings import load_project
+from harvest_pipeline_tests.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.truth import truth
 from harvest_pipeline_tests.surroundings import MISSING, of_nobody
 
 TODAY = date(2026, 11, 20)

@@ -14,7 +14,7 @@ import yaml
 from dagster.components.component_scaffolding import scaffold_object
 
 import harvest_pipeline
-from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.waiting import PATIENCE
 
 ACME: dict[str, Any] = {

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +14,22 @@ import pytest
 
 from harvest_pipeline import loads
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.harvest import paging
+from harvest_pipeline.harvest import pages
 from harvest_pipeline.harvest.auth import PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import HarvestUnavailable, PermissionMissing, RecordNotFound
 from harvest_pipeline.harvest.limits import Limit, Limits
 from harvest_pipeline.loads import Loads
 from harvest_pipeline.partitions import ONLY_CHANGED
-from harvest_pipeline.sandbox.changes import DeleteRecord
-from harvest_pipeline.sandbox.faults import AnswerWith, ChangeAfter, Forbid
-from harvest_pipeline.sandbox.server import SandboxServer
-from harvest_pipeline.sandbox.truth import truth
 from harvest_pipeline.scope import Filters, Scope, Window
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.ledger import LoadContext
 from harvest_pipeline.warehouse.loading import load_each
 from harvest_pipeline_tests.conftest import ADMINISTRATOR, HASTE, TODAY, Project
 from harvest_pipeline_tests.many_invoices import FIRST, LAST, ManyInvoices
+from harvest_pipeline_tests.sandbox.faults import AnswerWith, ChangeAfter, Forbid
+from harvest_pipeline_tests.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.truth import truth
 
 _UNLIMITED = Limit(10_000, 0.1, fallback_pause=0.1)
 
@@ -194,7 +194,7 @@ def test_entries_that_were_read_by_halves_are_not_read_again(
     sandbox: SandboxServer, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody deletes an entry while the list is read, and the second half fails."""
-    monkeypatch.setattr(paging, "PER_PAGE", "100")
+    monkeypatch.setattr(pages, "PER_PAGE", "100")
     records = sandbox.account.records
     gone = max(records.time_entries, key=lambda each: each.spent_date)
     first, second = reader.window.halves()
@@ -208,9 +208,9 @@ def test_entries_that_were_read_by_halves_are_not_read_again(
         )
     )
     assert whole > 3
-    deletion = DeleteRecord(kind="time_entries", id=gone.id)
     faults = sandbox.account.faults
-    faults.add(ChangeAfter(path="/time_entries", changes=[deletion]))
+    deletion = partial(sandbox.account.delete, "time_entries", gone.id)
+    faults.add(ChangeAfter(path="/time_entries", change=deletion))
     faults.add(Forbid(path="/time_entries", skip=whole - 1 + earlier, times=None))
     with pytest.raises(PermissionMissing):
         reader.run("time_entries", "first")

@@ -1,6 +1,361 @@
-"""`harvest-pipeline doctor`."""
+"""`harvest-pipeline doctor`: what is set, what is wrong with it, and what to do."""
 
-from harvest_pipeline.cli.argparsed import argparsed
-from harvest_pipeline.doctor.command import add_arguments, run
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-command = argparsed("doctor", add_arguments, run)
+import click
+import msgspec
+
+from harvest_pipeline.access import CREDENTIAL_FIELDS, client_from_environment, winning_variables
+from harvest_pipeline.accounts.store import AccountStore
+from harvest_pipeline.accounts.stored import is_name
+from harvest_pipeline.catalogue.records import RECORDS
+from harvest_pipeline.catalogue.reports import REPORTS
+from harvest_pipeline.cli.findings import Finding, Section, as_json, count
+from harvest_pipeline.harvest.client import HarvestClient
+from harvest_pipeline.harvest.errors import HarvestError, PermissionMissing, RateLimited
+from harvest_pipeline.harvest.http import Patience
+from harvest_pipeline.settings import (
+    VARIABLES,
+    Account,
+    Project,
+    SettingsError,
+    dotenv_path,
+    load_environment,
+    load_project,
+    project_folder,
+)
+from harvest_pipeline.settings.environment import dotenv
+from harvest_pipeline.text import one_line
+from harvest_pipeline.warehouse import ledger
+from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.errors import WarehouseError, WarehouseLocked
+from harvest_pipeline.warehouse.last_loads import last_loaded_at
+
+if TYPE_CHECKING:  # it takes a second or two to import
+    import dagster as dg
+
+_HOSTS = {"HARVEST_API_URL", "HARVEST_ID_URL"}
+#: Account whose value is shown: a secret in them is refused.
+_SHOWN = _HOSTS | {"HARVEST_CONFIG", "HARVEST_DUCKDB"}
+#: Account whose value is shown if it is too short for a token. Of all others only "set" is.
+_SHOWN_IF_SHORT = {
+    *("HARVEST_ACCOUNT_ID", "HARVEST_INSTANCE", "HARVEST_CONTACT", "HARVEST_SCHEMA"),
+    *("HARVEST_START_DATE", "HARVEST_TIMEZONE", "HARVEST_DAYS_BACK"),
+    *("HARVEST_SWEEP_REQUESTS", "HARVEST_KEEP_RUNS_DAYS"),
+}
+_SHORT = 40
+#: A person waits. The deadline is that of runs, by which processes know each other's requests.
+_PATIENCE = Patience(read=20.0, attempts=2, first_pause=0.5, throttle_cap=20.0)
+#: Seconds; tokens are renewed two minutes before they end, by this machine's clock.
+_CLOCK = 120.0
+#: Bytes; a first load of a large account may need them.
+_SPACE = 2**30
+#: Seconds; the daemon gives a heartbeat every 30, and Dagster calls it healthy for half an hour.
+_HEARTBEAT = 150.0
+_LATEST_RUNS = 100
+
+_any_decoder = msgspec.json.Decoder(dict[str, object])
+
+
+@click.command("doctor")
+@click.option("--json", "json", is_flag=True, help="Print one JSON document.")
+@click.option("--offline", is_flag=True, help="Ask Harvest nothing.")
+def command(json: bool, offline: bool) -> int:
+    """Check settings, database, accounts and Dagster, and say what to do.
+
+    Changes nothing and shows no secret. The exit code is 1 if anything is wrong.
+    """
+    sections: list[Section] = []
+    for section in examine(offline=offline):
+        sections.append(section)
+        if not json:  # Harvest takes its time: what is known is printed at once
+            click.echo(section)
+    wrong = count(sections, "wrong")
+    end = f"\nWrong: {wrong}, warnings: {count(sections, 'warning')}."
+    click.echo(as_json(sections) if json else end)
+    return 1 if wrong else 0
+
+
+def examine(*, offline: bool) -> Iterator[Section]:
+    """Check everything; `offline` asks Harvest nothing."""
+    project = _Project()
+    yield Section.of("settings", _settings(project))
+    warehouse = Section.of("warehouse", _database(project.base))
+    yield warehouse
+    # Without its own host a token would be sent to the default one.
+    offline = offline or bool(_HOSTS & project.refused.keys())
+    readable = not count([warehouse], "wrong")
+    for account in project.accounts:
+        findings = _account(project, account, offline=offline, readable=readable)
+        yield Section.of("account", findings, account.name)
+    yield Section.of("Dagster", _dagster(project))
+
+
+class _Project:
+    """What is set, and the settings that can work: there are no `accounts` without harvest.yaml.
+
+    `environment` is without the variables that are `refused`.
+    """
+
+    def __init__(self) -> None:
+        self.in_dotenv = set[str]()
+        differing: list[str] = []
+        try:
+            load_environment(differing.append)
+            self.in_dotenv = set(dotenv())
+        except SettingsError as error:
+            self.dotenv = [Finding.from_error(".env", error)]
+        else:
+            self.dotenv = [
+                Finding.from_error(".env", SettingsError(line), "warning") for line in differing
+            ]
+        self.variables = {name: text for name, text in os.environ.items() if text.strip()}
+        self.environment = dict(self.variables)
+        self.refused: dict[str, SettingsError] = {}
+        self.accounts: tuple[Account, ...] = ()
+        while not self.accounts and "HARVEST_CONFIG" not in self.refused:
+            try:
+                self.accounts = load_project(self.environment).accounts
+            except SettingsError as error:
+                names = re.findall(r"HARVEST_[A-Z_]+", error.message)
+                name = next((n for n in names if n in self.environment), "HARVEST_CONFIG")
+                self.refused[name] = error
+                if name != "HARVEST_CONFIG":
+                    del self.environment[name]
+        self.base = Project.of(self.environment).accounts[0]
+        self.named = [each for each in self.accounts if len(each.prefixes) > 1]
+
+    def source(self, name: str) -> str:
+        """Where the value of a setting comes from."""
+        if name not in self.variables:
+            return "default"
+        return ".env" if name in self.in_dotenv else "environment"
+
+
+def _settings(project: _Project) -> Iterator[Finding]:
+    """`.env`, every variable with its value and source, and variables that nothing reads."""
+    path = dotenv_path()
+    there = "which wins over the environment" if path.is_file() else "which does not exist"
+    yield from project.dotenv or [Finding(".env", "ok", f"{path}, {there}")]
+    prefixes = {each for one in (project.base, *project.accounts) for each in one.prefixes}
+    credentials = {f"{prefix}{field.upper()}" for prefix in prefixes for field in CREDENTIAL_FIELDS}
+    if credentials & project.in_dotenv:
+        yield from _open_to_others(".env", path)
+    for name, variable in VARIABLES.items():
+        value = project.variables.get(name, variable.default).strip()
+        shown = name in _SHOWN or (name in _SHOWN_IF_SHORT and len(value) <= _SHORT)
+        text = f"{value if shown else 'set'} ({project.source(name)})" if value else "not set"
+        if name == "HARVEST_CONFIG":
+            text += f", which names {', '.join(map(_name, project.named)) or 'no account'}"
+        if name in project.refused:
+            yield Finding.from_error(name, project.refused[name])
+        elif name == "HARVEST_CONTACT" and not value:
+            why = "not set, and Harvest wants to know whom to ask about your requests."
+            yield Finding(name, "warning", why, "Set it to your e-mail address or web address.")
+        else:
+            yield Finding(name, "ok", text)
+    known = VARIABLES.keys() | credentials
+    for name in sorted(project.variables.keys() - known):
+        if name.startswith("HARVEST_"):
+            near = get_close_matches(name, known, n=1, cutoff=0.75)
+            text = "is neither a setting nor a credential of an account of harvest.yaml"
+            text += f"; did you mean {near[0]}?" if near else "."
+            yield Finding(name, "warning", text, "Correct the name, or remove the variable.")
+
+
+def _name(account: Account) -> str:
+    which = account.account_id or account.instance
+    return f"{account.name} ({which})" if which else account.name
+
+
+def _database(account: Account) -> Iterator[Finding]:
+    """The file, who holds it, who can read it, and the space beside it."""
+    path = account.project.duckdb
+    if path.exists():
+        text = f"{path}, {path.stat().st_size / 2**20:,.1f} MiB"
+        try:
+            holder = Warehouse(path, account.name).holder()
+        except WarehouseError as error:
+            yield Finding.from_error("database", error)
+        else:
+            yield Finding("database", "ok", text)
+            if holder:
+                why = f"{holder} holds the database, and nothing else can write meanwhile."
+                remedy = "Close that program or its connection, or wait until it is done."
+                yield Finding("holder", "warning", why, remedy)
+        yield from _open_to_others("database", path)
+    else:
+        yield Finding("database", "ok", f"{path} does not exist yet; the first load makes it")
+    folder = next(each for each in path.parents if each.is_dir())
+    free = shutil.disk_usage(folder).free
+    if free < _SPACE:
+        text = f"only {free / 2**20:,.0f} MiB are free in {folder}."
+        yield Finding("disk", "warning", text, "Make room, or set HARVEST_DUCKDB to another path.")
+
+
+def _open_to_others(subject: str, path: Path) -> Iterator[Finding]:
+    if path.stat().st_mode & 0o077:
+        text = f"other users of this machine can use {path}."
+        yield Finding(subject, "warning", text, f"chmod 600 {path}")
+
+
+def _account(
+    project: _Project, account: Account, *, offline: bool, readable: bool
+) -> Iterator[Finding]:
+    """Credentials, who reads and what they may read, and the last load of one account."""
+    environment = project.environment
+    account_id = account.account_id or environment.get("HARVEST_ACCOUNT_ID", "")
+    try:
+        if names := winning_variables(account, environment):
+            text = ", ".join(f"{name} ({project.source(name)})" for name in names)
+            yield Finding("credentials", "ok", text)
+        else:
+            store = AccountStore.from_environment(environment)
+            stored = store.find(account.name) if is_name(account.name) else None
+            if stored:
+                account_id = stored.account_id
+                text = f"connected on {stored.connected_at:%Y-%m-%d}, stored in {store.folder}"
+                yield Finding("credentials", "ok", text)
+            else:
+                offline = True
+                name = f" --name {account.name}" if project.named else ""
+                remedy = f"Run `harvest-pipeline connect{name}`, or set HARVEST_ACCESS_TOKEN."
+                yield Finding("credentials", "wrong", "there are none.", remedy)
+        if not offline:
+            with closing(
+                client_from_environment(account, environment, lambda line: None, _PATIENCE)
+            ) as client:
+                account_id = client.identity.account_id
+                yield from _reader(client)
+    except HarvestError as error:
+        state = "warning" if isinstance(error, RateLimited) else "wrong"
+        yield Finding.from_error("Harvest", error, state)
+    if readable:
+        yield from _last_load(account, account_id)
+
+
+def _reader(client: HarvestClient) -> Iterator[Finding]:
+    """Who reads the account, and which reports they may not. Raises HarvestError."""
+    who = client.identity
+    read_as = f"read as {who.user_name}, {who.role}"
+    if not who.is_administrator:
+        yield Finding("Harvest", "ok", f"account {who.account_id}, {read_as}")
+        text = f"Harvest shows a {who.role} only a part of the account, and does not say so"
+        refused = ", ".join(_refused_reports(client))
+        text += f"; these reports will fail: {refused}." if refused else "."
+        remedy = "Use the token of an administrator if the tables are to be complete."
+        yield Finding("role", "warning", text, remedy)
+        return
+    company, answer = client.get(f"{client.api_url}/company", _any_decoder)
+    name = one_line(f"{company.get('name')} ({company.get('full_domain')})")
+    yield Finding("Harvest", "ok", f"account {who.account_id} {name}, {read_as}")
+    ahead = (datetime.now(UTC) - answer.date).total_seconds()
+    if abs(ahead) > _CLOCK:
+        side = "ahead of" if ahead > 0 else "behind"
+        text = f"this machine is {abs(ahead) / 60:,.0f} minutes {side} Harvest."
+        remedy = "Set the clock by a time server: schedules and renewed tokens go by it."
+        yield Finding("clock", "warning", text, remedy)
+
+
+def _refused_reports(client: HarvestClient) -> list[str]:
+    """The reports that this person may not read: one request for each kind of permission."""
+    lists = [record for record in RECORDS.values() if record.endpoint and not record.parent]
+    refused: set[str] = set()
+    for permission, path in {each.permission: each.endpoint for each in lists}.items():
+        try:
+            client.get(f"{client.api_url}{path}", _any_decoder, {"per_page": "1"}, permission)
+        except PermissionMissing:
+            refused.add(permission)
+    return [each.name for each in REPORTS.values() if RECORDS[each.record].permission in refused]
+
+
+def _last_load(account: Account, account_id: str) -> Iterator[Finding]:
+    """When the account was loaded last, and whether what is there is this company's."""
+    try:
+        warehouse = Warehouse(account.project.duckdb, account.name, 0, lambda line: None)
+        with warehouse.reader() as connection:
+            last = last_loaded_at(connection)
+            if account_id.isdecimal():
+                ledger.refuse_another_account(connection, int(account_id))
+    except WarehouseLocked:
+        return  # the section on the warehouse says so
+    except WarehouseError as error:
+        yield Finding.from_error("last load", error)
+    else:
+        text = f"{last:%Y-%m-%d %H:%M} UTC" if last else "nothing is loaded yet"
+        yield Finding("last load", "ok", f"{text} (schema {account.name})")
+
+
+def _dagster(project: _Project) -> Iterator[Finding]:
+    """Versions, home, daemon, and jobs whose last run failed."""
+    packages = ("dagster", "dagster-webserver", "dagster-duckdb", "duckdb")
+    yield Finding("versions", "ok", ", ".join(f"{each} {version(each)}" for each in packages))
+    named = project.variables.get("DAGSTER_HOME")
+    home = Path(named) if named else project_folder() / ".dagster"
+    text = f"{home} ({project.source('DAGSTER_HOME')})"
+    if named and not (home.is_absolute() and home.is_dir()):
+        text += " is not the full path of a folder, and Dagster does not start with that."
+        yield Finding("home", "wrong", text, "Make the folder, or remove DAGSTER_HOME.")
+        return
+    yield Finding("home", "ok", text)
+    # Opening an instance makes its files.
+    if not home.is_dir() or not {each.name for each in home.iterdir()} - {"dagster.yaml"}:
+        yield _no_daemon("Dagster has never run with this home")
+        return
+    import dagster as dg
+
+    from harvest_pipeline.instance import Instance
+
+    yaml = home / "dagster.yaml"
+    try:
+        instance = dg.DagsterInstance.from_config(str(home))
+    except Exception as error:  # of many kinds, for a mistake in the file
+        text = f"Dagster cannot use {yaml} ({type(error).__name__})."
+        remedy = f"Correct it; `DAGSTER_HOME={home} dagster instance info` says why."
+        yield Finding("dagster.yaml", "wrong", text, remedy)
+        return
+    with instance:
+        if not isinstance(instance, Instance):
+            text = f"{yaml} is not that of this project: runs whose process died never end."
+            remedy = f"ln -sf {project_folder() / 'dagster.yaml'} {yaml}"
+            yield Finding("dagster.yaml", "warning", text, remedy)
+        yield _daemon(instance)
+        yield from _failed_runs(instance)
+
+
+def _daemon(instance: "dg.DagsterInstance") -> Finding:
+    beats = [beat.timestamp for beat in instance.get_daemon_heartbeats().values()]
+    if not beats:
+        return _no_daemon("it has never given a heartbeat")
+    seconds = round(datetime.now(UTC).timestamp() - max(beats))
+    if seconds > _HEARTBEAT:
+        return _no_daemon(f"its last heartbeat was {timedelta(seconds=seconds)} ago")
+    return Finding("daemon", "ok", f"running; last heartbeat {seconds} seconds ago")
+
+
+def _no_daemon(why: str) -> Finding:
+    text = f"not running: {why}. Schedules do not start, and queued runs wait."
+    remedy = "Start `make dev` and leave it running, or `dagster-daemon run` beside your webserver."
+    return Finding("daemon", "warning", text, remedy)
+
+
+def _failed_runs(instance: "dg.DagsterInstance") -> Iterator[Finding]:
+    """The jobs whose latest finished run has failed."""
+    records = instance.get_run_records(limit=_LATEST_RUNS)  # the latest first
+    finished = [each for each in records if each.dagster_run.is_finished]
+    latest = {each.dagster_run.job_name: each for each in reversed(finished)}
+    for name, record in latest.items():
+        if record.dagster_run.is_failure:
+            run = record.dagster_run.run_id[:8]
+            when = f"{record.create_timestamp:%Y-%m-%d %H:%M} UTC"
+            text = f"the last run of {name} failed: {run}, launched on {when}."
+            yield Finding("runs", "warning", text, "Open it in the UI: its errors say what to do.")

@@ -18,7 +18,7 @@ COMMANDS = {
     "verify": "Compare the warehouse with Harvest's own reports, month by month.",
     "connect": "Connect your Harvest account.",
     "accounts": "List, test or remove connected accounts.",
-    "alerts": "Try the alerts of harvest.yaml.",
+    "alerts": "Try the addresses of `alerts:` in harvest.yaml.",
     "doctor": "Check settings, accounts, database and Dagster, and say what to do.",
     "sandbox": "Serve the sandbox account.",
 }

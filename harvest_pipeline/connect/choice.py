@@ -18,8 +18,8 @@ from harvest_pipeline.harvest.account import Account, AccountFinder, listed
 from harvest_pipeline.harvest.auth import PersonalAccessToken
 from harvest_pipeline.harvest.calls import Caller
 from harvest_pipeline.harvest.errors import AccountNotFound, one_line
-from harvest_pipeline.harvest.limits import Limiter, Limits
-from harvest_pipeline.harvest.transport import Transport
+from harvest_pipeline.harvest.http import Transport
+from harvest_pipeline.harvest.limits import Limiter
 from harvest_pipeline.text import shown
 
 
@@ -69,7 +69,7 @@ def examined(
     """
     origin = "Harvest's answer" if secrets.refresh_token else "standard input"
     credentials = PersonalAccessToken(secrets.access_token or "", origin)
-    with closing(Limiter(settings.project.state_folder, Limits(), transport.patience)) as limiter:
+    with closing(Limiter(settings.project.state_folder)) as limiter:
         caller = Caller(transport, credentials, limiter, terminal.tell)
         finder = AccountFinder(caller, settings.project.api_url, settings.project.id_url)
         account = _chosen(finder, wish, terminal)

@@ -19,8 +19,8 @@ from harvest_pipeline.connect.signing_in import signed_in
 from harvest_pipeline.connect.summary import told
 from harvest_pipeline.connect.terminal import PATIENCE, Terminal
 from harvest_pipeline.harvest.client import user_agent
-from harvest_pipeline.harvest.transport import Transport
-from harvest_pipeline.sandbox.command import DEFAULT_PORT as SANDBOX_PORT
+from harvest_pipeline.harvest.http import Transport
+from harvest_pipeline.sandbox import DEFAULT_PORT as SANDBOX_PORT
 from harvest_pipeline.settings import (
     Account,
     Project,

@@ -14,8 +14,8 @@ from harvest_pipeline.connect.callback import address_of
 from harvest_pipeline.connect.consent import code_by_browser, pasted_code
 from harvest_pipeline.connect.terminal import Terminal
 from harvest_pipeline.harvest.errors import AnswerInvalid
+from harvest_pipeline.harvest.http import Transport
 from harvest_pipeline.harvest.oauth import Application, Authorization, exchange_code
-from harvest_pipeline.harvest.transport import Transport
 from harvest_pipeline.sandbox.oauth import CLIENT_ID, CLIENT_SECRET
 from harvest_pipeline.settings import Account
 

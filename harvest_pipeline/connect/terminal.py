@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from getpass import getpass
 
-from harvest_pipeline.harvest.patience import Patience
+from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.settings import SettingsError
 
 #: A person waits: so fewer attempts and shorter pauses than in a run.

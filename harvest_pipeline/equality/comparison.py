@@ -16,7 +16,7 @@ from harvest_pipeline.equality.questions import QUESTIONS, RECORDS, Question, Th
 from harvest_pipeline.harvest.account import Identity
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import PermissionMissing, RecordNotFound
-from harvest_pipeline.harvest.reports import ReportRow, read_report
+from harvest_pipeline.harvest.summary_reports import ReportRow, read_report
 from harvest_pipeline.scope import Window, stretches
 from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.database import Warehouse

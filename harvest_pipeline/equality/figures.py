@@ -1,7 +1,7 @@
 """The figures of Harvest's reports, computed from the warehouse.
 
 Belongs here: the SQL of each report, following REFERENCE 9 and 10.
-Does not belong here: Harvest's side (harvest/reports.py), and comparing the two (pairs.py).
+Does not belong here: Harvest's side (harvest/summary_reports.py), and comparing the two (pairs.py).
 
 How Harvest rounds an amount that is made of hours and rates is not documented: the sum, each entry,
 or not at all. Such a figure has these alternatives, and is equal if one of them is Harvest's; where

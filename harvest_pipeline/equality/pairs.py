@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from harvest_pipeline.equality.figures import Key, Row, Rows
 from harvest_pipeline.equality.questions import HOURS, Question
-from harvest_pipeline.harvest.reports import ReportRow
+from harvest_pipeline.harvest.summary_reports import ReportRow
 from harvest_pipeline.scope import Window
 from harvest_pipeline.text import one_line
 

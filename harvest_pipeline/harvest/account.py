@@ -1,9 +1,4 @@
-"""Which account a token is for, and who its owner is in it.
-
-Belongs here: the way from an instance name to an account id (REFERENCE 2.6, 2.7), the owner and
-the role (REFERENCE 7), and the messages that list what the token reaches.
-Does not belong here: reading the account's records.
-"""
+"""Which account a token is for, and who its owner is in it."""
 
 import re
 from collections.abc import Sequence
@@ -34,7 +29,7 @@ Role = Literal["administrator", "manager", "member"]
 class Identity:
     """The owner of the token, in the account that is read.
 
-    `account_name` is None where the account was given by id: nothing then had to tell it.
+    `account_name` is None where the account was given by id: it was not asked for then.
     """
 
     account_id: str
@@ -45,7 +40,7 @@ class Identity:
 
     @property
     def role(self) -> Role:
-        """The level of access (REFERENCE 7)."""
+        """The level of access."""
         if "administrator" in self.access_roles:
             return "administrator"
         return "manager" if "manager" in self.access_roles else "member"
@@ -62,7 +57,7 @@ class Identity:
 
 
 class Account(msgspec.Struct, frozen=True):
-    """An account that a token reaches (REFERENCE 2.6)."""
+    """An account that a token reaches."""
 
     id: int
     name: str
@@ -129,7 +124,7 @@ class AccountFinder:
     def at(self, instance: str, accounts: Sequence[Account]) -> Account | None:
         """The one of these accounts that is at `instance`, if any is known to be.
 
-        Where the company is not shown, names are compared instead (REFERENCE 2.7).
+        Where the company is not shown, names are compared instead.
         """
         wanted = instance_host(instance)
         for account in accounts:

@@ -12,6 +12,7 @@ import requests
 from requests.auth import AuthBase
 
 from harvest_pipeline.harvest.errors import TokenRejected
+from harvest_pipeline.harvest.http import Transport
 from harvest_pipeline.harvest.oauth import refresh
 from harvest_pipeline.harvest.secrecy import Secretive, checked
 from harvest_pipeline.harvest.token_endpoint import (
@@ -20,7 +21,6 @@ from harvest_pipeline.harvest.token_endpoint import (
     Source,
     Tokens,
 )
-from harvest_pipeline.harvest.transport import Transport
 
 _NEW_TOKEN = "make a new one at https://id.getharvest.com/developers"  # noqa: S105 - no secret
 

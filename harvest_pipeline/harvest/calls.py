@@ -1,13 +1,7 @@
-"""One question to Harvest, asked until there is an answer or a reason to give up.
-
-Belongs here: the token, our turn in the request limits, retries, 429, and which exception a status
-deserves (REFERENCE 5, 6).
-Does not belong here: which account is asked, and paging (client.py, reading.py).
-"""
+"""One question to Harvest, asked within the limits until there is an answer or a reason to stop."""
 
 import threading
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -27,16 +21,16 @@ from harvest_pipeline.harvest.errors import (
     TokenRejected,
     message_of,
 )
-from harvest_pipeline.harvest.limits import Left, Limiter, retry_after_seconds
-from harvest_pipeline.harvest.progress import observer
-from harvest_pipeline.harvest.secrecy import tells
-from harvest_pipeline.harvest.transport import (
+from harvest_pipeline.harvest.http import (
     LARGEST_ANSWER,
     Answer,
     TransferFailed,
     Transport,
     Truncated,
 )
+from harvest_pipeline.harvest.limits import Left, Limiter
+from harvest_pipeline.harvest.progress import observer
+from harvest_pipeline.harvest.secrecy import tells
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -94,9 +88,9 @@ class Caller:
         Raises TokenRejected, PermissionMissing, RecordNotFound, RequestRefused, HostNotTrusted,
         RateLimited, HarvestUnavailable, AnswerInvalid, RecordUnusable, StateUnusable.
         """
-        address = urlsplit(url)
+        path = urlsplit(url).path
         sharing = _sharing(url, account)
-        reports = "/reports/" in address.path
+        reports = "/reports/" in path
         headers = {"Harvest-Account-Id": account} if account else None
         patience = self._transport.patience
         token = self._credentials.token(self._transport)
@@ -106,15 +100,15 @@ class Caller:
         while True:
             kind: type[HarvestError] = HarvestUnavailable
             try:
-                with self._turn(sharing, reports):
-                    answer = self._transport.exchange(
-                        "GET",
-                        url,
-                        auth=Bearer(token),
-                        headers=headers,
-                        params=params,
-                        largest=largest,
-                    )
+                self._wait_for_limits(sharing, reports)
+                answer = self._transport.exchange(
+                    "GET",
+                    url,
+                    auth=Bearer(token),
+                    headers=headers,
+                    params=params,
+                    largest=largest,
+                )
                 if answer.status == 200:
                     return _decoded(answer, decoder), answer
                 problem = f"Harvest fails (status {answer.status})"
@@ -129,20 +123,19 @@ class Caller:
                     renewed = True
                     continue
                 if _is_throttled(answer):
-                    throttled.append(self._pause_asked(answer, reports, len(throttled)))
-                    self._pause_all(sharing, address.path, throttled)
+                    fallback = self._limiter.limits.of(reports=reports).fallback_pause
+                    self._pause(answer, sharing, path, fallback, throttled)
                     continue
                 if answer.status < 500:
-                    raise _refusal(address.path, answer, permission, token)
+                    raise _refusal(path, answer, permission, token)
             failures += 1
             if failures == patience.attempts:
                 raise kind(
-                    f"{address.path} could not be read: {problem} (attempts: {failures}). "
-                    f"{TRY_LATER}"
+                    f"{path} could not be read: {problem} (attempts: {failures}). {TRY_LATER}"
                 )
             self._wait(
                 patience.pause_after(failures),
-                f"{address.path} could not be read yet: {problem}; attempt {failures + 1} of "
+                f"{path} could not be read yet: {problem}; attempt {failures + 1} of "
                 f"{patience.attempts} follows",
             )
 
@@ -150,44 +143,38 @@ class Caller:
         """What our own count leaves of the account's limits at the host of `url`."""
         return self._limiter.left(_sharing(url, account))
 
-    @contextmanager
-    def _turn(self, sharing: str, reports: bool) -> Generator[None]:
-        """Wait until a request may be sent, and count the one that the block sends.
+    def _wait_for_limits(self, sharing: str, reports: bool) -> None:
+        """Wait until a request may be sent, and count it.
 
         Raises RateLimited if that is longer than we wait.
         """
-        while (turn := self._limiter.enter(sharing, reports=reports)).slot is None:
-            if turn.wait > self._transport.patience.throttle_cap:
+        while wait := self._limiter.acquire(sharing, reports=reports):
+            if wait.seconds > self._transport.patience.throttle_cap:
                 raise RateLimited(
-                    f"{turn.reason}: the next request may be sent in {turn.wait:.0f} seconds; run "
-                    "again then.",
-                    retry_after=turn.wait,
+                    f"{wait.reason}: the next request may be sent in {wait.seconds:.0f} seconds; "
+                    "run again then.",
+                    retry_after=wait.seconds,
                 )
-            self._wait(turn.wait, turn.reason)
+            self._wait(wait.seconds, wait.reason)
         observer().requested()
-        try:
-            yield
-        finally:
-            self._limiter.leave(turn.slot, reports=reports)
 
-    def _pause_asked(self, answer: Answer, reports: bool, times: int) -> float:
-        """Seconds to wait after a 429 that is not the first of its question, but the `times`th."""
-        seconds = retry_after_seconds(answer.headers, answer.date)
-        if seconds is None:
-            limits = self._limiter.limits
-            return (limits.reports if reports else limits.general).fallback_pause * 2**times
-        return max(seconds, self._transport.patience.first_pause)
-
-    def _pause_all(self, sharing: str, path: str, throttled: list[float]) -> None:
-        """Stop everything that shares the account; the next turn comes when the pause is over."""
-        cap = self._transport.patience.throttle_cap
-        self._limiter.pause(sharing, throttled[-1])
-        if sum(throttled) > cap:
+    def _pause(
+        self, answer: Answer, sharing: str, path: str, fallback: float, asked: list[float]
+    ) -> None:
+        """Stop everything that shares the account for as long as this 429 says, and add that to
+        what the earlier ones of the same question `asked`. Raises RateLimited if it is too much."""
+        cap, pause = self._transport.patience.throttle_cap, answer.retry_after
+        if pause is None:
+            pause = fallback * 2 ** len(asked)
+        pause = max(pause, self._transport.patience.first_pause)
+        self._limiter.pause(sharing, pause)
+        asked.append(pause)
+        if sum(asked) > cap:
             raise RateLimited(
-                f"Harvest asks to wait {throttled[-1]:.0f} seconds before {path} is asked again "
-                f"(429), and no more than {cap / 60:g} minutes are waited. Run again after that "
-                "time; other programs that use the account count too.",
-                retry_after=throttled[-1],
+                f"Harvest asks to wait {pause:.0f} seconds before {path} is asked again "
+                f"(429), and no more than {cap / 60:g} minutes are waited. Run again after "
+                "that time; other programs that use the account count too.",
+                retry_after=pause,
             )
 
     def _wait(self, seconds: float, reason: str) -> None:

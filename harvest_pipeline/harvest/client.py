@@ -1,44 +1,45 @@
-"""The client of one Harvest account.
-
-Belongs here: what holds for every request to the account (its address, its header), what is asked
-once and kept, and work on several requests at a time.
-Does not belong here: how a request is made (calls.py), how a list is read to its end (reading.py).
-"""
+"""The client of one Harvest account: single answers, lists to their end, several at a time."""
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed, wait
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
+from harvest_pipeline.catalogue.columns import Paging
+from harvest_pipeline.harvest import pages
 from harvest_pipeline.harvest.account import AccountFinder, Identity
 from harvest_pipeline.harvest.auth import Credentials
 from harvest_pipeline.harvest.calls import Caller, Decoder
 from harvest_pipeline.harvest.errors import (
     TRY_LATER,
     AccountNotFound,
-    HarvestUnavailable,
+    AnswerInvalid,
     PermissionMissing,
     RecordNotFound,
 )
+from harvest_pipeline.harvest.http import (
+    IN_FLIGHT,
+    LARGEST_ANSWER,
+    Answer,
+    Patience,
+    Transport,
+)
 from harvest_pipeline.harvest.limits import Left, Limiter, Limits
-from harvest_pipeline.harvest.patience import Patience
+from harvest_pipeline.harvest.pages import LARGEST_PAGE, Page, Pass, followed
 from harvest_pipeline.harvest.progress import observer
-from harvest_pipeline.harvest.transport import LARGEST_ANSWER, Answer, Interrupted, Transport
 from harvest_pipeline.text import shown
 
 T = TypeVar("T")
 
-#: Requests at a time: at 0.5 seconds an answer that is 8 a second, above the limit of 6.7.
-_IN_FLIGHT = 4
-#: For so long, in seconds, what Harvest is answering already is waited for when others have failed:
-#: it would have to be asked again.
-_LAST_ANSWERS = 1.0
+#: 20 million records; what has more pages has no end.
+_MOST_PAGES = 10_000
+_thread = threading.local()
 _company_decoder = msgspec.json.Decoder(dict[str, object])
 
 
@@ -46,9 +47,8 @@ class HarvestClient:
     """Asks one Harvest account. Nothing is sent before the first question.
 
     Without `account_id` and `instance` the token's only account is taken. `contact` is an e-mail
-    address or URL for Harvest (REFERENCE 1). `state_folder` holds the file through which all
-    processes of this machine share the request limit. `log` gets a line for every longer wait, from
-    any thread. One read at a time.
+    address or URL for Harvest. `state_folder` holds the file through which all processes of this
+    machine share the request limit. `log` gets a line for every longer wait, from any thread.
 
     Raises AccountNotFound for an id that cannot be one, and StateUnusable.
     """
@@ -78,10 +78,9 @@ class HarvestClient:
         self._given_account = account_id
         self._instance = instance
         self._transport = Transport(user_agent(contact), self.patience)
-        self._limiter = Limiter(state_folder, limits or Limits(), self.patience)
+        self._limiter = Limiter(state_folder, limits)
         self._caller = Caller(self._transport, credentials, self._limiter, log)
-        self._finder = AccountFinder(self._caller, self.api_url, id_url.rstrip("/"))
-        self._workers = ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="harvest")
+        self.finder = AccountFinder(self._caller, self.api_url, id_url.rstrip("/"))
 
     @property
     def requests(self) -> int:
@@ -99,7 +98,7 @@ class HarvestClient:
         """Id and, where it had to be asked for, name."""
         if self._given_account is not None:
             return self._given_account, None
-        account = self._finder.find(self._instance)
+        account = self.finder.find(self._instance)
         return str(account.id), account.name
 
     @cached_property
@@ -108,7 +107,7 @@ class HarvestClient:
 
         Raises AccountNotFound, AccountAmbiguous, and what `get` raises.
         """
-        return self._finder.identify(*self._account)
+        return self.finder.identify(*self._account)
 
     @cached_property
     def _company(self) -> dict[str, object]:
@@ -136,57 +135,95 @@ class HarvestClient:
             url, decoder, account=account, params=params, permission=permission, largest=largest
         )
 
+    def pages(
+        self,
+        url: str,
+        decoder: Decoder[Page[T]],
+        params: Mapping[str, str],
+        keep: Callable[[Page[T]], object],
+        *,
+        paging: Paging,
+        permission: str,
+    ) -> Pass:
+        """Go once over a list: `keep` takes each page as it comes, from any thread.
+
+        Pages by number are read a few at a time. Raises AnswerInvalid for a list that cannot be
+        read to an end, and what `get` raises.
+        """
+
+        def page_at(url: str, more: Mapping[str, str] | None) -> tuple[Page[T], Answer]:
+            page, answer = self.get(url, decoder, more, permission, largest=LARGEST_PAGE)
+            observer().received(len(page))
+            return page, answer
+
+        path = urlsplit(url).path
+        params = {**params, "per_page": pages.PER_PAGE}
+        numbered = paging is Paging.PAGE
+        page, answer = page_at(url, {**params, "page": "1"} if numbered else params)
+        seen = Pass(answer.asked_at, page.total_entries)
+        keep(page)
+        if numbered:
+            if page.total_entries is None or page.total_pages is None:
+                raise AnswerInvalid(f"{path} came without the number of its records.")
+            if page.total_pages > _MOST_PAGES:
+                raise AnswerInvalid(f"{path} is said to have {page.total_pages} pages. {TRY_LATER}")
+
+            def read_page(number: int) -> None:
+                page, _ = page_at(url, {**params, "page": str(number)})
+                seen.check_total(page)
+                seen.check_unchanged(page)
+                keep(page)
+
+            self.in_flight(read_page, range(2, page.total_pages + 1))
+        links: set[str] = set()
+        while not numbered and page.next is not None:
+            if page.next in links or not len(page) or len(links) == _MOST_PAGES:
+                raise AnswerInvalid(
+                    f"The pages of {path} lead in a circle or to no end. {TRY_LATER}"
+                )
+            links.add(page.next)
+            page, _ = page_at(followed(page.next, url), None)
+            seen.check_total(page)
+            keep(page)
+        return seen
+
     def in_flight(self, task: Callable[[T], object], items: Iterable[T]) -> None:
         """Do `task`, which takes at least a request, for every item, a few at a time.
 
-        The first failure stops all others and is raised, once nothing is running any more.
+        The first failure is raised, once nothing is running any more: what Harvest is answering
+        already is taken in, nothing else is asked. Within a task, it is one after the other.
         """
-        futures = [self._workers.submit(task, item) for item in items]
-        observer().expecting(len(futures))
-        try:
-            for future in as_completed(futures):
-                future.result()
-        except BaseException:
-            for future in futures:
-                future.cancel()
-            try:
-                wait(futures, timeout=_LAST_ANSWERS)
-            finally:
-                self._transport.interrupt()
-                wait(futures)
-                self._transport.resume()
-            raise
+        if getattr(_thread, "has_task", False):
+            for item in items:
+                task(item)
+            return
 
-    @contextmanager
-    def within(self, seconds: float) -> Generator[None]:
-        """End whatever the block asks or waits for after so many seconds, but for a token that is
-        being renewed. Raises HarvestUnavailable then."""
-        timer = threading.Timer(seconds, self._transport.interrupt)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        except Interrupted:
-            raise HarvestUnavailable(
-                f"Harvest was not read within {seconds:g} seconds. {TRY_LATER}"
-            ) from None
-        finally:
-            timer.cancel()
-            self._transport.resume()
+        def begin() -> None:
+            _thread.has_task = True
+
+        with ThreadPoolExecutor(IN_FLIGHT, "harvest", begin) as executor:
+            try:
+                futures = [executor.submit(task, item) for item in items]
+                observer().expecting(len(futures))
+                for future in as_completed(futures):
+                    future.result()
+            except BaseException:
+                with self._transport.stopped():
+                    executor.shutdown(cancel_futures=True)
+                raise
 
     def pause(self, seconds: float) -> None:
-        """Sleep, unless another task of the same `in_flight` fails meanwhile."""
+        """Sleep; see `Transport.pause`."""
         self._transport.pause(seconds)
 
     def close(self) -> None:
         """Close all connections and files."""
-        self._workers.shutdown(cancel_futures=True)
         self._transport.close()
         self._limiter.close()
 
 
 def user_agent(contact: str) -> str:
-    """How this program calls itself in every request (REFERENCE 1)."""
+    """How this program calls itself in every request, as Harvest asks."""
     try:
         version = metadata.version("harvest_pipeline")
     except metadata.PackageNotFoundError:  # run from the sources

@@ -1,8 +1,5 @@
 """One exception per thing that a person can do something about.
 
-Belongs here: the exceptions of this package, and what Harvest itself says of an error.
-Does not belong here: deciding which exception an answer deserves (calls.py, account.py).
-
 `str(error)` is a sentence or two for a person and never holds a secret.
 """
 
@@ -121,7 +118,7 @@ class ReadNotProven(HarvestError):
 
 
 def message_of(body: bytes) -> str:
-    """What the body of an error answer says, or "" (the forms of REFERENCE 6)."""
+    """What the body of an error answer says, or ""."""
     if len(body) > _LARGEST_MESSAGE:
         return ""
     try:

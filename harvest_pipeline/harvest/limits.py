@@ -1,60 +1,58 @@
-"""Harvest's request limits, kept by ourselves, for all threads and processes of this machine.
-
-Belongs here: the limits (REFERENCE 5), the small file in which all who share an account write
-their requests down, and what a 429 says about waiting.
-Does not belong here: sending requests, and waiting itself (calls.py).
-"""
+"""Harvest's request limits, kept by all threads and processes of this machine together."""
 
 import os
+import re
 import sqlite3
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from time import time
 
+from pyrate_limiter import Rate, RateItem, SQLiteBucket
+
 from harvest_pipeline.harvest.errors import StateUnusable
-from harvest_pipeline.harvest.patience import Patience
 from harvest_pipeline.private import make_folder
 
-#: Harvest may ask for any pause; a longer one than this, in seconds, is not written down.
+#: Harvest may ask for any pause; a longer one than this, in seconds, is not kept.
 _LONGEST_PAUSE = 20 * 60.0
-
-_TABLES = (
-    "CREATE TABLE IF NOT EXISTS slots (id INTEGER PRIMARY KEY, account TEXT NOT NULL,"
-    " kind TEXT NOT NULL, free_at REAL NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS slots_of_account ON slots (account, kind, free_at)",
-    "CREATE TABLE IF NOT EXISTS pauses (account TEXT PRIMARY KEY, until REAL NOT NULL)",
-)
+#: Milliseconds by which a request may seem to be from the future before the clock was set back.
+_SET_BACK = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most `requests` in any `seconds`, and how long a 429 without `Retry-After` lasts."""
+    """At most `requests` in any `seconds`, and how long a 429 without `Retry-After` lasts.
+
+    Requests are counted here when they are sent, and at Harvest when they arrive: one may take up
+    to `margin` seconds longer than another, the first one with its TLS handshake say.
+    """
 
     requests: int
     seconds: float
     fallback_pause: float
+    margin: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The two limits of an account (REFERENCE 5)."""
+    """The two limits of an account."""
 
     general: Limit = Limit(100, 15.0, fallback_pause=15.0)
     reports: Limit = Limit(100, 15 * 60.0, fallback_pause=60.0)
 
+    def of(self, *, reports: bool) -> Limit:
+        """The one for Harvest's own reports, or the one for everything else."""
+        return self.reports if reports else self.general
+
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """The answer to "may I?": a slot to give back, or seconds to wait and why."""
+class Wait:
+    """How long no request may be sent, in seconds, and why, as half a sentence."""
 
-    slot: int | None
-    wait: float = 0.0
-    reason: str = ""
+    seconds: float
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,142 +68,108 @@ class Left:
 
 
 class Limiter:
-    """Hands out the slots of all accounts; one SQLite file for the whole machine.
+    """Counts the requests to all accounts in one SQLite file, behind a file lock.
 
-    A slot is taken before a request is sent and is free again a window's length after the answer
-    came. Harvest counts a request somewhere in between, so it cannot count more than the limit in
-    any window, however unevenly the network delays requests. The slot of a process that died is
-    free after the deadline of an exchange and a window. The clock is the wall clock, the only one
-    that processes share and that survives a restart.
+    Each limit of each account is a bucket of pyrate-limiter. By the wall clock, the only one that
+    processes share and that survives a restart. A pause that Harvest has asked for is the
+    modification time of an empty file. What a killed process has taken comes back with the window.
+    All methods raise StateUnusable.
     """
 
-    def __init__(self, folder: Path, limits: Limits, patience: Patience) -> None:
-        """Open `requests.sqlite` in `folder` (made, 0700, if needed), readable by the owner only.
-
-        Raises StateUnusable.
-        """
-        self.limits = limits
-        self._patience = patience
-        self._lock = threading.Lock()
+    def __init__(self, folder: Path, limits: Limits | None = None) -> None:
+        """Keep the count in `folder` (made, 0700, if needed), readable by the owner only."""
+        self.limits = limits or Limits()
+        self._folder = folder
         self._path = folder / "requests.sqlite"
-        try:
+        self._buckets: dict[str, SQLiteBucket] = {}
+        self._lock = threading.Lock()
+        with self._usable():
             make_folder(folder)
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-        except OSError as error:
-            raise self._unusable(error.strerror or "not writable") from error
-        with self._sound():
-            self._database = sqlite3.connect(
-                self._path, timeout=30.0, isolation_level=None, check_same_thread=False
-            )
-            self._database.execute("PRAGMA synchronous = OFF")  # a power cut may cost the file
-        with self._transaction():
-            for statement in _TABLES:
-                self._database.execute(statement)
+            for path in (self._path, folder / "requests.sqlite.lock"):
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
-    def enter(self, account: str, *, reports: bool) -> Turn:
-        """A slot for one request to `account`, or how long to wait before asking again."""
-        limit = self.limits.reports if reports else self.limits.general
-        kind = "reports" if reports else "general"
-        with self._transaction() as now:
-            if (paused := self._paused(account, now)) > 0:
-                return Turn(None, paused, "Harvest has asked for a pause")
-            # Slots that are free, and those from before the clock was set back.
-            self._database.execute(
-                "DELETE FROM slots WHERE kind = ? AND (free_at <= ? OR free_at > ?)",
-                (kind, now, now + limit.seconds + self._patience.deadline),
-            )
-            taken, first_free = self._database.execute(
-                "SELECT count(*), min(free_at) FROM slots WHERE account = ? AND kind = ?",
-                (account, kind),
-            ).fetchone()
-            if taken >= limit.requests:
-                allowed = f"Harvest allows {limit.requests} requests in {limit.seconds:g} seconds"
-                return Turn(None, first_free - now, allowed)
-            slot = self._database.execute(
-                "INSERT INTO slots (account, kind, free_at) VALUES (?, ?, ?)",
-                (account, kind, now + limit.seconds + self._patience.deadline),
-            ).lastrowid
-        return Turn(slot)
-
-    def leave(self, slot: int, *, reports: bool) -> None:
-        """The answer is there: the slot is free again when a window has passed from now."""
-        limit = self.limits.reports if reports else self.limits.general
-        with self._transaction() as now:
-            self._database.execute(
-                "UPDATE slots SET free_at = ? WHERE id = ?", (now + limit.seconds, slot)
-            )
+    def acquire(self, account: str, *, reports: bool) -> Wait | None:
+        """Count one request to `account` that is sent now; or how long to wait before asking
+        again."""
+        limit = self.limits.of(reports=reports)
+        with self._locked(account, reports) as bucket:
+            if (pause := self._pause(account)) > 0:
+                return Wait(pause, "Harvest has asked for a pause")
+            request = RateItem("request", bucket.now())
+            if bucket.put(request):
+                return None
+            allowed = f"Harvest allows {limit.requests} requests in {limit.seconds:g} seconds"
+            milliseconds = bucket.waiting(request)
+            assert isinstance(milliseconds, int)  # awaitable only of other buckets
+            return Wait(milliseconds / 1000, allowed)
 
     def pause(self, account: str, seconds: float) -> None:
         """Let nobody send anything to `account` for that long; never shortens a pause."""
-        with self._transaction() as now:
-            longest = max(min(seconds, _LONGEST_PAUSE), self._paused(account, now))
-            self._database.execute(
-                "INSERT OR REPLACE INTO pauses (account, until) VALUES (?, ?)",
-                (account, now + longest),
-            )
+        with self._locked(account, reports=False):
+            until = time() + max(min(seconds, _LONGEST_PAUSE), self._pause(account))
+            path = self._pause_file(account)
+            path.touch(0o600)
+            os.utime(path, (until, until))
 
     def left(self, account: str) -> Left:
         """What is left of the limits of `account`; takes nothing."""
-        with self._transaction() as now:
-            return Left(
-                general=self._free(account, "general", self.limits.general, now),
-                reports=self._free(account, "reports", self.limits.reports, now),
-                pause=max(self._paused(account, now), 0.0),
-            )
+        free: list[int] = []
+        for reports in (False, True):
+            with self._locked(account, reports) as bucket:
+                free.append(max(self.limits.of(reports=reports).requests - bucket.count(), 0))
+        return Left(*free, pause=self._pause(account))
 
     def close(self) -> None:
         """Close the file."""
-        self._database.close()
+        with self._lock:
+            for bucket in self._buckets.values():
+                bucket.close()
+            self._buckets.clear()
 
-    def _free(self, account: str, kind: str, limit: Limit, now: float) -> int:
-        # Slots from before the clock was set back do not count; `enter` removes them.
-        taken = self._database.execute(
-            "SELECT count(*) FROM slots WHERE account = ? AND kind = ?"
-            " AND free_at > ? AND free_at <= ?",
-            (account, kind, now, now + limit.seconds + self._patience.deadline),
-        ).fetchone()[0]
-        return max(limit.requests - taken, 0)
+    @contextmanager
+    def _locked(self, account: str, reports: bool) -> Generator[SQLiteBucket]:
+        """The bucket, without what has left its window, while nobody else can look at it."""
+        name = _name(f"{'reports' if reports else 'general'} {account}")
+        # The threads first: a file lock is waited for by polling.
+        with self._usable(), self._lock:
+            if (bucket := self._buckets.get(name)) is None:
+                limit = self.limits.of(reports=reports)
+                rate = Rate(limit.requests, round((limit.seconds + limit.margin) * 1000))
+                bucket = self._buckets[name] = SQLiteBucket.init_from_file(
+                    [rate], name, f"{self._path}", use_file_lock=True
+                )
+            with bucket.lock:
+                now = bucket.now()
+                bucket.leak(now)
+                newest = bucket.peek(0)
+                # pyrate-limiter would wait for the hour by which the clock was set back.
+                if newest and newest.timestamp > now + _SET_BACK:
+                    bucket.flush()
+                yield bucket
 
-    def _paused(self, account: str, now: float) -> float:
-        row = self._database.execute(
-            "SELECT until FROM pauses WHERE account = ?", (account,)
-        ).fetchone()
-        seconds = row[0] - now if row else 0.0
+    def _pause_file(self, account: str) -> Path:
+        return self._folder / f"pause_{_name(account)}"
+
+    def _pause(self, account: str) -> float:
+        try:
+            seconds = self._pause_file(account).stat().st_mtime - time()
+        except FileNotFoundError:
+            return 0.0
         # No pause is longer: this one is from before the clock was set back.
-        return seconds if seconds <= _LONGEST_PAUSE else 0.0
+        return max(seconds, 0.0) if seconds <= _LONGEST_PAUSE else 0.0
 
     @contextmanager
-    def _transaction(self) -> Generator[float]:
-        """One change of the file that no thread and no process can come between; gives the time."""
-        with self._sound(), self._lock, self._database:
-            self._database.execute("BEGIN IMMEDIATE")
-            yield time()
-
-    @contextmanager
-    def _sound(self) -> Generator[None]:
+    def _usable(self) -> Generator[None]:
         try:
             yield
-        except sqlite3.Error as error:
-            raise self._unusable(str(error)) from error
-
-    def _unusable(self, why: str) -> StateUnusable:
-        return StateUnusable(
-            f"{self._path}, where the requests to Harvest are counted, cannot be used: {why}. "
-            "Make its folder writable, or delete the file; it is made anew."
-        )
+        except (OSError, sqlite3.Error) as error:
+            why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            raise StateUnusable(
+                f"{self._path}, where the requests to Harvest are counted, cannot be used: {why}. "
+                "Make its folder writable, or delete the file; it is made again."
+            ) from error
 
 
-def retry_after_seconds(headers: Mapping[str, str], answered: datetime) -> float | None:
-    """The `Retry-After` of an answer in seconds, None if it is missing or makes no sense.
-
-    A date is taken relative to `answered`, Harvest's own clock, so that ours may be wrong.
-    """
-    text = headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        until = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    seconds = (until.replace(tzinfo=until.tzinfo or UTC) - answered).total_seconds()
-    return seconds if seconds >= 0 else None
+def _name(text: str) -> str:
+    """`text` as the name of a table or a file."""
+    return re.sub(r"\W+", "_", text)

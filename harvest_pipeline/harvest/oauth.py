@@ -18,6 +18,7 @@ from harvest_pipeline.harvest.errors import (
     AuthorizationRefused,
     one_line,
 )
+from harvest_pipeline.harvest.http import Transport
 from harvest_pipeline.harvest.secrecy import Secretive, is_sendable
 from harvest_pipeline.harvest.token_endpoint import (
     ENVIRONMENT,
@@ -27,7 +28,6 @@ from harvest_pipeline.harvest.token_endpoint import (
     Tokens,
     ask_for_tokens,
 )
-from harvest_pipeline.harvest.transport import Transport
 
 
 class Authorization(Secretive):

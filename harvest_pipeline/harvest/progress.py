@@ -1,8 +1,4 @@
-"""Who is told how a read goes on: nobody, or one observer of this process.
-
-Belongs here: what an observer hears of, and which one there is.
-Does not belong here: what is shown of it (sync/), the log.
-"""
+"""How a read goes on: one observer of this process may follow it."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -25,33 +21,24 @@ class Observer(Protocol):
         """Nothing is sent for so long; the reason is half a sentence."""
 
 
-class _Nobody:
-    """Is told everything and does nothing."""
-
-    def requested(self) -> None: ...
-
-    def expecting(self, requests: int) -> None: ...
-
-    def received(self, rows: int) -> None: ...
-
-    def waiting(self, seconds: float, reason: str) -> None: ...
+class _Nobody(Observer):
+    """Ignores everything."""
 
 
-_NOBODY: Observer = _Nobody()
-_observer = _NOBODY
+_observer: Observer = _Nobody()
 
 
 def observer() -> Observer:
-    """Whom to tell."""
+    """The observer of this process."""
     return _observer
 
 
 @contextmanager
-def observed_by(told: Observer) -> Generator[None]:
-    """Tell `told` of everything that this process reads meanwhile."""
+def observed_by(follower: Observer) -> Generator[None]:
+    """Let `follower` hear of everything that this process reads meanwhile."""
     global _observer
-    _observer = told
+    before, _observer = _observer, follower
     try:
         yield
     finally:
-        _observer = _NOBODY
+        _observer = before

@@ -1,8 +1,4 @@
-"""Records on local disk, one a line, while a list is being read.
-
-Belongs here: the file, the ids in it, and what is left of it for some ids.
-Does not belong here: where records come from, and whether they are all of them (reading.py).
-"""
+"""Records on local disk, one a line, while a list is being read."""
 
 import tempfile
 import threading

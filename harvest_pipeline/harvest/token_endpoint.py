@@ -18,15 +18,14 @@ from harvest_pipeline.harvest.errors import (
     RateLimited,
     TokenRejected,
 )
-from harvest_pipeline.harvest.limits import retry_after_seconds
-from harvest_pipeline.harvest.secrecy import Secretive, checked, is_sendable
-from harvest_pipeline.harvest.transport import (
+from harvest_pipeline.harvest.http import (
     Answer,
     NeverSent,
     NoAuthorization,
     TransferFailed,
     Transport,
 )
+from harvest_pipeline.harvest.secrecy import Secretive, checked, is_sendable
 
 #: An access token is renewed this many seconds before it ends (a very short one at half its life).
 _MARGIN_SECONDS = 120.0
@@ -116,7 +115,6 @@ def ask_for_tokens(
 
 def _post(transport: Transport, url: str, form: Mapping[str, str]) -> Answer:
     """Ask for tokens, once: an answer that got lost may have changed the refresh token.
-    So it is not left in the middle either, when another thread fails.
 
     Only when there was no connection is it known that Harvest saw nothing.
     """
@@ -124,9 +122,7 @@ def _post(transport: Transport, url: str, form: Mapping[str, str]) -> Answer:
     failures = 0
     while True:
         try:
-            return transport.exchange(
-                "POST", url, auth=NoAuthorization(), data=form, interruptible=False
-            )
+            return transport.exchange("POST", url, auth=NoAuthorization(), data=form)
         except TransferFailed as error:
             failures += 1
             if failures == patience.attempts or not isinstance(error, NeverSent):
@@ -165,10 +161,9 @@ def _unreadable() -> AnswerInvalid:
 def _refusal(answer: Answer, source: Source) -> HarvestError:
     """What an answer of the token endpoint other than 200 means (REFERENCE 2.3)."""
     if answer.status == 429:
-        seconds = retry_after_seconds(answer.headers, answer.date)
         return RateLimited(
             "Harvest gives no access token now: too many were asked for (429).",
-            retry_after=seconds,
+            retry_after=answer.retry_after,
         )
     if answer.status >= 500:
         return HarvestUnavailable(

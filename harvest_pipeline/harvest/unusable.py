@@ -1,12 +1,14 @@
 """Finds the records that keep a page from being read, and says what of them is unusable.
 
-A JSON reader stops at the first byte that is wrong. So the page is cut at its brackets and quotes,
-which are the same bytes whatever stands between them.
+A JSON reader stops at the first byte that is wrong. So the page is cut at its brackets, quotes and
+commas, which are the same bytes whatever stands between them.
 """
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date
+from itertools import pairwise
 from typing import Annotated, Any
 
 import msgspec
@@ -20,21 +22,18 @@ LARGEST_RECORD = 8 * 2**20
 #: What fits into the warehouse's column.
 RecordId = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
-_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_TEXT = rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 #: A quote that matches alone has no end.
-_TOKEN = re.compile(_STRING + rb'|["{}\[\]]', re.DOTALL)
-_TEXT = re.compile(_STRING, re.DOTALL)
-_PLAIN = re.compile(rb'[^\s,\[\]{}"]++')
-_KEY = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"\s*+:\s*+', re.DOTALL)
-_COMMA = re.compile(rb"\s*+,\s*+")
-_SPACE = re.compile(rb"\s*+")
-#: Two seconds of work. A page of 2000 time entries has 200,000 quoted texts and brackets.
-_MOST_TOKENS = 5_000_000
+_TOKEN = re.compile(_TEXT + rb'|[",{}\[\]]', re.DOTALL)
+_KEY = re.compile(rb"\s*+" + _TEXT + rb"\s*+:\s*+", re.DOTALL)
+_STEPS = {ord("{"): 1, ord("["): 1, ord("}"): -1, ord("]"): -1}
+_QUOTE, _COMMA = ord('"'), ord(",")
+#: Two seconds of work. A page of 2000 time entries has 300,000 texts, brackets and commas.
+_MOST_TOKENS = 3_000_000
 _SHOWN = 20
-#: Harvest has objects in records, and in the elements of their lists.
+#: Harvest has objects in records, and in these again.
 _DEEPEST = 3
 _TOO_DEEP = "is nested deeper than any record of Harvest"
-
 
 #: A key, and the bytes of its value.
 _Member = tuple[str, bytes]
@@ -60,15 +59,21 @@ def cut(page: bytes, record: Record, most: int) -> tuple[bytes, list[Rejected], 
     """
     good, bad = list[bytes](), list[bytes]()
     try:
-        start = end = _value_of(page, record.envelope)
-        for raw, after in _elements(page, start):
-            end = after
-            (bad if is_unusable(raw) else good).append(raw)
+        keys = (_KEY.match(page, first) for first in _cuts(page, _space(page), b"{"))
+        name = record.envelope.encode()
+        start = end = next(key.end() for key in keys if key and key[1] == name)
+        for first, after in pairwise(_cuts(page, start, b"[")):
+            end = after - 1
+            raw = page[first:end].strip()
+            if is_unusable(raw):
+                _check_one(raw)
+                bad.append(raw)
+            else:
+                good.append(raw)
             if len(good) + len(bad) > most:
                 return page, [], ""
-    except _Uncut:
+    except (_Uncut, StopIteration):
         return page, [], ""
-    # What stands between the last record and the end of the list is white space.
     rest = page[: start + 1] + b",".join(good) + page[end:]
     members = [(raw, _members(raw)) for raw in bad]
     changed = max((_read(each, "updated_at", str) or "" for _, each in members), default="")
@@ -144,76 +149,41 @@ def _trouble_with(value: bytes) -> str | None:
 def _members(data: bytes) -> list[_Member]:
     """The keys of an object with the bytes of their values, as far as it can be cut."""
     members: list[_Member] = []
-    try:
-        for key, at in _keys(data):
-            members.append((key, data[at : _end(data, at)]))
-    except _Uncut:
-        pass
+    with suppress(_Uncut):
+        for first, after in pairwise(_cuts(data, _space(data), b"{")):
+            if key := _KEY.match(data, first):
+                name = key[1].decode(errors="replace")
+                members.append((name, data[key.end() : after - 1].rstrip()))
     return members
 
 
-def _value_of(data: bytes, key: str) -> int:
-    """Where the value of a key of the object begins."""
-    for name, at in _keys(data):
-        if name == key:
-            return at
-    raise _Uncut
+def _space(data: bytes) -> int:
+    return len(data) - len(data.lstrip())
 
 
-def _keys(data: bytes) -> Iterator[tuple[str, int]]:
-    """The keys of the object at the beginning, and where their values begin."""
-    at = _opened(data, 0, b"{")
-    while key := _KEY.match(data, at):
-        yield key[1].decode(errors="replace"), key.end()
-        if (comma := _COMMA.match(data, _end(data, key.end()))) is None:
-            return
-        at = comma.end()
+def _check_one(raw: bytes) -> None:
+    """Raise _Uncut for what is not one value, but none, or an object with something behind it."""
+    if not raw or (raw.startswith(b"{") and [*_cuts(raw, 0, b"{")][-1] != len(raw)):
+        raise _Uncut
 
 
-def _elements(data: bytes, at: int) -> Iterator[tuple[bytes, int]]:
-    """The elements of the list that begins there, each with where the next one, or the end of the
-    list, is."""
-    at = _opened(data, at, b"[")
-    while data[at : at + 1] != b"]":
-        start, at = at, _end(data, at)
-        element, at = data[start:at], _space_after(data, at)
-        if data[at : at + 1] == b",":
-            at = _space_after(data, at + 1)
-        elif data[at : at + 1] != b"]":
-            raise _Uncut
-        yield element, at
-
-
-def _end(data: bytes, at: int) -> int:
-    """Where the value that begins there ends."""
-    if data[at : at + 1] not in (b"{", b"["):
-        value = _TEXT.match(data, at) or _PLAIN.match(data, at)
-        if value is None:
-            raise _Uncut
-        return value.end()
+def _cuts(data: bytes, at: int, bracket: bytes) -> Iterator[int]:
+    """The positions behind the opening bracket of the object or list at `at`, behind each comma in
+    it, and behind its closing bracket."""
     depth = 0
     for number, token in enumerate(_TOKEN.finditer(data, at)):
-        mark = data[token.start()]
-        if mark in b"{[":
-            depth += 1
-        elif mark in b"}]":
-            depth -= 1
-            if depth == 0:
-                return token.end()
-        elif token.end() - token.start() == 1:
+        start = token.start()
+        mark = data[start]
+        if mark in _STEPS:
+            depth += _STEPS[mark]
+        elif mark == _QUOTE and token.end() - start == 1:
             break
+        if number == 0 and (start != at or mark != ord(bracket)):
+            break
+        if depth == 0 or (depth == 1 and (number == 0 or mark == _COMMA)):
+            yield token.end()
+            if depth == 0:
+                return
         if number == _MOST_TOKENS:
             break
     raise _Uncut
-
-
-def _opened(data: bytes, at: int, bracket: bytes) -> int:
-    at = _space_after(data, at)
-    if data[at : at + 1] != bracket:
-        raise _Uncut
-    return _space_after(data, at + 1)
-
-
-def _space_after(data: bytes, at: int) -> int:
-    space = _SPACE.match(data, at)
-    return space.end() if space else at

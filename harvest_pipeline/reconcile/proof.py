@@ -15,10 +15,9 @@ from datetime import datetime
 import duckdb
 
 from harvest_pipeline.catalogue.columns import Record
-from harvest_pipeline.harvest.counting import count
 from harvest_pipeline.harvest.errors import PermissionMissing, RecordNotFound
-from harvest_pipeline.harvest.paging import PER_PAGE
-from harvest_pipeline.harvest.reading import read
+from harvest_pipeline.harvest.extract import count, read
+from harvest_pipeline.harvest.pages import PER_PAGE
 from harvest_pipeline.loads import OVERLAP, Loads
 from harvest_pipeline.scope import Filters, Proof, Reader, Scope, Spool, Window, stretches
 from harvest_pipeline.warehouse import coverage

@@ -1,10 +1,6 @@
-"""The API itself: lists, single records and reports (REFERENCE 1, 3, 13).
+"""The API itself: lists, single records and reports, from a request to the records it is about."""
 
-Belongs here: from a request to the records that answer it. Does not belong here: the identity host
-(identity.py), headers and transport (front.py).
-"""
-
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import date
 from typing import Any
 
@@ -12,19 +8,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from harvest_pipeline.sandbox.errors import (
+from harvest_pipeline.sandbox.answers import (
     JSON,
+    encode,
     forbidden,
     not_found,
     too_many_requests,
     unprocessable,
     unwanted_body,
 )
-from harvest_pipeline.sandbox.filters import day_of, tests, truth_of
-from harvest_pipeline.sandbox.lists import LISTS, Listing, Paging
-from harvest_pipeline.sandbox.messages import preview_message
-from harvest_pipeline.sandbox.paging import Page, page_by_cursor, page_by_number
-from harvest_pipeline.sandbox.permissions import Viewer, hidden_fields, visible
+from harvest_pipeline.sandbox.lists import LISTS, Listing, Paging, day_of, tests, truth_of
+from harvest_pipeline.sandbox.paging import page_by_cursor, page_by_number
+from harvest_pipeline.sandbox.permissions import Viewer, hidden_fields, visible, without
 from harvest_pipeline.sandbox.reports import (
     EXPENSE_SUBJECTS,
     TIME_SUBJECTS,
@@ -33,10 +28,9 @@ from harvest_pipeline.sandbox.reports import (
     time_rows,
     uninvoiced_rows,
 )
-from harvest_pipeline.sandbox.wire import encode, without
 from harvest_pipeline.sandbox.world import Caller, World
 
-#: A report covers at most so many days between its first and its last (REFERENCE 10).
+#: Harvest's reports cover at most so many days between their first and their last.
 _LONGEST = 365
 
 Answer = Callable[[Request, Caller], bytes]
@@ -59,11 +53,10 @@ class Api:
     def _answers(self) -> Iterator[tuple[str, Answer]]:
         yield "/company", self._company
         yield "/users/me", self._me
-        yield "/invoices/{parent:int}/messages/new", self._preview
         for listing in LISTS:
             yield listing.path, self._list(listing)
             if listing.single:
-                yield listing.single, self._single(listing)
+                yield f"{listing.path}/{{id:int}}", self._single(listing)
         for about in TIME_SUBJECTS:
             yield f"/reports/time/{about}", self._report(self._time_rows(about))
         for about in EXPENSE_SUBJECTS:
@@ -101,37 +94,22 @@ class Api:
     def _me(self, request: Request, caller: Caller) -> bytes:
         return encode(without(hidden_fields(caller.viewer), caller.viewer.user))
 
-    def _preview(self, request: Request, caller: Caller) -> bytes:
-        _check_module("invoice_feature", caller)
-        visible("invoices", caller.viewer)
-        invoice = caller.account.records.invoices.get(request.path_params["parent"])
-        if invoice is None:
-            raise not_found()
-        query = request.query_params
-        flags = {
-            name: truth_of(name, query.get(name, "false")) for name in ("reminder", "thank_you")
-        }
-        return encode(preview_message(invoice, caller.account.name, **flags))
-
     def _list(self, listing: Listing) -> Answer:
         def answer(request: Request, caller: Caller) -> bytes:
             query = request.query_params
             records = _matching(listing, request, caller)
             for test in tests(query, listing.filters):
                 records = [record for record in records if test(record)]
-            page = self._page(listing, records, query, _url(request))
+            if listing.paging is Paging.NUMBER:
+                page = page_by_number(records, query, _url(request), listing.per_page)
+            else:
+                totals = self._world.options.cursor_totals
+                page = page_by_cursor(records, query, _url(request), totals)
             hidden = hidden_fields(caller.viewer)
-            shown = [without(hidden, record) for record in page.records] if hidden else page.records
+            shown = [without(hidden, record) for record in page.records]
             return encode({listing.envelope: shown, **page.members})
 
         return answer
-
-    def _page(
-        self, listing: Listing, records: list[Any], query: Mapping[str, str], url: str
-    ) -> Page:
-        if listing.paging is Paging.NUMBER:
-            return page_by_number(records, query, url, listing.per_page)
-        return page_by_cursor(records, query, url, self._world.options.cursor_totals)
 
     def _single(self, listing: Listing) -> Answer:
         def answer(request: Request, caller: Caller) -> bytes:
@@ -145,26 +123,20 @@ class Api:
 
     def _time_rows(self, about: str) -> Callable[[Request, Caller], list[Row]]:
         def rows(request: Request, caller: Caller) -> list[Row]:
-            first, last = _range(request)
-            records = caller.account.records
-            entries = _seen(
-                records.time_entries.between(first, last), "time_entries", caller.viewer
-            )
-            fixed = truth_of(
-                "include_fixed_fee", request.query_params.get("include_fixed_fee", "false")
-            )
-            money = caller.viewer.rates
-            return time_rows(records, entries, about, with_money=money, include_fixed_fee=fixed)
+            records, money = caller.account.records, caller.viewer.rates
+            entries = records.time_entries.between(*_range(request))
+            seen = _seen(entries, "time_entries", caller.viewer)
+            fixed = _fixed_fee(request, default="false")
+            return time_rows(records, seen, about, with_money=money, include_fixed_fee=fixed)
 
         return rows
 
     def _expense_rows(self, about: str) -> Callable[[Request, Caller], list[Row]]:
         def rows(request: Request, caller: Caller) -> list[Row]:
             _check_module("expense_feature", caller)
-            first, last = _range(request)
             records = caller.account.records
-            expenses = _seen(records.expenses.between(first, last), "expenses", caller.viewer)
-            return expense_rows(records, expenses, about)
+            expenses = records.expenses.between(*_range(request))
+            return expense_rows(records, _seen(expenses, "expenses", caller.viewer), about)
 
         return rows
 
@@ -176,7 +148,7 @@ class Api:
             return []
         records = caller.account.records
         projects = _seen(records.projects.ascending(), "projects", caller.viewer)
-        fixed = truth_of("include_fixed_fee", request.query_params.get("include_fixed_fee", "true"))
+        fixed = _fixed_fee(request, default="true")
         return uninvoiced_rows(records, projects, first, last, include_fixed_fee=fixed)
 
 
@@ -222,7 +194,7 @@ def _seen(records: list[Any], kind: str, viewer: Viewer) -> list[Any]:
 
 
 def _check_module(flag: str, caller: Caller) -> None:
-    """Raises ApiError 403 when the module is switched off (REFERENCE 15)."""
+    """Raises ApiError 403 when the module is switched off."""
     if not getattr(caller.account.records.company, flag):
         raise forbidden()
 
@@ -237,7 +209,12 @@ def _range(request: Request) -> tuple[date, date]:
     return first, last
 
 
+def _fixed_fee(request: Request, default: str) -> bool:
+    name = "include_fixed_fee"
+    return truth_of(name, request.query_params.get(name, default))
+
+
 def _url(request: Request) -> str:
-    """The address of the list, with `/v2` whichever spelling was used (REFERENCE 14)."""
+    """The address of the list, with `/v2` even when `/api/v2` was asked, as in Harvest's links."""
     path = request.url.path.removeprefix("/api")
     return f"{request.url.scheme}://{request.url.netloc}{path}"

@@ -1,23 +1,64 @@
-"""The arithmetic of rates, invoices and payments (REFERENCE 11).
+"""Exact decimals, and what follows from given numbers: rates, locks, sums, what payments settle.
 
-Belongs here: what follows from numbers that are given. Does not belong here: choosing them.
+Harvest writes decimals with as many digits as they need and at least one: `100.0`, `0.655`.
 """
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
+from functools import lru_cache
 
-from harvest_pipeline.sandbox.invoice import Invoice, InvoicePayment, LineItem
-from harvest_pipeline.sandbox.model import Project, TaskAssignment, UserAssignment
-from harvest_pipeline.sandbox.numbers import ZERO, cents, exact
+from harvest_pipeline.sandbox.invoice import Invoice, InvoicePayment
+from harvest_pipeline.sandbox.model import (
+    Expense,
+    Project,
+    TaskAssignment,
+    TimeEntry,
+    UserAssignment,
+)
 
-INVOICED = "Item Invoiced and Locked for this Time Period"
-APPROVED = "Item Approved and Locked for this Time Period"
-INVOICED_AND_APPROVED = "Item Invoiced and Approved and Locked for this Time Period"
-EXPENSE_INVOICED = "Expense is invoiced."
+ZERO = Decimal("0.0")
+_CENT = Decimal("0.01")
+_TENTH = Decimal("0.1")
+_QUARTER = Decimal("0.25")
+
+_INVOICED = "Item Invoiced and Locked for this Time Period"
+_APPROVED = "Item Approved and Locked for this Time Period"
+_INVOICED_AND_APPROVED = "Item Invoiced and Approved and Locked for this Time Period"
+_EXPENSE_INVOICED = "Expense is invoiced."
 
 #: Days until an invoice is due; `custom` has none.
 TERMS = {"upon receipt": 0, "net 15": 15, "net 30": 30, "net 45": 45, "net 60": 60}
+
+
+@lru_cache(maxsize=65536)
+def exact(value: Decimal | int | str) -> Decimal:
+    """The value with as many decimals as it needs, at least one."""
+    number = Decimal(value).normalize()
+    exponent = number.as_tuple().exponent
+    return number if isinstance(exponent, int) and exponent < 0 else number.quantize(_TENTH)
+
+
+def cents(value: Decimal | int) -> Decimal:
+    """Money or hours rounded to two decimals, half up."""
+    return exact(Decimal(value).quantize(_CENT, ROUND_HALF_UP))
+
+
+@lru_cache(maxsize=4096)
+def hours_of(minutes: int) -> Decimal:
+    """Minutes as hours with two decimals, as Harvest stores them."""
+    return cents(Decimal(minutes) / 60)
+
+
+@lru_cache(maxsize=65536)
+def rounded_up(hours: Decimal) -> Decimal:
+    """Hours after the sandbox's time rounding: up to the next quarter of an hour."""
+    return exact((hours / _QUARTER).to_integral_value(ROUND_CEILING) * _QUARTER)
+
+
+def total(values: Iterable[Decimal]) -> Decimal:
+    """The sum, with at least one decimal."""
+    return exact(sum(values, ZERO))
 
 
 def billable_rate(project: Project, task: TaskAssignment, person: UserAssignment) -> Decimal | None:
@@ -28,16 +69,16 @@ def billable_rate(project: Project, task: TaskAssignment, person: UserAssignment
     return by.get(project.bill_by)
 
 
-def lock_reason(approved: bool, billed: bool) -> str | None:
-    """The `locked_reason` of a time entry; None when it is not locked."""
-    if billed:
-        return INVOICED_AND_APPROVED if approved else INVOICED
-    return APPROVED if approved else None
-
-
-def expense_lock_reason(approved: bool, billed: bool) -> str | None:
-    """The `locked_reason` of an expense; None when it is not locked."""
-    return EXPENSE_INVOICED if billed else APPROVED if approved else None
+def lock(record: TimeEntry | Expense) -> None:
+    """Lock a record if it is approved or billed, and say why; otherwise unlock it."""
+    approved, billed = record.is_closed, record.is_billed
+    record.is_locked = approved or billed
+    if not billed:
+        record.locked_reason = _APPROVED if approved else None
+    elif isinstance(record, Expense):
+        record.locked_reason = _EXPENSE_INVOICED
+    else:
+        record.locked_reason = _INVOICED_AND_APPROVED if approved else _INVOICED
 
 
 def due_on(issued: date, term: str) -> date:
@@ -45,23 +86,20 @@ def due_on(issued: date, term: str) -> date:
     return issued + timedelta(days=TERMS[term])
 
 
-def subtotal(lines: Iterable[LineItem]) -> Decimal:
-    """The sum of the lines."""
-    return exact(sum((line.amount for line in lines), ZERO))
-
-
 def compute_amounts(invoice: Invoice) -> None:
     """Set discount, taxes and amount of an invoice from its lines and percentages."""
-    whole = subtotal(invoice.line_items)
-    invoice.discount_amount = _share(whole, invoice.discount)
-    kept = Decimal(1) - (invoice.discount or ZERO) / 100
-    taxed = subtotal(line for line in invoice.line_items if line.taxed) * kept
-    taxed2 = subtotal(line for line in invoice.line_items if line.taxed2) * kept
-    invoice.tax_amount = _share(taxed, invoice.tax)
-    invoice.tax2_amount = _share(taxed2, invoice.tax2)
-    invoice.amount = exact(
-        whole - invoice.discount_amount + invoice.tax_amount + invoice.tax2_amount
-    )
+
+    def share(amount: Decimal, percentage: Decimal | None) -> Decimal:
+        return ZERO if percentage is None else cents(amount * percentage / 100)
+
+    lines = invoice.line_items
+    whole = total(line.amount for line in lines)
+    kept = 1 - (invoice.discount or ZERO) / 100
+    invoice.discount_amount = share(whole, invoice.discount)
+    invoice.tax_amount = share(total(ln.amount for ln in lines if ln.taxed) * kept, invoice.tax)
+    invoice.tax2_amount = share(total(ln.amount for ln in lines if ln.taxed2) * kept, invoice.tax2)
+    taxes = invoice.tax_amount + invoice.tax2_amount
+    invoice.amount = exact(whole - invoice.discount_amount + taxes)
 
 
 def settle(invoice: Invoice, payments: Iterable[InvoicePayment]) -> None:
@@ -84,7 +122,3 @@ def settle(invoice: Invoice, payments: Iterable[InvoicePayment]) -> None:
 def midnight(day: date) -> datetime:
     """Midnight UTC of a day: the `paid_at` of a payment for which only a day was given."""
     return datetime.combine(day, time(), UTC)
-
-
-def _share(amount: Decimal, percentage: Decimal | None) -> Decimal:
-    return ZERO if percentage is None else cents(amount * percentage / 100)

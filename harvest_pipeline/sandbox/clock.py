@@ -1,10 +1,9 @@
-"""The sandbox's clock: what time it is for Harvest.
+"""What time it is for Harvest, and the rate limits that go by that clock."""
 
-Belongs here: one clock for records, tokens, limits and the `Date` header, which tests may put
-forward. Does not belong here: waiting.
-"""
-
+import math
 import time
+from collections import deque
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 
@@ -43,3 +42,44 @@ class Clock:
         if seconds < 0:
             raise ValueError(f"the clock cannot go back by {-seconds} seconds")
         self._advanced += timedelta(seconds=seconds)
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """At most `requests` in any `seconds`."""
+
+    requests: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RateLimits:
+    """The limits of one account: those of Harvest, unless others are given."""
+
+    general: RateLimit = RateLimit(100, 15)
+    reports: RateLimit = RateLimit(100, 15 * 60)
+
+
+HARVEST_LIMITS = RateLimits()
+
+
+class Throttle:
+    """Counts the requests of one account against one limit."""
+
+    def __init__(self, limit: RateLimit) -> None:
+        self._limit = limit
+        self._window = timedelta(seconds=limit.seconds)
+        self._times: deque[datetime] = deque()
+
+    def wait(self, now: datetime) -> int:
+        """Count a request and answer 0, or the whole seconds after which one is let through.
+
+        A request that is refused is not counted.
+        """
+        while self._times and self._times[0] <= now - self._window:
+            self._times.popleft()
+        if len(self._times) < self._limit.requests:
+            self._times.append(now)
+            return 0
+        left = self._times[0] + self._window - now
+        return max(1, math.ceil(left.total_seconds()))

@@ -1,7 +1,4 @@
-"""The identity host: accounts of a token, the consent page, the token endpoint (REFERENCE 2).
-
-Belongs here: pages and answers. Does not belong here: what tokens are good for (oauth.py).
-"""
+"""The identity host: the accounts of a token, the consent page, the token endpoint."""
 
 from html import escape
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -11,9 +8,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from harvest_pipeline.sandbox.errors import JSON, bad_request, refused_grant
+from harvest_pipeline.sandbox.answers import JSON, bad_request, encode, refused_grant
 from harvest_pipeline.sandbox.oauth import CLIENT_ID, Grant
-from harvest_pipeline.sandbox.wire import encode
 from harvest_pipeline.sandbox.world import World
 
 _PAGE = """<!DOCTYPE html>

@@ -1,221 +1,210 @@
-"""The lists that the sandbox serves: path, paging, filters (REFERENCE 13).
+"""The lists that the sandbox serves: path, paging, and the parameters that narrow them.
 
-Belongs here: the table of lists, written down from the reference. Does not belong here: answering.
+A parameter with a value that makes no sense is answered with 422; a parameter that a list does not
+know is ignored.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from enum import Enum, auto
 from operator import attrgetter
+from typing import Any
 
-from harvest_pipeline.sandbox.filters import (
-    UPDATED_SINCE,
-    Filter,
-    by_choice,
-    by_flag,
-    by_id,
-    by_member,
-    by_text,
-)
+from harvest_pipeline.sandbox.answers import unprocessable
 from harvest_pipeline.sandbox.invoice import Invoice
 from harvest_pipeline.sandbox.model import TimeEntry
-from harvest_pipeline.sandbox.paging import MAXIMUM
+
+Test = Callable[[Any], bool]
+Value = Callable[[Any], Any]
+
+#: The most that a page may hold, and the default of all lists but invoices.
+MAXIMUM = 2000
 
 
 class Paging(Enum):
-    """The two ways of paging (REFERENCE 4)."""
+    """Harvest's two ways of paging."""
 
     NUMBER = auto()
     CURSOR = auto()
 
 
 @dataclass(frozen=True)
+class Filter:
+    """One parameter: its name, and the test that a text of it stands for."""
+
+    name: str
+    test: Callable[[str], Test]
+
+
+@dataclass(frozen=True)
 class Listing:
     """One list.
 
-    `kind` names the table and the permission. `single` is the path of one record, if there is one.
-    `parent` is the table of the record whose id stands in the path. `dated`: the list takes `from`
-    and `to`. `module` is the `/company` flag that must be on.
+    `kind` names the table and the permission. `single`: one record can be had by its id. `parent`
+    is the table of the record whose id stands in the path. `dated`: the list takes `from` and `to`.
+    `module` is the `/company` flag that must be on.
     """
 
     path: str
     kind: str
     envelope: str
     paging: Paging
-    filters: tuple[Filter, ...] = (UPDATED_SINCE,)
-    single: str | None = None
+    filters: tuple[Filter, ...]
+    single: bool = True
     parent: str | None = None
     dated: bool = False
     per_page: int = MAXIMUM
     module: str | None = None
 
 
-def _external_id(entry: TimeEntry) -> str | None:
-    return entry.external_reference.id if entry.external_reference else None
+def _by(name: str, read: Callable[[str, str], Any], field: str) -> Filter:
+    """The parameter's value, as `read` makes it of the text, must be that of the field."""
+    value: Value = attrgetter(field)
+
+    def test(text: str) -> Test:
+        wanted = read(name, text)
+        return lambda record: value(record) == wanted
+
+    return Filter(name, test)
 
 
-def _projects(invoice: Invoice) -> set[int]:
-    return {line.project.id for line in invoice.line_items if line.project is not None}
+def _choice(*choices: str) -> Callable[[str, str], str]:
+    def read(name: str, text: str) -> str:
+        if text not in choices:
+            raise unprocessable(f"{name} must be one of {', '.join(choices)}")
+        return text
+
+    return read
 
 
-_ACTIVE = by_flag("is_active", attrgetter("is_active"))
-_USER = by_id("user_id", attrgetter("user.id"))
-_CLIENT = by_id("client_id", attrgetter("client.id"))
-_PROJECT = by_id("project_id", attrgetter("project.id"))
-_BILLED = by_flag("is_billed", attrgetter("is_billed"))
-_APPROVAL = by_choice(
-    "approval_status", ("unsubmitted", "submitted", "approved"), attrgetter("approval_status")
+def _invoices_of_project(text: str) -> Test:
+    wanted = whole_number("project_id", text)
+
+    def test(invoice: Invoice) -> bool:
+        return any(line.project and line.project.id == wanted for line in invoice.line_items)
+
+    return test
+
+
+def _by_external_reference(text: str) -> Test:
+    def test(entry: TimeEntry) -> bool:
+        return entry.external_reference is not None and entry.external_reference.id == text
+
+    return test
+
+
+def _since(text: str) -> Test:
+    instant = instant_of("updated_since", text)
+    # Harvest's documentation does not say whether the instant itself counts; the safe guess: yes
+    return lambda record: record.updated_at >= instant
+
+
+def tests(query: Mapping[str, str], filters: tuple[Filter, ...]) -> list[Test]:
+    """The tests that a record must all pass. Raises ApiError 422 for an impossible value."""
+    return [f.test(query[f.name]) for f in filters if query.get(f.name, "") != ""]
+
+
+def day_of(query: Mapping[str, str], name: str) -> date | None:
+    """The day in a parameter, as YYYY-MM-DD or YYYYMMDD; None if there is none."""
+    text = query.get(name, "")
+    if not text:
+        return None
+    form = "%Y%m%d" if text.isdigit() else "%Y-%m-%d"
+    try:
+        return datetime.strptime(text, form).date()
+    except ValueError as error:
+        raise unprocessable(f"{name} is not a valid date") from error
+
+
+def instant_of(name: str, text: str) -> datetime:
+    """The instant in a text; without an offset it is UTC."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise unprocessable(f"{name} is not a valid date and time") from error
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def truth_of(name: str, text: str) -> bool:
+    """`true` or `false`, in capitals too."""
+    if text.lower() not in ("true", "false"):
+        raise unprocessable(f"{name} must be true or false")
+    return text.lower() == "true"
+
+
+def whole_number(name: str, text: str) -> int:
+    """The number of at most 18 digits in a parameter. Raises ApiError 422 for anything else."""
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise unprocessable(f"{name} must be a whole number")
+    return int(text)
+
+
+_SINCE = Filter("updated_since", _since)
+_ACTIVE = _by("is_active", truth_of, "is_active")
+_USER = _by("user_id", whole_number, "user.id")
+_CLIENT = _by("client_id", whole_number, "client.id")
+_PROJECT = _by("project_id", whole_number, "project.id")
+_TASK = _by("task_id", whole_number, "task.id")
+_BILLED = _by("is_billed", truth_of, "is_billed")
+_RUNNING = _by("is_running", truth_of, "is_running")
+_APPROVAL = _by(
+    "approval_status", _choice("unsubmitted", "submitted", "approved"), "approval_status"
 )
+_STATE = _by("state", _choice("draft", "open", "paid", "closed"), "state")
+_OF_PROJECT = Filter("project_id", _invoices_of_project)
+_EXTERNAL = Filter("external_reference_id", _by_external_reference)
+
+
+def _plain(kind: str, *filters: Filter, **more: Any) -> Listing:
+    """A list by cursor whose path, table and envelope have one name."""
+    return Listing(f"/{kind}", kind, kind, Paging.CURSOR, filters, **more)
+
+
+def _dated(kind: str, *filters: Filter, **more: Any) -> Listing:
+    """A list by page number that takes days."""
+    return Listing(f"/{kind}", kind, kind, Paging.NUMBER, filters, dated=True, **more)
+
+
+def _of_invoice(kind: str) -> Listing:
+    path, envelope = f"/invoices/{{parent:int}}/{kind}", f"invoice_{kind}"
+    more: Any = {"single": False, "parent": "invoices", "module": "invoice_feature"}
+    return Listing(path, kind, envelope, Paging.CURSOR, (_SINCE,), **more)
+
+
+def _of_project(kind: str, *filters: Filter) -> Listing:
+    path = f"/projects/{{parent:int}}/{kind}"
+    return Listing(path, kind, kind, Paging.NUMBER, filters, parent="projects")
+
 
 LISTS: tuple[Listing, ...] = (
-    Listing(
-        "/clients",
-        "clients",
-        "clients",
-        Paging.CURSOR,
-        (_ACTIVE, UPDATED_SINCE),
-        single="/clients/{id:int}",
+    _plain("clients", _ACTIVE, _SINCE),
+    _plain("contacts", _CLIENT, _SINCE),
+    _plain("expense_categories", _ACTIVE, _SINCE, module="expense_feature"),
+    _plain("invoice_item_categories", _SINCE, module="invoice_feature"),
+    _plain("projects", _ACTIVE, _CLIENT, _SINCE),
+    _plain("roles"),
+    _plain("task_assignments", _ACTIVE, _SINCE, single=False),
+    _plain("tasks", _ACTIVE, _SINCE),
+    _plain("user_assignments", _USER, _ACTIVE, _SINCE, single=False),
+    _plain("users", _ACTIVE, _SINCE),
+    _dated(
+        "time_entries",
+        *(_USER, _CLIENT, _PROJECT, _TASK, _EXTERNAL, _BILLED, _RUNNING, _APPROVAL, _SINCE),
     ),
-    Listing(
-        "/contacts",
-        "contacts",
-        "contacts",
-        Paging.CURSOR,
-        (_CLIENT, UPDATED_SINCE),
-        single="/contacts/{id:int}",
+    _dated(
+        "expenses",
+        *(_USER, _CLIENT, _PROJECT, _BILLED, _APPROVAL, _SINCE),
+        module="expense_feature",
     ),
-    Listing(
-        "/invoices",
+    _dated(
         "invoices",
-        "invoices",
-        Paging.NUMBER,
-        (
-            _CLIENT,
-            by_member("project_id", _projects),
-            by_choice("state", ("draft", "open", "paid", "closed"), attrgetter("state")),
-            UPDATED_SINCE,
-        ),
-        single="/invoices/{id:int}",
-        dated=True,
+        *(_CLIENT, _OF_PROJECT, _STATE, _SINCE),
         per_page=100,
         module="invoice_feature",
     ),
-    Listing(
-        "/invoices/{parent:int}/messages",
-        "messages",
-        "invoice_messages",
-        Paging.CURSOR,
-        parent="invoices",
-        module="invoice_feature",
-    ),
-    Listing(
-        "/invoices/{parent:int}/payments",
-        "payments",
-        "invoice_payments",
-        Paging.CURSOR,
-        parent="invoices",
-        module="invoice_feature",
-    ),
-    Listing(
-        "/invoice_item_categories",
-        "invoice_item_categories",
-        "invoice_item_categories",
-        Paging.CURSOR,
-        single="/invoice_item_categories/{id:int}",
-        module="invoice_feature",
-    ),
-    Listing(
-        "/expenses",
-        "expenses",
-        "expenses",
-        Paging.NUMBER,
-        (_USER, _CLIENT, _PROJECT, _BILLED, _APPROVAL, UPDATED_SINCE),
-        single="/expenses/{id:int}",
-        dated=True,
-        module="expense_feature",
-    ),
-    Listing(
-        "/expense_categories",
-        "expense_categories",
-        "expense_categories",
-        Paging.CURSOR,
-        (_ACTIVE, UPDATED_SINCE),
-        single="/expense_categories/{id:int}",
-        module="expense_feature",
-    ),
-    Listing(
-        "/tasks",
-        "tasks",
-        "tasks",
-        Paging.CURSOR,
-        (_ACTIVE, UPDATED_SINCE),
-        single="/tasks/{id:int}",
-    ),
-    Listing(
-        "/time_entries",
-        "time_entries",
-        "time_entries",
-        Paging.NUMBER,
-        (
-            _USER,
-            _CLIENT,
-            _PROJECT,
-            by_id("task_id", attrgetter("task.id")),
-            by_text("external_reference_id", _external_id),
-            _BILLED,
-            by_flag("is_running", attrgetter("is_running")),
-            _APPROVAL,
-            UPDATED_SINCE,
-        ),
-        single="/time_entries/{id:int}",
-        dated=True,
-    ),
-    Listing(
-        "/user_assignments",
-        "user_assignments",
-        "user_assignments",
-        Paging.CURSOR,
-        (_USER, _ACTIVE, UPDATED_SINCE),
-    ),
-    Listing(
-        "/projects/{parent:int}/user_assignments",
-        "user_assignments",
-        "user_assignments",
-        Paging.NUMBER,
-        (_USER, _ACTIVE, UPDATED_SINCE),
-        single="/projects/{parent:int}/user_assignments/{id:int}",
-        parent="projects",
-    ),
-    Listing(
-        "/task_assignments",
-        "task_assignments",
-        "task_assignments",
-        Paging.CURSOR,
-        (_ACTIVE, UPDATED_SINCE),
-    ),
-    Listing(
-        "/projects/{parent:int}/task_assignments",
-        "task_assignments",
-        "task_assignments",
-        Paging.NUMBER,
-        (_ACTIVE, UPDATED_SINCE),
-        single="/projects/{parent:int}/task_assignments/{id:int}",
-        parent="projects",
-    ),
-    Listing(
-        "/projects",
-        "projects",
-        "projects",
-        Paging.CURSOR,
-        (_ACTIVE, _CLIENT, UPDATED_SINCE),
-        single="/projects/{id:int}",
-    ),
-    Listing("/roles", "roles", "roles", Paging.CURSOR, (), single="/roles/{id:int}"),
-    Listing(
-        "/users",
-        "users",
-        "users",
-        Paging.CURSOR,
-        (_ACTIVE, UPDATED_SINCE),
-        single="/users/{id:int}",
-    ),
+    _of_invoice("messages"),
+    _of_invoice("payments"),
+    _of_project("task_assignments", _ACTIVE, _SINCE),
+    _of_project("user_assignments", _USER, _ACTIVE, _SINCE),
 )

@@ -1,7 +1,7 @@
-"""The records of a Harvest account, in the shape and key order of the API's answers.
+"""The records of a Harvest account, and the copies of them that other records hold.
 
-Belongs here: one struct per record, fields in the order of REFERENCE.md's endpoint files, since an
-answer is the struct written as JSON. Does not belong here: values, rules, or who may see what.
+An answer is a struct written as JSON, so the fields are in the order in which Harvest sends them.
+A default is what a new record begins with.
 """
 
 from datetime import date, datetime
@@ -9,20 +9,6 @@ from decimal import Decimal
 from typing import Protocol
 
 from msgspec import Struct
-
-from harvest_pipeline.sandbox.embedded import (
-    CategoryRef,
-    ClientName,
-    ClientRef,
-    ExternalReference,
-    InvoiceRef,
-    ProjectRef,
-    Receipt,
-    TaskAssignmentRef,
-    TaskRef,
-    UserAssignmentRef,
-    UserRef,
-)
 
 
 class Entity(Protocol):
@@ -33,31 +19,134 @@ class Entity(Protocol):
     updated_at: datetime
 
 
-class Company(Struct):
+class ClientName(Struct):
+    """The client of a contact and of an invoice."""
+
+    id: int
+    name: str
+
+
+class ClientRef(ClientName):
+    """The client of a project, a time entry and an expense; Harvest does not document the currency,
+    but sends it in all real records.
+    """
+
+    currency: str
+
+
+class ProjectRef(Struct):
+    """The project of everything that belongs to one."""
+
+    id: int
+    name: str
+    code: str | None
+
+    @property
+    def label(self) -> str:
+        """The name with the code in front, as reports and the lines of invoices show it."""
+        return f"[{self.code}] {self.name}" if self.code else self.name
+
+
+class TaskRef(Struct):
+    """The task of an entry and of a task assignment."""
+
+    id: int
+    name: str
+
+
+class UserRef(Struct):
+    """A person, by full name."""
+
+    id: int
+    name: str
+
+
+class CategoryRef(Struct):
+    """The category of an expense."""
+
+    id: int
+    name: str
+    unit_price: Decimal | None
+    unit_name: str | None
+
+
+class UserAssignmentRef(Struct):
+    """The person's assignment to the project of an entry or expense."""
+
+    id: int
+    is_project_manager: bool
+    is_active: bool
+    use_default_rates: bool
+    budget: Decimal | None
+    created_at: datetime
+    updated_at: datetime
+    hourly_rate: Decimal | None
+
+
+class TaskAssignmentRef(Struct):
+    """The task's assignment to the project of an entry."""
+
+    id: int
+    billable: bool
+    is_active: bool
+    created_at: datetime
+    updated_at: datetime
+    hourly_rate: Decimal | None
+    budget: Decimal | None
+
+
+class InvoiceRef(Struct):
+    """The invoice that an entry or expense was put on."""
+
+    id: int
+    number: str
+
+
+class ExternalReference(Struct):
+    """A link to an item of another system."""
+
+    id: str
+    group_id: str
+    account_id: str
+    permalink: str
+    service: str
+    service_icon_url: str
+
+
+class Receipt(Struct):
+    """The receipt of an expense."""
+
+    url: str
+    file_name: str
+    file_size: int
+    content_type: str
+
+
+class Company(Struct, kw_only=True):
     """The account itself; the only record without an id."""
 
     base_uri: str
     full_domain: str
     name: str
-    is_active: bool
-    week_start_day: str
+    is_active: bool = True
+    week_start_day: str = "Monday"
     wants_timestamp_timers: bool
-    time_format: str
-    date_format: str
-    plan_type: str
-    expense_feature: bool
-    invoice_feature: bool
-    estimate_feature: bool
-    team_feature: bool
-    weekly_capacity: int
-    approval_feature: bool
-    clock: str
+    time_format: str = "decimal"
+    date_format: str = "%d.%m.%Y"
+    plan_type: str = "simple-v4"
+    expense_feature: bool = True
+    invoice_feature: bool = True
+    estimate_feature: bool = False
+    team_feature: bool = True
+    weekly_capacity: int = 144000
+    approval_feature: bool = True
+    clock: str = "12h"
     currency: str
-    currency_code_display: str
-    currency_symbol_display: str
-    decimal_symbol: str
-    thousands_separator: str
-    color_scheme: str
+    currency_code_display: str = "iso_code_after"
+    currency_symbol_display: str = "symbol_none"
+    decimal_symbol: str = ","
+    thousands_separator: str = "."
+    color_scheme: str = "orange"
 
 
 class Role(Struct):
@@ -172,53 +261,38 @@ class Project(Struct):
     client: ClientRef
 
 
-class UserAssignment(Struct):
+class UserAssignment(UserAssignmentRef):
     """A person on a project."""
 
-    id: int
-    is_project_manager: bool
-    is_active: bool
-    use_default_rates: bool
-    budget: Decimal | None
-    created_at: datetime
-    updated_at: datetime
-    hourly_rate: Decimal | None
     project: ProjectRef
     user: UserRef
 
 
-class TaskAssignment(Struct):
+class TaskAssignment(TaskAssignmentRef):
     """A task on a project."""
 
-    id: int
-    billable: bool
-    is_active: bool
-    created_at: datetime
-    updated_at: datetime
-    hourly_rate: Decimal | None
-    budget: Decimal | None
     project: ProjectRef
     task: TaskRef
 
 
-class TimeEntry(Struct):
+class TimeEntry(Struct, kw_only=True):
     """Time of one person on one task of a project on one day."""
 
-    id: int
+    id: int = 0
     spent_date: date
     hours: Decimal
     hours_without_timer: Decimal
     rounded_hours: Decimal
     notes: str | None
-    is_locked: bool
-    locked_reason: str | None
-    is_closed: bool
-    approval_status: str
-    is_billed: bool
-    timer_started_at: datetime | None
+    is_locked: bool = False
+    locked_reason: str | None = None
+    is_closed: bool = False
+    approval_status: str = "unsubmitted"
+    is_billed: bool = False
+    timer_started_at: datetime | None = None
     started_time: str | None
     ended_time: str | None
-    is_running: bool
+    is_running: bool = False
     billable: bool
     budgeted: bool
     billable_rate: Decimal | None
@@ -231,8 +305,8 @@ class TimeEntry(Struct):
     task: TaskRef
     user_assignment: UserAssignmentRef
     task_assignment: TaskAssignmentRef
-    invoice: InvoiceRef | None
-    external_reference: ExternalReference | None
+    invoice: InvoiceRef | None = None
+    external_reference: ExternalReference | None = None
 
 
 class ExpenseCategory(Struct):
@@ -247,21 +321,21 @@ class ExpenseCategory(Struct):
     updated_at: datetime
 
 
-class Expense(Struct):
+class Expense(Struct, kw_only=True):
     """An expense of one person on a project on one day."""
 
-    id: int
+    id: int = 0
     spent_date: date
     notes: str | None
     total_cost: Decimal
     units: Decimal
     billable: bool
     receipt: Receipt | None
-    is_closed: bool
-    approval_status: str
-    is_locked: bool
-    is_billed: bool
-    locked_reason: str | None
+    is_closed: bool = False
+    approval_status: str = "unsubmitted"
+    is_locked: bool = False
+    is_billed: bool = False
+    locked_reason: str | None = None
     created_at: datetime
     updated_at: datetime
     user: UserRef
@@ -269,4 +343,4 @@ class Expense(Struct):
     project: ProjectRef
     expense_category: CategoryRef
     user_assignment: UserAssignmentRef
-    invoice: InvoiceRef | None
+    invoice: InvoiceRef | None = None

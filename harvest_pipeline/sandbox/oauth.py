@@ -1,8 +1,4 @@
-"""Tokens and grants of the identity host (REFERENCE 2).
-
-Belongs here: who a token stands for, how long, and what exchanges for what. Does not belong here:
-the pages and answers (identity.py).
-"""
+"""Tokens and grants of the identity host: who a token stands for, how long, what renews it."""
 
 import base64
 import hashlib
@@ -11,8 +7,8 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from harvest_pipeline.sandbox.answers import refused_grant, unauthorized
 from harvest_pipeline.sandbox.clock import Clock
-from harvest_pipeline.sandbox.errors import refused_grant, unauthorized
 
 #: Seconds for which an access token is good.
 EXPIRES_IN = 1_209_600
@@ -60,7 +56,7 @@ class _Code:
 class Tokens:
     """All tokens of one sandbox.
 
-    By default a refresh returns the same refresh token, as Harvest seems to do (REFERENCE 2.3).
+    By default a refresh returns the same refresh token, as Harvest seems to do.
     With `rotate` each refresh returns a new one, and the use of an old one revokes the family.
     """
 

@@ -1,8 +1,4 @@
-"""Pages of a list, by number and by cursor, with their links (REFERENCE 4).
-
-Belongs here: which records are on a page, and the envelope members that say so. Does not belong
-here: which records match, or how they are written.
-"""
+"""Pages of a list, by number and by cursor, with their links."""
 
 import base64
 import binascii
@@ -14,10 +10,8 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from harvest_pipeline.sandbox.errors import unprocessable
-from harvest_pipeline.sandbox.filters import whole_number
-
-MAXIMUM = 2000
+from harvest_pipeline.sandbox.answers import unprocessable
+from harvest_pipeline.sandbox.lists import MAXIMUM, whole_number
 
 
 @dataclass(frozen=True)
@@ -101,7 +95,7 @@ def page_by_cursor(
     """The page that `cursor` (or the deprecated `page`) asks for; `matching` is ascending by id.
 
     `with_totals=False` sends the totals as null, which the documentation allows. Raises ApiError
-    422 for a cursor that is none and for numbers that are out of range.
+    422 for a cursor that cannot be read and for numbers that are out of range.
     """
     pager = _Pager(matching, query, url, MAXIMUM)
     total, pages = pager.total, pager.pages

@@ -1,14 +1,14 @@
-"""Who may read what, and which fields stay hidden (REFERENCE 7).
+"""Who may read what, and which fields stay hidden, by a person's access roles."""
 
-Belongs here: deciding from a person's access roles, teammates and managed projects. Does not belong
-here: how a refusal or a record is written to the wire.
-"""
-
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, cast
 
-from harvest_pipeline.sandbox.errors import forbidden
+import msgspec
+
+from harvest_pipeline.sandbox.answers import forbidden
 from harvest_pipeline.sandbox.model import User
 from harvest_pipeline.sandbox.records import Records
 
@@ -73,12 +73,13 @@ class Viewer:
         return self.may("billable_rates_manager")
 
     def managed_projects(self) -> set[int]:
-        """The ids of the projects that the person manages."""
-        mine = self.user.id
+        """The ids of the projects that a manager manages."""
         return {
             assignment.project.id
             for assignment in self.records.user_assignments
-            if assignment.user.id == mine and assignment.is_project_manager
+            if self.is_manager
+            and assignment.is_project_manager
+            and assignment.user.id == self.user.id
         }
 
     def people(self) -> set[int]:
@@ -89,7 +90,7 @@ class Viewer:
 def hidden_fields(viewer: Viewer) -> frozenset[str]:
     """The keys to leave out: rates and costs, for those who may not see them.
 
-    That rate fields of entries and assignments are left out is unconfirmed (REFERENCE 15).
+    Harvest documents this for people and projects; for entries and assignments it is assumed.
     """
     if viewer.is_administrator:
         return frozenset()
@@ -98,81 +99,43 @@ def hidden_fields(viewer: Viewer) -> frozenset[str]:
     return frozenset({"cost_rate", "billable_rate", "hourly_rate", "default_hourly_rate"})
 
 
+def without(hidden: Collection[str], record: Any) -> Any:
+    """The record without these keys, in objects inside it either; itself if nothing is hidden."""
+    if not hidden:
+        return record
+    return _strip(msgspec.to_builtins(record, builtin_types=(Decimal, date, datetime)), hidden)
+
+
+def _strip(value: Any, hidden: Collection[str]) -> Any:
+    if isinstance(value, dict):
+        parts = cast("dict[str, Any]", value)
+        return {key: _strip(part, hidden) for key, part in parts.items() if key not in hidden}
+    return value
+
+
 def visible(kind: str, viewer: Viewer) -> Visible | None:
     """Which records of a kind the viewer sees; None means all. Raises ApiError 403."""
-    return None if viewer.is_administrator else _RULES[kind](viewer)
-
-
-def _own_and_managed(viewer: Viewer) -> Visible:
-    """Time and expenses: a member's own; of a manager also the teammates' and managed projects'."""
-    people = viewer.people() | {viewer.user.id}
-    projects = viewer.managed_projects() if viewer.is_manager else set[int]()
-    return lambda record: record.user.id in people or record.project.id in projects
-
-
-def _managed_projects(viewer: Viewer) -> Visible:
-    projects = _managed_or_forbidden(viewer)
-    return lambda record: record.id in projects
-
-
-def _of_managed_projects(viewer: Viewer) -> Visible:
-    projects = _managed_or_forbidden(viewer)
-    return lambda record: record.project.id in projects
-
-
-def _user_assignments(viewer: Viewer) -> Visible:
-    people = viewer.people()
-    projects = viewer.managed_projects() if viewer.is_manager else set[int]()
-    if not people and not projects:
-        raise forbidden()
-    return lambda record: record.user.id in people or record.project.id in projects
-
-
-def _teammates(viewer: Viewer) -> Visible:
-    people = viewer.people()
-    if not people:
-        raise forbidden()
-    return lambda record: record.id in people
-
-
-def _project_managers(viewer: Viewer) -> None:
-    _managed_or_forbidden(viewer)
-
-
-def _managed_or_forbidden(viewer: Viewer) -> set[int]:
-    projects = viewer.managed_projects() if viewer.is_manager else set[int]()
-    if not projects:
-        raise forbidden()
-    return projects
-
-
-def _with_invoices(viewer: Viewer) -> None:
-    if not viewer.invoices:
-        raise forbidden()
-
-
-def _with_clients_and_tasks(viewer: Viewer) -> None:
-    if not viewer.may("client_and_task_manager"):
-        raise forbidden()
-
-
-def _administrators(viewer: Viewer) -> None:
-    raise forbidden()
-
-
-_RULES: dict[str, Callable[[Viewer], Visible | None]] = {
-    "company": _administrators,
-    "roles": _administrators,
-    "expense_categories": _administrators,
-    "clients": _with_clients_and_tasks,
-    "contacts": _with_clients_and_tasks,
-    "tasks": _with_clients_and_tasks,
-    "invoices": _with_invoices,
-    "invoice_item_categories": _project_managers,
-    "projects": _managed_projects,
-    "task_assignments": _of_managed_projects,
-    "user_assignments": _user_assignments,
-    "users": _teammates,
-    "time_entries": _own_and_managed,
-    "expenses": _own_and_managed,
-}
+    if viewer.is_administrator:
+        return None
+    people, projects = viewer.people(), viewer.managed_projects()
+    match kind:
+        case "time_entries" | "expenses":
+            # a member's own; of a manager also the teammates' and those of managed projects
+            own = people | {viewer.user.id}
+            return lambda record: record.user.id in own or record.project.id in projects
+        case "projects" if projects:
+            return lambda record: record.id in projects
+        case "task_assignments" if projects:
+            return lambda record: record.project.id in projects
+        case "user_assignments" if people or projects:
+            return lambda record: record.user.id in people or record.project.id in projects
+        case "users" if people:
+            return lambda record: record.id in people
+        case "invoice_item_categories" if projects:
+            return None
+        case "clients" | "contacts" | "tasks" if viewer.may("client_and_task_manager"):
+            return None
+        case "invoices" if viewer.invoices:
+            return None
+        case _:
+            raise forbidden()

@@ -1,26 +1,13 @@
-"""All records of one account, and the copies of them that other records hold.
+"""All records of one account, in tables, and the copies of them that other records hold."""
 
-Belongs here: the tables, and keeping every copy equal to its record. Does not belong here: how the
-records come about (generator/) or change (account.py).
-"""
-
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
+from datetime import date
 from operator import attrgetter
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from msgspec import Struct
 
-from harvest_pipeline.sandbox.embedded import (
-    CategoryRef,
-    ClientName,
-    ClientRef,
-    InvoiceRef,
-    ProjectRef,
-    TaskAssignmentRef,
-    TaskRef,
-    UserAssignmentRef,
-    UserRef,
-)
 from harvest_pipeline.sandbox.invoice import (
     Invoice,
     InvoiceItemCategory,
@@ -28,23 +15,32 @@ from harvest_pipeline.sandbox.invoice import (
     InvoicePayment,
 )
 from harvest_pipeline.sandbox.model import (
+    CategoryRef,
     Client,
+    ClientName,
+    ClientRef,
     Company,
     Contact,
     Entity,
     Expense,
     ExpenseCategory,
+    InvoiceRef,
     Project,
+    ProjectRef,
     Role,
     Task,
     TaskAssignment,
+    TaskAssignmentRef,
+    TaskRef,
     TimeEntry,
     User,
     UserAssignment,
+    UserAssignmentRef,
+    UserRef,
 )
-from harvest_pipeline.sandbox.table import Table
 
 C = TypeVar("C", bound=Struct)
+E = TypeVar("E", bound=Entity)
 
 #: The shapes in which other records hold a copy of a record.
 COPIES: dict[type[Struct], tuple[type[Struct], ...]] = {
@@ -57,6 +53,69 @@ COPIES: dict[type[Struct], tuple[type[Struct], ...]] = {
     TaskAssignment: (TaskAssignmentRef,),
     Invoice: (InvoiceRef,),
 }
+
+
+class Table(Generic[E]):
+    """Records of one kind, ascending: by `day` and id if a day is given, by id otherwise.
+
+    Harvest sorts the lists without a day by `created_at`; ids grow with creation, so that is the
+    same order.
+    """
+
+    def __init__(self, day: Callable[[E], date] | None = None) -> None:
+        self._by_id: dict[int, E] = {}
+        self._day = day
+        self._ascending: list[E] | None = None
+        self._days: list[date] = []
+        self._highest = 0
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[E]:
+        return iter(self._by_id.values())
+
+    def get(self, key: int) -> E | None:
+        """The record of that id, None if there is none."""
+        return self._by_id.get(key)
+
+    def add(self, record: E) -> None:
+        """Take a record in; one of the same id is replaced."""
+        self._by_id[record.id] = record
+        self._highest = max(self._highest, record.id)
+        self._ascending = None
+
+    def remove(self, key: int) -> None:
+        """Remove a record; raises KeyError if there is none of that id."""
+        del self._by_id[key]
+        self._ascending = None
+
+    def reorder(self) -> None:
+        """To be called when the day of a record was changed."""
+        self._ascending = None
+
+    def next_id(self) -> int:
+        """An id higher than every one that was ever here."""
+        return self._highest + 1
+
+    def ascending(self) -> list[E]:
+        """All records, the last of the list first. Not to be changed by the caller."""
+        if self._ascending is None:
+            day = self._day
+            ordered = sorted(self._by_id.values(), key=lambda record: record.id)
+            if day is not None:
+                # stable: records of one day stay in the order of their ids
+                ordered.sort(key=day)
+                self._days = [day(record) for record in ordered]
+            self._ascending = ordered
+        return self._ascending
+
+    def between(self, first: date | None, last: date | None) -> list[E]:
+        """The records of the days `first` to `last`, ascending; None leaves an end open."""
+        records = self.ascending()
+        start = 0 if first is None else bisect_left(self._days, first)
+        end = len(records) if last is None else bisect_right(self._days, last)
+        return records if (start, end) == (0, len(records)) else records[start:end]
 
 
 class Records:
@@ -103,7 +162,7 @@ class Records:
     def refresh(self, record: Entity) -> None:
         """Make the copies of a record equal to it, after it was changed.
 
-        The `updated_at` of the records that hold them stays (REFERENCE 8).
+        The records that hold them keep their `updated_at`, as in Harvest.
         """
         for shape in COPIES.get(cast("type[Struct]", type(record)), ()):
             copy = self._copies.get((shape, record.id))
@@ -119,25 +178,13 @@ class Records:
 
     def user_assignment(self, user_id: int, project_id: int) -> UserAssignment | None:
         """The assignment of a person to a project, None if there is none."""
-        return next(
-            (
-                a
-                for a in self.user_assignments
-                if (a.user.id, a.project.id) == (user_id, project_id)
-            ),
-            None,
-        )
+        key = (user_id, project_id)
+        return next((a for a in self.user_assignments if (a.user.id, a.project.id) == key), None)
 
     def task_assignment(self, task_id: int, project_id: int) -> TaskAssignment | None:
         """The assignment of a task to a project, None if there is none."""
-        return next(
-            (
-                a
-                for a in self.task_assignments
-                if (a.task.id, a.project.id) == (task_id, project_id)
-            ),
-            None,
-        )
+        key = (task_id, project_id)
+        return next((a for a in self.task_assignments if (a.task.id, a.project.id) == key), None)
 
     def on_invoice(self, invoice_id: int) -> Iterator[TimeEntry | Expense]:
         """The entries and expenses that were put on an invoice."""

@@ -1,72 +1,40 @@
-"""The time, expense and uninvoiced reports, computed from the records when asked (REFERENCE 10).
-
-Belongs here: which rows a report has and their figures. Does not belong here: reading parameters,
-paging, or who may see money.
-"""
+"""The time, expense and uninvoiced reports, computed from the records when asked for."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
+from operator import attrgetter
 from typing import Any
 
+from harvest_pipeline.sandbox.billing import ZERO, cents, total
 from harvest_pipeline.sandbox.model import Expense, Project, TimeEntry
-from harvest_pipeline.sandbox.numbers import ZERO, cents, total
 from harvest_pipeline.sandbox.records import Records
 
 Row = dict[str, Any]
-#: The columns that say what a row is about; the one that names it is what rows are sorted by.
-Subject = Callable[[Records, Any], Row]
+#: A column of a report, and the field that it is read from.
+Columns = dict[str, str]
 
-
-def _client(records: Records, record: TimeEntry | Expense) -> Row:
-    return {"client_id": record.client.id, "client_name": record.client.name}
-
-
-def _project_columns(record: TimeEntry | Expense) -> Row:
-    code, name = record.project.code, record.project.name
-    label = f"[{code}] {name}" if code else name
-    return {"project_id": record.project.id, "project_name": label}
-
-
-def _time_project(records: Records, record: TimeEntry) -> Row:
-    return {**_project_columns(record), **_client(records, record)}
-
-
-def _expense_project(records: Records, record: Expense) -> Row:
-    return {**_client(records, record), **_project_columns(record)}
-
-
-def _task(records: Records, record: TimeEntry) -> Row:
-    return {"task_id": record.task.id, "task_name": record.task.name}
-
-
-def _category(records: Records, record: Expense) -> Row:
-    category = record.expense_category
-    return {"expense_category_id": category.id, "expense_category_name": category.name}
-
-
-def _person(records: Records, record: TimeEntry | Expense) -> Row:
-    user = records.users.get(record.user.id)
-    contractor = user is not None and user.is_contractor
-    return {
-        "user_id": record.user.id,
-        "user_name": record.user.name,
-        "is_contractor": contractor,
-    }
-
+_CLIENT = {"client_id": "client.id", "client_name": "client.name"}
+_PROJECT = {"project_id": "project.id", "project_name": "project.label"}
+_TASK = {"task_id": "task.id", "task_name": "task.name"}
+_CATEGORY = {
+    "expense_category_id": "expense_category.id",
+    "expense_category_name": "expense_category.name",
+}
+_PERSON = {"user_id": "user.id", "user_name": "user.name"}
 
 #: By the last part of the path: what a row is about, and the column that rows are sorted by.
-TIME_SUBJECTS: dict[str, tuple[Subject, str]] = {
-    "clients": (_client, "client_name"),
-    "projects": (_time_project, "project_name"),
-    "tasks": (_task, "task_name"),
-    "team": (_person, "user_name"),
+TIME_SUBJECTS: dict[str, tuple[Columns, str]] = {
+    "clients": (_CLIENT, "client_name"),
+    "projects": ({**_PROJECT, **_CLIENT}, "project_name"),
+    "tasks": (_TASK, "task_name"),
+    "team": (_PERSON, "user_name"),
 }
-EXPENSE_SUBJECTS: dict[str, tuple[Subject, str]] = {
-    "clients": (_client, "client_name"),
-    "projects": (_expense_project, "project_name"),
-    "categories": (_category, "expense_category_name"),
-    "team": (_person, "user_name"),
+EXPENSE_SUBJECTS: dict[str, tuple[Columns, str]] = {
+    "clients": (_CLIENT, "client_name"),
+    "projects": ({**_CLIENT, **_PROJECT}, "project_name"),
+    "categories": (_CATEGORY, "expense_category_name"),
+    "team": (_PERSON, "user_name"),
 }
 
 
@@ -91,8 +59,8 @@ def time_rows(
         billable = [entry for entry in group if entry.billable]
         row: Row = {
             **columns,
-            "total_hours": total([entry.rounded_hours for entry in group]),
-            "billable_hours": total([entry.rounded_hours for entry in billable]),
+            "total_hours": total(entry.rounded_hours for entry in group),
+            "billable_hours": total(entry.rounded_hours for entry in billable),
         }
         if with_money:
             priced = [e for e in billable if include_fixed_fee or e.project.id not in fixed]
@@ -112,8 +80,8 @@ def expense_rows(records: Records, expenses: Iterable[Expense], about: str) -> l
     rows = [
         {
             **columns,
-            "total_amount": total([e.total_cost for e in group]),
-            "billable_amount": total([e.total_cost for e in group if e.billable]),
+            "total_amount": total(e.total_cost for e in group),
+            "billable_amount": total(e.total_cost for e in group if e.billable),
             "currency": currency,
         }
         for columns, currency, group in _groups(records, expenses, subject, by_currency=True)
@@ -143,7 +111,7 @@ def uninvoiced_rows(
             continue
         time = entries[project.id]
         waiting = [entry for entry in time if entry.billable and not entry.is_billed]
-        spent = total([expense.total_cost for expense in expenses[project.id]])
+        spent = total(expense.total_cost for expense in expenses[project.id])
         if project.is_fixed_fee:
             amount = _rest_of_fee(records, project, last)
         else:
@@ -155,8 +123,8 @@ def uninvoiced_rows(
                 "project_id": project.id,
                 "project_name": project.name,
                 "currency": project.client.currency,
-                "total_hours": total([entry.rounded_hours for entry in time]),
-                "uninvoiced_hours": total([entry.rounded_hours for entry in waiting]),
+                "total_hours": total(entry.rounded_hours for entry in time),
+                "uninvoiced_hours": total(entry.rounded_hours for entry in waiting),
                 "uninvoiced_expenses": spent,
                 "uninvoiced_amount": amount,
             }
@@ -178,22 +146,23 @@ def _rest_of_fee(records: Records, project: Project, last: date) -> Any:
 
 
 def _value(entries: list[TimeEntry]) -> Any:
-    return cents(total([entry.rounded_hours * (entry.billable_rate or ZERO) for entry in entries]))
+    return cents(total(entry.rounded_hours * (entry.billable_rate or ZERO) for entry in entries))
 
 
 def _groups(
-    records: Records, rows: Iterable[Any], subject: Subject, *, by_currency: bool
-) -> list[tuple[Row, str, list[Any]]]:
+    records: Records, rows: Iterable[Any], columns: Columns, *, by_currency: bool
+) -> Iterator[tuple[Row, str, list[Any]]]:
     """The rows of each subject (and currency), with the subject's columns."""
-    columns: dict[tuple[Any, str], Row] = {}
     groups: dict[tuple[Any, str], list[Any]] = defaultdict(list)
+    identity = attrgetter(*columns.values())
     for record in rows:
-        about = subject(records, record)
-        currency = record.client.currency if by_currency else ""
-        identity = (tuple(about.values()), currency)
-        columns[identity] = about
-        groups[identity].append(record)
-    return [(columns[key], key[1], group) for key, group in groups.items()]
+        groups[identity(record), record.client.currency if by_currency else ""].append(record)
+    for (values, currency), group in groups.items():
+        row = dict(zip(columns, values, strict=True))
+        if "user_id" in row:
+            user = records.users.get(row["user_id"])
+            row["is_contractor"] = user is not None and user.is_contractor
+        yield row, currency, group
 
 
 def _sorted(rows: list[Row], name: str) -> list[Row]:

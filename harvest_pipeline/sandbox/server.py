@@ -1,7 +1,4 @@
-"""A sandbox that serves: in a thread for tests and the demo, or in the foreground.
-
-Belongs here: sockets and threads. Does not belong here: what is served.
-"""
+"""A sandbox that serves: in a thread for tests and the demo, or in the foreground."""
 
 import socket
 import threading
@@ -12,11 +9,9 @@ from typing import Any
 
 import uvicorn
 
-from harvest_pipeline.sandbox.account import Account
-from harvest_pipeline.sandbox.app import create_app
-from harvest_pipeline.sandbox.delivery import OpenProtocol
+from harvest_pipeline.sandbox.app import Middleware, create_app
 from harvest_pipeline.sandbox.oauth import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, TOKENS
-from harvest_pipeline.sandbox.world import Options, World
+from harvest_pipeline.sandbox.world import Account, Options, World
 
 _HOST = "127.0.0.1"
 #: Seconds between looks at whether the thread has begun to serve.
@@ -26,22 +21,28 @@ _PAUSE = 0.005
 class SandboxServer:
     """A sandbox on a loopback port, for `with`; `serve()` serves in the foreground instead.
 
-    The keyword arguments are the fields of `Options`; `port` 0 takes a free one. Building the
-    account takes about a second at scale 1. Raises OSError if the port is taken.
+    `port` 0 takes a free one; `middleware` sees every request first; the other keyword arguments
+    are the fields of `Options`. Building the account takes about a second at scale 1. Raises
+    OSError if the port is taken.
     """
 
-    def __init__(self, *, port: int = 0, **options: Any) -> None:
+    def __init__(
+        self, *, port: int = 0, middleware: Middleware | None = None, **options: Any
+    ) -> None:
         self.tokens = dict(TOKENS)
         self.client_id = CLIENT_ID
         self.client_secret = CLIENT_SECRET
         self.refresh_token = REFRESH_TOKEN
         self._socket = socket.create_server((_HOST, port))
+        # connections inherit it; otherwise the kernel holds an answer's body back until the client
+        # confirms the headers (40 ms)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port: int = self._socket.getsockname()[1]
         self.world = World(Options(**options))
         self._server = uvicorn.Server(
             uvicorn.Config(
-                create_app(self.world),
-                http=OpenProtocol,
+                create_app(self.world, middleware),
+                http="h11",
                 loop="asyncio",
                 ws="none",
                 lifespan="off",
@@ -88,13 +89,8 @@ class SandboxServer:
 
     @property
     def account(self) -> Account:
-        """The first account, live: its records, changes, clock, faults and request log."""
+        """The first account."""
         return self.world.account
-
-    @property
-    def accounts(self) -> list[Account]:
-        """All accounts."""
-        return list(self.world.accounts.values())
 
     @property
     def account_id(self) -> int:
@@ -108,7 +104,7 @@ class SandboxServer:
 
     @property
     def first_day(self) -> date:
-        """The day on which the account's story begins."""
+        """The day on which the account's history begins."""
         return self.world.first_day
 
     def environment(self) -> dict[str, str]:

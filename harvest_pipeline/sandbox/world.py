@@ -1,41 +1,36 @@
-"""Everything that one sandbox server serves: accounts, tokens, limits, clock, faults, log.
-
-Belongs here: putting these together, and finding the caller of a request. Does not belong here:
-routes and answers.
-"""
+"""The state of one sandbox server: accounts, tokens, limits, clock, and the log of its requests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from threading import RLock
 
 from starlette.requests import Request
 
-from harvest_pipeline.sandbox.account import Account
-from harvest_pipeline.sandbox.clock import Clock
-from harvest_pipeline.sandbox.errors import bad_request, not_found, unauthorized
-from harvest_pipeline.sandbox.faults import Faults
-from harvest_pipeline.sandbox.generator.account import first_day, generate
-from harvest_pipeline.sandbox.limits import HARVEST_LIMITS, RateLimits, Throttle
-from harvest_pipeline.sandbox.log import RequestLog
+from harvest_pipeline.sandbox.answers import bad_request, not_found, unauthorized
+from harvest_pipeline.sandbox.clock import HARVEST_LIMITS, Clock, RateLimits, Throttle
+from harvest_pipeline.sandbox.generator import first_day, generate
 from harvest_pipeline.sandbox.oauth import Grant, Tokens
 from harvest_pipeline.sandbox.permissions import Viewer
+from harvest_pipeline.sandbox.records import Records
 
 _FIRST_ACCOUNT = 1_308_220
 #: A Forecast account has the id of its Harvest account and this.
 _FORECAST = 500
+#: The people whose tokens are known are the first ones of an account.
+_KNOWN = ("administrator", "manager", "member")
 
 
 @dataclass(frozen=True)
 class Options:
-    """What can be said about a sandbox.
+    """What can be chosen about a sandbox.
 
-    `years` is the length of its story, up to `today` (None: now); `scale` multiplies people,
-    clients and projects; `accounts` is the number of Harvest accounts. `doors` opens the paths
-    under `/sandbox` through which tests look in and change things. `rate_limit=None` lifts the
+    `years` is the length of its history, up to `today` (None: now); `scale` multiplies people,
+    clients and projects; `accounts` is the number of Harvest accounts. `rate_limit=None` lifts the
     limits. `rotate_refresh_tokens` gives out a new refresh token each time and revokes all when an
-    old one is used. `cursor_totals=False` sends the totals of cursor lists as null.
-    `refuse_get_bodies` answers GET requests with a body as Harvest does, with 400;
-    by default they are taken, so that old clients that send `null` can be tried as they are.
+    old one is used. `cursor_totals=False` sends the totals of cursor lists as null, which Harvest's
+    documentation allows. `refuse_get_bodies` answers GET requests with a body as Harvest does, with
+    400; by default they are taken, so that old clients that send `null` can be tried unchanged.
     """
 
     seed: int = 1
@@ -43,11 +38,40 @@ class Options:
     years: float = 2.2
     scale: float = 1.0
     accounts: int = 1
-    doors: bool = False
     rate_limit: RateLimits | None = HARVEST_LIMITS
     rotate_refresh_tokens: bool = False
     cursor_totals: bool = True
     refuse_get_bodies: bool = False
+
+
+class Account:
+    """One account. `people` are the ids of those whose tokens are known.
+
+    `lock` is held while records are read for an answer, so that another thread may change them.
+    """
+
+    def __init__(self, id: int, records: Records) -> None:
+        self.id = id
+        self.records = records
+        self.lock = RLock()
+        known = zip(_KNOWN, records.users.ascending(), strict=False)
+        self.people: dict[str, int] = {person: user.id for person, user in known}
+
+    @property
+    def name(self) -> str:
+        """The account's name."""
+        return self.records.company.name
+
+    @property
+    def instance(self) -> str:
+        """The `fernhill` of `fernhill.harvestapp.com`."""
+        return self.records.company.full_domain.split(".")[0]
+
+    def viewer(self, person: str) -> Viewer:
+        """The account as the administrator, manager or member sees it; raises KeyError."""
+        user = self.records.users.get(self.people[person])
+        assert user is not None
+        return Viewer(self.records, user)
 
 
 @dataclass(frozen=True)
@@ -58,13 +82,43 @@ class Caller:
     viewer: Viewer
 
 
+@dataclass(frozen=True)
+class LoggedRequest:
+    """One request. `path` is as asked; `query` is without access tokens; `seconds` is its duration.
+
+    `status` is 0 if the connection was cut instead of answered.
+    """
+
+    method: str
+    path: str
+    query: str
+    status: int
+    time: datetime
+    seconds: float
+    user_agent: str
+
+
+class RequestLog:
+    """The requests in the order in which they were answered."""
+
+    def __init__(self) -> None:
+        self.requests: list[LoggedRequest] = []
+
+    def clear(self) -> None:
+        """Forget all requests."""
+        self.requests.clear()
+
+    def paths(self) -> list[str]:
+        """Only the paths."""
+        return [request.path for request in self.requests]
+
+
 class World:
     """The state of one sandbox server. Making it generates the accounts."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
         self.clock = Clock.at(options.today)
-        self.faults = Faults()
         self.request_log = RequestLog()
         now = self.clock.now()
         self.first_day = first_day(now, options.years)
@@ -72,7 +126,7 @@ class World:
         for number in range(options.accounts):
             records = generate(options.seed, now, options.years, options.scale, number)
             key = _FIRST_ACCOUNT + 691 * number
-            self.accounts[key] = Account(key, records, self.clock, self.faults, self.request_log)
+            self.accounts[key] = Account(key, records)
         reach = frozenset(self.accounts)
         self.tokens = Tokens(self.clock, reach, options.rotate_refresh_tokens)
         limits = options.rate_limit
@@ -93,7 +147,7 @@ class World:
         return self.tokens.grant(token_of(request))
 
     def caller(self, request: Request) -> Caller:
-        """Who asks and about which account. Raises ApiError 400, 401 or 404 (REFERENCE 1, 15)."""
+        """Who asks and about which account. Raises ApiError 400, 401 or 404."""
         grant = self.grant(request)
         account_id = request.headers.get("harvest-account-id") or _query(request, "account_id")
         if not account_id:
@@ -105,7 +159,10 @@ class World:
         return Caller(account, account.viewer(grant.person))
 
     def throttle(self, account: Account, report: bool) -> int:
-        """Count a request; the seconds to wait, 0 if it may be answered (REFERENCE 5)."""
+        """Count a request; the seconds to wait, 0 if it may be answered.
+
+        Harvest counts by account, and `/reports` apart from everything else.
+        """
         throttle = (self._reports if report else self._general).get(account.id)
         return 0 if throttle is None else throttle.wait(self.clock.precise())
 

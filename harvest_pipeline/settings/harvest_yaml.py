@@ -1,16 +1,20 @@
 """The models of `harvest.yaml` (accounts, datasets, reports that are switched off, alerts), how its
 entries go together, and its JSON schema, by which editors complete it."""
 
+import re
 from collections import Counter
 from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from harvest_pipeline.settings.alerts import AlertsEntry
 from harvest_pipeline.settings.datasets import TAKEN, AnyReport, Dataset, report_datasets
 from harvest_pipeline.settings.values import Instance, Model, Name, misplaced
 from harvest_pipeline.text import shown
 
+_VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
+#: What an address without a secret can say after its question mark.
+_OPEN_QUERY = {"to", "from", "name", "reply", "smtp", "mode"}
 #: What an account may not be called: each is the name of something else in the definitions.
 _RESERVED = ("io_manager", "all_accounts", "main", "temp", "system", "pg_catalog")
 
@@ -72,11 +76,25 @@ class ProjectFile(ReportsEntry):
         description="The accounts; with none there is one, from the environment.",
         examples=[[{"name": "acme"}]],
     )
-    alerts: AlertsEntry | None = Field(
-        default=None,
-        description="Who is told what goes wrong; nobody without it.",
-        examples=[{"webhook": {}}],
+    alerts: tuple[str, ...] = Field(
+        default=(),
+        description="Who gets a message when a run or a check fails: addresses of Apprise, or "
+        "`$NAME` for the one in a variable. Nobody without it.",
+        examples=[["$HARVEST_ALERTS"]],
     )
+
+    @field_validator("alerts")
+    @classmethod
+    def _hold_no_secret(cls, alerts: tuple[str, ...]) -> tuple[str, ...]:
+        for index, address in enumerate(alerts):
+            if not _VARIABLE.fullmatch(address) and not _is_open(address):
+                # The value is never repeated.
+                reason = (
+                    "an address can hold a secret, so it is kept in a variable: put it into "
+                    "HARVEST_ALERTS, say, and write $HARVEST_ALERTS here"
+                )
+                raise misplaced(reason, index)
+        return alerts
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -110,6 +128,22 @@ class ProjectFile(ReportsEntry):
         only = len(self.accounts) < 2
         own = (each for each in self.datasets if only or each.account == account)
         return (*report_datasets(report.name for report in self.disabled_reports), *own)
+
+
+def _is_open(address: str) -> bool:
+    """Whether an address of Apprise holds no secret: of e-mail or a plain webhook, without a
+    password or headers. Those of other services have a token in them."""
+    try:
+        parts = urlsplit(address)
+        has_password = "@" in parts.netloc and ":" in parts.netloc.partition("@")[0]
+    except ValueError:
+        return False
+    query = parse_qs(parts.query, keep_blank_values=True)
+    return (
+        parts.scheme in ("mailto", "mailtos", "json", "jsons")
+        and not has_password
+        and query.keys() <= _OPEN_QUERY
+    )
 
 
 def _labels(account: str | None, dataset: str) -> set[str]:

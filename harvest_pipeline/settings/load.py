@@ -18,12 +18,10 @@ from harvest_pipeline.text import shown
 _Keys = tuple[str | int, ...]
 #: With a file that names accounts these would say the same thing twice.
 _OF_ONE_ACCOUNT = ("HARVEST_SCHEMA", "HARVEST_ACCOUNT_ID", "HARVEST_INSTANCE")
-_ELSEWHERE = {
-    "accounts": "Credentials are not kept in this file: run `harvest-pipeline connect`, or set "
-    "variables such as HARVEST_ACME_ACCESS_TOKEN",
-    "alerts": "Secrets are not kept in this file: set the variables HARVEST_SMTP_PASSWORD and "
-    "HARVEST_ALERT_WEBHOOK",
-}
+_CREDENTIALS = (
+    "Credentials are not kept in this file: run `harvest-pipeline connect`, or set variables such "
+    "as HARVEST_ACME_ACCESS_TOKEN"
+)
 
 
 def load_project(environment: Mapping[str, str] | None = None) -> Project:
@@ -84,8 +82,8 @@ class _Repeated(yaml.constructor.ConstructorError):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML whose days are text, as in YAML 1.2, so that 2026-02-30 gets its sentence from us; and
-    `on`, which is the name of a setting. A key that is there twice is refused."""
+    """YAML whose days are text, as in YAML 1.2, so that 2026-02-30 gets its sentence from us. A
+    key that is there twice is refused."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -96,13 +94,10 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_TIMESTAMP, _BOOL = "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool"
 _Loader.yaml_implicit_resolvers = {
-    letter: [(tag, pattern) for tag, pattern in known if tag not in (_TIMESTAMP, _BOOL)]
+    letter: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:timestamp"]
     for letter, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-for _letter in "tTfFyYnN":
-    _Loader.yaml_implicit_resolvers[_letter].append((_BOOL, re.compile(r"(?i:true|false|yes|no)$")))
 
 
 def _no_yaml(error: yaml.MarkedYAMLError) -> str:
@@ -130,8 +125,7 @@ def _sentence(problem: Problem) -> str:
         near = get_close_matches(str(last), names, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         sentence = f"there is no such setting{hint}; there are: {', '.join(names)}"
-        where = _ELSEWHERE.get(str(problem.keys[0]), _ELSEWHERE["accounts"])
-        return sentence if problem.keys[0] == "datasets" else f"{sentence}. {where}"
+        return sentence if problem.keys[0] == "datasets" else f"{sentence}. {_CREDENTIALS}"
     if problem.kind in ("model_type", "tuple_type"):
         schema = _schema_at(above if isinstance(last, int) else problem.keys)
         [example, *_] = schema["examples"]

@@ -20,10 +20,9 @@ class OptionsError(ValueError):
 class _Options(Model):
     @property
     def given(self) -> tuple[str, ...]:
-        """The names of the parameters that say anything."""
-        return tuple(
-            name for name in type(self).model_fields if getattr(self, name) not in (None, False, ())
-        )
+        """The names of the parameters that say anything; 0 days back do."""
+        values = ((name, getattr(self, name)) for name in type(self).model_fields)
+        return tuple(n for n, v in values if v is not None and v is not False and v != ())
 
 
 class WindowOptions(_Options):

@@ -21,7 +21,6 @@ from pydantic import (
 )
 
 from harvest_pipeline.scope import Window
-from harvest_pipeline.settings.alerts import AlertsEntry
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.environment import SettingsError, project_folder
 from harvest_pipeline.settings.harvest_yaml import ProjectFile
@@ -188,8 +187,9 @@ class Project(Model):
         )
 
     @property
-    def alerts(self) -> AlertsEntry | None:
-        """Who is told what goes wrong, in all accounts; None: nobody."""
+    def alerts(self) -> tuple[str, ...]:
+        """The addresses that get alerts of all accounts: `$NAME` of a variable, or without a
+        secret."""
         return self.file.alerts
 
     @property
@@ -252,10 +252,8 @@ _ELSEWHERE = {
     "HARVEST_INSTANCE": "The acme of acme.harvestapp.com, instead of the account id.",
     "HARVEST_TOKEN_STORE": "Where `harvest-pipeline connect` keeps secrets: `keyring`, or the path "
     "of a folder. Without it, the system keyring if it answers, else your configuration folder.",
-    "HARVEST_SMTP_PASSWORD": "Password of the `user` of `alerts:` in harvest.yaml, for its mail "
-    "server. Secret.",
-    "HARVEST_ALERT_WEBHOOK": "Address of the webhook of `alerts:`, unless harvest.yaml names "
-    "another variable. Secret.",
+    "HARVEST_ALERTS": "An address that gets alerts, where harvest.yaml says "
+    "`alerts: [$HARVEST_ALERTS]`; a variable of any other name will do as well. Secret.",
     "HARVEST_CONFIG": "The file that names accounts and datasets; without it harvest.yaml, which "
     "need not be there.",
 }

@@ -135,6 +135,21 @@ class Warehouse:
         with scratch() as connection:
             yield connection
 
+    def holder(self) -> str | None:
+        """The program that keeps every other from writing to the file, None if there is none.
+
+        Opens the file, which has to exist, to write: who reads keeps no other reader out. Raises
+        WarehouseError if it cannot be opened.
+        """
+        try:
+            with private_files():
+                self._connection(read_only=False).close()
+        except duckdb.Error as error:
+            if holder := _holder(error):
+                return holder
+            raise WarehouseError(self._refusal(str(error))) from error
+        return None
+
     @contextmanager
     def _opened(self, *, read_only: bool) -> Generator[duckdb.DuckDBPyConnection]:
         # The file, its log and its temporary files hold personal data.

@@ -13,11 +13,11 @@ from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS, record_of
 from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.partitions import range_tags
-from harvest_pipeline.sandbox.faults import Forbid
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.acceptance.copy import Copy
 from harvest_pipeline_tests.conftest import TODAY
 from harvest_pipeline_tests.parameters.stage import hasten
+from harvest_pipeline_tests.sandbox.faults import Forbid
 
 #: Their parents fail first, so they are run without them.
 CHILDREN = [each.name for each in REPORTS.values() if record_of(each).parent]

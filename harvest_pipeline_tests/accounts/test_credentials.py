@@ -22,16 +22,16 @@ from harvest_pipeline.harvest.errors import (
     StoreUnusable,
     TokenRejected,
 )
-from harvest_pipeline.harvest.reading import read
-from harvest_pipeline.sandbox.faults import ExpireToken
-from harvest_pipeline.sandbox.server import SandboxServer
-from harvest_pipeline.sandbox.truth import truth
+from harvest_pipeline.harvest.extract import read
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.accounts.conftest import SECRETS, Connect
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.conftest import MakeClient
 from harvest_pipeline_tests.harvest.fault_server import FaultServer
 from harvest_pipeline_tests.harvest.oauth_server import OAuthServer
+from harvest_pipeline_tests.sandbox.faults import ExpireToken
+from harvest_pipeline_tests.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.truth import truth
 from harvest_pipeline_tests.waiting import PATIENCE
 
 ANY = msgspec.json.Decoder(dict[str, object])

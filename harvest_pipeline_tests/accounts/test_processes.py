@@ -16,11 +16,11 @@ from harvest_pipeline.accounts.store import AccountStore
 from harvest_pipeline.accounts.stored import Secrets, StoredAccount
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import TokenRejected
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline_tests.accounts.conftest import Connect
 from harvest_pipeline_tests.harvest.conftest import MakeClient
 from harvest_pipeline_tests.harvest.fault_server import FaultServer
 from harvest_pipeline_tests.harvest.oauth_server import OAuthServer
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 
 PROCESSES = 8
 ROUNDS = 10

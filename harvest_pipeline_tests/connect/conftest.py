@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline_tests.connect.person import Person
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.ui.conftest import page
 
 __all__ = ["page"]

@@ -23,7 +23,7 @@ from urllib.parse import parse_qsl, urlsplit
 import requests
 
 from harvest_pipeline.cli.main import main
-from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
 

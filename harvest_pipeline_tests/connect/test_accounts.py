@@ -10,8 +10,8 @@ import pytest
 from harvest_pipeline.accounts.store import AccountStore
 from harvest_pipeline.accounts.stored import Secrets, StoredAccount
 from harvest_pipeline.sandbox.oauth import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline_tests.connect.person import Person
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 
 EXPIRES = datetime(2030, 1, 31, 12, 30, tzinfo=UTC)
 CONNECTED = datetime(2026, 11, 22, tzinfo=UTC)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline_tests.connect.person import Person
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.surroundings import needs
 from harvest_pipeline_tests.ui.conftest import free_port
 

@@ -11,10 +11,10 @@ import requests
 
 from harvest_pipeline.connect import callback
 from harvest_pipeline.sandbox.oauth import CLIENT_ID, CLIENT_SECRET
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline_tests.connect.person import Person, decide
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.fault_server import FaultServer
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.ui.conftest import free_port
 from harvest_pipeline_tests.waiting import PATIENCE
 

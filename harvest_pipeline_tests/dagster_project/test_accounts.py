@@ -15,11 +15,11 @@ import pytest
 from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.partitions import range_tags
-from harvest_pipeline.sandbox.faults import AnswerWith
-from harvest_pipeline.sandbox.server import SandboxServer
-from harvest_pipeline.sandbox.truth import truth
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.conftest import TODAY, Project, failure_of
+from harvest_pipeline_tests.sandbox.faults import AnswerWith
+from harvest_pipeline_tests.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.truth import truth
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
 WEEK = Window(TODAY - timedelta(days=6), TODAY)

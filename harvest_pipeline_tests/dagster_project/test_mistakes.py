@@ -15,11 +15,11 @@ import pytest
 
 from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.resources import HarvestResource
-from harvest_pipeline.sandbox.faults import AnswerWith, Forbid
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.scope import Window
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline_tests.conftest import TODAY, Project, failure_of
+from harvest_pipeline_tests.sandbox.faults import AnswerWith, Forbid
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.waiting import PATIENCE
 
 WEEK = Window(TODAY - timedelta(days=6), TODAY)

@@ -6,10 +6,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from harvest_pipeline.sandbox.changes import ChangeRecord, DeleteRecord
-from harvest_pipeline.sandbox.faults import RetypeField, SpoilRecord
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.conftest import TODAY, Project, failure_of
+from harvest_pipeline_tests.sandbox.faults import RetypeField, SpoilRecord
 
 DAYS = Window(TODAY - timedelta(days=20), TODAY)
 ASIDE = "SELECT record, id, day, field FROM _rejected ORDER BY id"
@@ -89,7 +88,7 @@ def test_the_older_row_stays_and_a_later_good_version_takes_its_place(project: P
     project.materialize("daily", window=DAYS)
     spoil(project, bad, "hours", "NaN")
     spoil(project, gone, "hours", "Infinity")  # of two faults, a request meets the older
-    project.sandbox.account.apply(ChangeRecord("time_entries", bad, {"notes": "changed"}))
+    project.sandbox.account.change("time_entries", bad, notes="changed")
     result = project.materialize("daily", window=DAYS)
     assert result.success
     notes = f"SELECT notes FROM time_entries WHERE id = {bad}"
@@ -102,7 +101,7 @@ def test_the_older_row_stays_and_a_later_good_version_takes_its_place(project: P
     result = project.materialize("daily", window=DAYS)
     assert project.query(notes) == [("changed",)]
     assert [row[1] for row in project.query(ASIDE)] == [gone]
-    project.sandbox.account.apply(DeleteRecord("time_entries", gone))
+    project.sandbox.account.delete("time_entries", gone)
     result = project.materialize("daily", window=DAYS)
     assert project.query(ASIDE) == []
     assert red(result) == {}

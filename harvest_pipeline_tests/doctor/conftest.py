@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from harvest_pipeline.doctor.command import examined
 from harvest_pipeline.doctor.findings import Finding, Section
-from harvest_pipeline.sandbox.server import SandboxServer
+
 from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.waiting import PATIENCE
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -9,11 +9,11 @@ from harvest_pipeline.accounts.store import AccountStore
 from harvest_pipeline.accounts.stored import Secrets, StoredAccount
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS
-from harvest_pipeline.sandbox.faults import AnswerWith
 from harvest_pipeline.sandbox.oauth import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
-from harvest_pipeline.sandbox.server import SandboxServer
-from harvest_pipeline.sandbox.truth import truth
 from harvest_pipeline_tests.doctor.conftest import Patient
+from harvest_pipeline_tests.sandbox.faults import AnswerWith
+from harvest_pipeline_tests.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.truth import truth
 from harvest_pipeline_tests.waiting import soon
 
 ENDPOINTS = [record.endpoint for record in RECORDS.values() if record.endpoint]

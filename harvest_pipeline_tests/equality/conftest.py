@@ -16,14 +16,14 @@ from harvest_pipeline.equality.comparison import Outcome, compare
 from harvest_pipeline.equality.questions import Theme
 from harvest_pipeline.harvest.auth import PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient
+from harvest_pipeline.harvest.extract import read
 from harvest_pipeline.harvest.limits import Limit, Limits
-from harvest_pipeline.harvest.reading import read
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.scope import Window
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.ledger import LoadContext
 from harvest_pipeline.warehouse.loading import load
 from harvest_pipeline_tests.conftest import ADMINISTRATOR, HASTE, TODAY
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 
 
 @dataclass

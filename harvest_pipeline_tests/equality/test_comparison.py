@@ -13,14 +13,14 @@ from harvest_pipeline.equality.figures import rows_of
 from harvest_pipeline.equality.questions import RECORDS, Theme
 from harvest_pipeline.equality.spans import halves, months, years
 from harvest_pipeline.equality.verdict import Verdict, reasons, verdict
-from harvest_pipeline.harvest import reports
+from harvest_pipeline.harvest import pages, summary_reports
 from harvest_pipeline.harvest.errors import AnswerInvalid
 from harvest_pipeline.harvest.limits import Limit, Limits
-from harvest_pipeline.harvest.reports import read_report
-from harvest_pipeline.sandbox.faults import AnswerWith
+from harvest_pipeline.harvest.summary_reports import read_report
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.conftest import TODAY
 from harvest_pipeline_tests.equality.conftest import Place
+from harvest_pipeline_tests.sandbox.faults import AnswerWith
 
 SEPTEMBER = Window(date(2026, 9, 1), date(2026, 9, 30))
 NOVEMBER = Window(date(2026, 11, 1), TODAY)
@@ -264,7 +264,7 @@ def test_a_comparison_waits_where_the_limit_is_used_up(loaded: Place) -> None:
 def test_a_report_is_read_to_its_last_page(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(place.client()) as client:
         whole = read_report(client, "/reports/time/projects", SEPTEMBER, "everybody")
-        monkeypatch.setattr(reports, "_PER_PAGE", "2")
+        monkeypatch.setattr(pages, "PER_PAGE", "2")
         place.sandbox.account.request_log.clear()
         assert read_report(client, "/reports/time/projects", SEPTEMBER, "everybody") == whole
     assert len(place.asked()) == -(-len(whole) // 2) > 2
@@ -300,7 +300,7 @@ def test_spans_are_whole_months_of_at_most_a_year_and_the_current_month_by_itsel
         ("2025-11-01", "2026-10-31"),
         ("2026-11-01", "2026-11-20"),
     ]
-    assert all((each.last - each.first).days <= reports.LONGEST for each in spans)
+    assert all((each.last - each.first).days <= summary_reports.LONGEST for each in spans)
     found = list(months(days))
     assert len(found) == 37
     assert found[0] == Window(days.first, date(2023, 11, 30))

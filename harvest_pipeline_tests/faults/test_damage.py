@@ -11,13 +11,13 @@ import duckdb
 import pytest
 
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.scope import Window
 from harvest_pipeline.warehouse import database, integrity, tables
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.ledger import LEDGER
 from harvest_pipeline_tests.conftest import TODAY, Project
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 
 OLD, LOST = (Window(TODAY - timedelta(n + 4), TODAY - timedelta(n)) for n in (5, 0))
 

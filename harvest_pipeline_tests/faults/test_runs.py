@@ -15,10 +15,10 @@ import requests
 
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS
-from harvest_pipeline.sandbox.faults import AnswerWith, Hang
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.conftest import TODAY, Project, failure_of
+from harvest_pipeline_tests.sandbox.faults import AnswerWith, Hang
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.waiting import PATIENCE, soon, wait_for
 
 DAY = Window(TODAY, TODAY)

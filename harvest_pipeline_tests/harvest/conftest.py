@@ -10,8 +10,8 @@ import trustme
 
 from harvest_pipeline.harvest.auth import Credentials, PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient
+from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.harvest.limits import Limit, Limits
-from harvest_pipeline.harvest.patience import Patience
 from harvest_pipeline_tests import waiting
 
 PATIENCE = Patience(

@@ -1,8 +1,4 @@
-"""A server of raw sockets that answers as told, wrongly above all.
-
-Belongs here: ways to answer a request that no well-behaved server offers, and the record of what
-was asked. Does not belong here: Harvest's data (harvest_lists.py) or its rules (the sandbox).
-"""
+"""A server of raw sockets that answers as told, wrongly above all."""
 
 import contextlib
 import gzip
@@ -212,24 +208,10 @@ def _drip(connection: socket.socket, data: bytes) -> None:
         time.sleep(0.05)
 
 
-def drip_headers(connection: socket.socket) -> bool:
-    """A header that never ends, a byte at a time."""
-    connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-    _drip(connection, b"z" * 10_000)
-    return False
-
-
 def drip_body(connection: socket.socket) -> bool:
     """A body that never ends, a byte at a time."""
     connection.sendall(_head(200, {"Content-Length": "10000"}))
     _drip(connection, b" " * 10_000)
-    return False
-
-
-def drip_chunk_size(connection: socket.socket) -> bool:
-    """The size of a chunk, with zeros in front that never end."""
-    connection.sendall(_head(200, {"Transfer-Encoding": "chunked"}))
-    _drip(connection, b"0" * 10_000)
     return False
 
 

@@ -1,8 +1,4 @@
-"""A Harvest account of lists that move while they are read, with a clock of its own.
-
-Belongs here: records in Harvest's order, both pagings, and a change between any two requests.
-Does not belong here: what the sandbox does (roles, filters, documented fields).
-"""
+"""A Harvest account of lists that move while they are read, with a clock of its own."""
 
 import random
 import threading

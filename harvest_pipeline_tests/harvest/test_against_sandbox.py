@@ -16,16 +16,12 @@ from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.harvest.auth import Credentials, PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient
-from harvest_pipeline.harvest.errors import (
-    AccountAmbiguous,
-    AccountNotFound,
-    PermissionMissing,
-    TokenRejected,
-)
+from harvest_pipeline.harvest.extract import read, read_children
 from harvest_pipeline.harvest.limits import Limit, Limits
-from harvest_pipeline.harvest.reading import read, read_children
-from harvest_pipeline.sandbox.changes import ChangeRecord, DeleteRecord
-from harvest_pipeline.sandbox.faults import (
+from harvest_pipeline.sandbox.clock import RateLimit, RateLimits
+from harvest_pipeline.scope import Proof, Scope, Spool, Window
+from harvest_pipeline_tests.harvest.conftest import MakeClient
+from harvest_pipeline_tests.sandbox.faults import (
     AnswerWith,
     ChangeAfter,
     ExpireToken,
@@ -33,11 +29,8 @@ from harvest_pipeline.sandbox.faults import (
     Reset,
     Truncate,
 )
-from harvest_pipeline.sandbox.limits import RateLimit, RateLimits
-from harvest_pipeline.sandbox.server import SandboxServer
-from harvest_pipeline.sandbox.truth import truth
-from harvest_pipeline.scope import Proof, Scope, Spool, Window
-from harvest_pipeline_tests.harvest.conftest import MakeClient
+from harvest_pipeline_tests.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.truth import truth
 
 TODAY = date(2026, 11, 20)
 ALWAYS = Window(date(2020, 1, 1), date(2030, 12, 31))
@@ -101,10 +94,6 @@ def test_every_list_is_read_to_the_last_record_and_digit(
     assert spool.requests == max(1, -(-len(true) // 2000))
 
 
-def test_time_entries_take_more_than_one_page(settled: SandboxServer) -> None:
-    assert len(truth(settled.account.records, "time_entries")) > 4000
-
-
 @pytest.mark.parametrize("record", CHILDREN, ids=lambda record: record.name)
 def test_children_of_all_invoices_are_read(
     record: Record, settled: SandboxServer, make_client: MakeClient, tmp_path: Path
@@ -136,43 +125,6 @@ def test_a_window_brings_its_days_and_no_others(
     assert records_of(spool).keys() == expected
 
 
-@pytest.mark.parametrize("role", ["administrator", "manager", "member"])
-def test_the_role_of_a_token_is_known(
-    role: str, settled: SandboxServer, make_client: MakeClient
-) -> None:
-    identity = client_of(settled, make_client, role).identity
-    assert identity.role == role
-
-
-def test_a_member_is_refused_with_the_permission_that_is_missing(
-    settled: SandboxServer, make_client: MakeClient, tmp_path: Path
-) -> None:
-    clients = RECORDS["clients"]
-    with pytest.raises(PermissionMissing) as caught:
-        read(client_of(settled, make_client, "member"), clients, None, tmp_path)
-    assert clients.permission in str(caught.value)
-
-
-def test_accounts_by_instance_by_id_and_by_no_name(
-    settled: SandboxServer, make_client: MakeClient
-) -> None:
-    second = settled.accounts[1]
-    named = client_of(settled, make_client, account_id=None, instance=second.instance)
-    assert named.identity.account_id == str(second.id)
-    assert named.identity.account_name == second.name
-    for wrong in ({"account_id": None}, {"account_id": None, "instance": "acme"}):
-        with pytest.raises((AccountAmbiguous, AccountNotFound), match=f"{second.id} {second.name}"):
-            _ = client_of(settled, make_client, **wrong).identity
-    with pytest.raises(AccountNotFound, match=f"{second.id} {second.name}"):
-        _ = client_of(settled, make_client, account_id="99").identity
-
-
-def test_a_wrong_token_is_rejected(settled: SandboxServer, make_client: MakeClient) -> None:
-    client = client_of(settled, make_client, credentials=PersonalAccessToken("wrong"))
-    with pytest.raises(TokenRejected, match="HARVEST_ACCESS_TOKEN"):
-        _ = client.identity
-
-
 def oauth(sandbox: SandboxServer, folder: Path) -> Credentials:
     given = {
         "client_id": sandbox.client_id,
@@ -199,17 +151,6 @@ def test_a_token_that_expires_in_the_middle_of_a_read_is_renewed_once(
             assert records_of(spool).keys() == ids_in(sandbox, "time_entries")
             assert sum(request.method == "POST" for request in log.requests) == fetched
             assert 401 in {request.status for request in log.requests}
-
-
-def test_a_token_that_is_old_by_harvests_clock_is_renewed(
-    sandbox: SandboxServer, make_client: MakeClient, tmp_path: Path
-) -> None:
-    """Our clock does not notice; the 401 does."""
-    client = client_of(sandbox, make_client, credentials=oauth(sandbox, tmp_path))
-    _ = client.identity
-    sandbox.account.clock.advance(15 * 86400)
-    spool = read(client, RECORDS["clients"], None, tmp_path)
-    assert records_of(spool).keys() == ids_in(sandbox, "clients")
 
 
 @pytest.mark.parametrize(
@@ -240,13 +181,9 @@ def test_an_entry_that_moves_between_pages_appears_once(
     sandbox.account.faults.add(
         ChangeAfter(
             path="/time_entries",
-            changes=[
-                ChangeRecord(
-                    kind="time_entries",
-                    id=newest["id"],
-                    fields={"spent_date": oldest["spent_date"]},
-                )
-            ],
+            change=lambda: sandbox.account.change(
+                "time_entries", newest["id"], spent_date=oldest["spent_date"]
+            ),
         )
     )
     client = client_of(sandbox, make_client, reread_pause=2.5)
@@ -254,26 +191,6 @@ def test_an_entry_that_moves_between_pages_appears_once(
     assert records_of(spool).keys() == ids_in(sandbox, "time_entries")
     assert records_of(spool)[newest["id"]]["spent_date"] == f"{oldest['spent_date']}"
     assert len(log) == 1
-
-
-def test_an_entry_that_is_deleted_between_pages_is_gone(
-    sandbox: SandboxServer, make_client: MakeClient, tmp_path: Path
-) -> None:
-    newest = max(ids_in(sandbox, "time_entries"))
-    sandbox.account.faults.add(
-        ChangeAfter(path="/time_entries", changes=[DeleteRecord(kind="time_entries", id=newest)])
-    )
-    spool = read(client_of(sandbox, make_client), RECORDS["time_entries"], ALWAYS, tmp_path)
-    assert newest not in records_of(spool)
-    assert records_of(spool).keys() == ids_in(sandbox, "time_entries")
-
-
-def test_a_module_that_is_switched_off_is_no_data(
-    sandbox: SandboxServer, make_client: MakeClient, tmp_path: Path
-) -> None:
-    sandbox.account.change_company(expense_feature=False)
-    spool = read(client_of(sandbox, make_client), RECORDS["expenses"], ALWAYS, tmp_path)
-    assert (spool.rows, spool.proof) == (0, Proof.MODULE_OFF)
 
 
 def test_cursor_lists_without_totals_are_read_whole(

@@ -26,9 +26,8 @@ from harvest_pipeline.harvest.errors import (
     RateLimited,
     TokenRejected,
 )
+from harvest_pipeline.harvest.http import Patience, Transport
 from harvest_pipeline.harvest.oauth import Application, Authorization, Tokens
-from harvest_pipeline.harvest.patience import Patience
-from harvest_pipeline.harvest.transport import Transport
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.conftest import MakeClient
 from harvest_pipeline_tests.harvest.fault_server import FaultServer

@@ -219,7 +219,7 @@ def test_a_long_wait_is_said_once_for_all_threads(make_client: MakeClient, log: 
 
 
 def test_a_failure_stops_what_else_is_in_flight(make_client: MakeClient) -> None:
-    """One task fails at once, the others are in a hanging exchange or a long pause."""
+    """One task fails at once, the others are in a slow exchange, a long pause, or not begun."""
 
     def respond(request: fault.Request) -> Action:
         if request.path.endswith("/bad"):
@@ -228,7 +228,7 @@ def test_a_failure_stops_what_else_is_in_flight(make_client: MakeClient) -> None
         return fault.hang if request.path.endswith("/slow") else fault.answer({}, 500)
 
     with FaultServer(respond) as server:
-        client = make_client(server.url, first_pause=PATIENCE, longest_pause=PATIENCE)
+        client = make_client(server.url, read=1.0, first_pause=PATIENCE, longest_pause=PATIENCE)
         with soon(), pytest.raises(PermissionMissing):
             client.in_flight(
                 lambda path: get(client, path),
@@ -239,17 +239,39 @@ def test_a_failure_stops_what_else_is_in_flight(make_client: MakeClient) -> None
             get(client, "/bad")
 
 
-def test_an_interrupted_read_ends_at_once(make_client: MakeClient) -> None:
-    """As when a run is terminated: the main thread is interrupted, the others hang."""
-    with FaultServer(script(fault.hang)) as server:
+def test_an_interrupt_keeps_what_harvest_is_answering_and_asks_nothing_more(
+    make_client: MakeClient,
+) -> None:
+    """As when a run is terminated: the main thread is interrupted, the others wait for answers."""
+
+    def respond(request: fault.Request) -> Action:
+        wait_for(client._transport._stopped.is_set)
+        return FINE
+
+    with FaultServer(respond) as server:
         client = make_client(server.url)
         main = threading.get_ident()
+        answers: list[object] = []
 
         def interrupt() -> None:
-            wait_for(lambda: len(server.requests) == 3)
+            wait_for(lambda: len(server.requests) == 4)
             signal.pthread_kill(main, signal.SIGINT)
 
         threading.Thread(target=interrupt).start()
         with soon(), pytest.raises(KeyboardInterrupt):
-            client.in_flight(lambda path: get(client, path), ["/a", "/b", "/c"])
-        assert sorted(server.paths()) == ["/v2/a", "/v2/b", "/v2/c"]
+            client.in_flight(lambda path: answers.append(get(client, path)), ["/a"] * 100)
+        assert len(answers) == len(server.requests) == 4
+
+
+def test_what_a_task_in_flight_asks_in_flight_comes_one_after_the_other(
+    make_client: MakeClient,
+) -> None:
+    with FaultServer(script(FINE)) as server:
+        client = make_client(server.url)
+
+        def twice(path: str) -> None:
+            client.in_flight(lambda end: get(client, path + end), ["/1", "/2"])
+
+        with soon():
+            client.in_flight(twice, [f"/{number}" for number in range(8)])
+        assert len(server.requests) == 16

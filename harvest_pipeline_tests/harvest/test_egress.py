@@ -1,24 +1,20 @@
 """What goes where: the token and the account id to Harvest's own list, in headers, nowhere else."""
 
-import ast
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
-import harvest_pipeline
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.harvest.errors import AnswerInvalid, HarvestError
-from harvest_pipeline.harvest.reading import read
+from harvest_pipeline.harvest.extract import read
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.conftest import TOKEN, MakeClient
 from harvest_pipeline_tests.harvest.fault_server import FaultServer, script
 
 ANY = msgspec.json.Decoder(dict[str, object])
 CLIENTS = RECORDS["clients"]
-PACKAGE = Path(harvest_pipeline.__file__).parent
 ACCOUNT = "1204417"
 
 
@@ -35,40 +31,17 @@ def evil() -> Iterator[FaultServer]:
     [
         "http://{evil}/v2/clients",
         "//{evil}/v2/clients",
-        "///{evil}/v2/clients",
         "\\\\{evil}/v2/clients",
-        "/\\{evil}/v2/clients",
-        "http:\\\\{evil}/v2/clients",
-        "http:/{evil}/v2/clients",
-        "http:{evil}/v2/clients",
         "http://{here}@{evil}/v2/clients",
-        "http://{here}\\@{evil}/v2/clients",
         "http://{evil}\\@{here}/v2/clients",
-        "http://{evil}#@{here}/v2/clients",
-        "http://{evil}?@{here}/v2/clients",
         "http://user:password@{here}/v2/clients",
-        "http://user@{here}/v2/clients",
-        "http://@{here}/v2/clients",
-        "http://{here}:80/v2/clients",
-        "http://localhost:{here_port}/v2/clients",
-        "http://127.0.0.1:{evil_port}/v2/clients",
-        "http://127.0.0.1/v2/clients",
         "https://{here}/v2/clients",
-        "HTTP://{evil}/v2/clients",
-        "ftp://{here}/v2/clients",
         "file:///v2/clients",
-        "javascript:alert(1)",
         "http://{here}/v2/../v2/clients",
         "http://{here}/v2/clients/",
-        "http://{here}//{evil}/v2/clients",
         "http://{here}/v2/users",
-        "http://{here}/v2/clients;x=1",
-        "http://{here}/v2/clients#?cursor=a",
         "\thttp://{here}/v2/clients?cursor=a",
-        "http://{evil}\t/v2/clients",
-        " http://{evil}/v2/clients",
         "http://{here}.evil.example/v2/clients",
-        "http://[::1]:{evil_port}/v2/clients",
         "http://[/v2/clients",
         "http://{here}/v2/clients?cursor=" + "x" * 10_000,
         "",
@@ -80,9 +53,7 @@ def test_a_link_to_another_place_is_not_followed(
     with FaultServer(lambda _: first) as server:
         address = link.format(
             evil=evil.host,
-            evil_port=evil.host.split(":")[1],
             here=server.host,
-            here_port=server.host.split(":")[1],
         )
         first = fault.page("clients", [{"id": 1}], total_entries=2, links={"next": address})
         with pytest.raises(AnswerInvalid):
@@ -155,38 +126,3 @@ def test_cookies_of_a_server_do_not_reach_another(
         for _ in range(2):
             client.get(f"{client.api_url}/thing", ANY)
         assert "cookie" not in server.requests[1].headers
-
-
-# No token in an address, which logs and proxies keep
-
-SECRETS = re.compile(r"(access_|refresh_|id_)?token|client_secret|secret|password|api_key")
-IN_QUERY = re.compile(rf"[?&]({SECRETS.pattern})=")
-
-
-def secrets_in_queries(tree: ast.AST) -> list[str]:
-    """Pieces of text, and names of parameters, that would put a secret into an address."""
-    found: list[str] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            found += IN_QUERY.findall(node.value)
-        if isinstance(node, ast.keyword) and node.arg == "params":
-            names = [each for each in ast.walk(node.value) if isinstance(each, ast.Constant)]
-            found += [str(each.value) for each in names if SECRETS.fullmatch(str(each.value))]
-    return found
-
-
-def test_no_module_puts_a_secret_into_an_address() -> None:
-    for module in sorted(PACKAGE.rglob("*.py")):
-        assert secrets_in_queries(ast.parse(module.read_text())) == [], module
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "url = f'{host}/v2/clients?access_token={token}'",
-        "session.get(url, params={'token': token})",
-        "get(url + '&client_secret=' + secret)",
-    ],
-)
-def test_the_search_for_secrets_in_addresses_finds_them(source: str) -> None:
-    assert secrets_in_queries(ast.parse(source))

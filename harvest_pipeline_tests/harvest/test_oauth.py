@@ -17,13 +17,13 @@ from harvest_pipeline.harvest.errors import (
     HarvestUnavailable,
     TokenRejected,
 )
+from harvest_pipeline.harvest.http import Transport
 from harvest_pipeline.harvest.oauth import Application, Authorization, exchange_code, refresh
-from harvest_pipeline.harvest.transport import Transport
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline_tests import waiting
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.conftest import PATIENCE
 from harvest_pipeline_tests.harvest.fault_server import FaultServer
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 
 ID_URL = "https://id.getharvest.com"
 REDIRECT = "http://127.0.0.1:7358/callback"

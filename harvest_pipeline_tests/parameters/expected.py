@@ -13,7 +13,7 @@ from typing import Any
 from harvest_pipeline.catalogue.columns import LIST, Record
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.sandbox.records import Records
-from harvest_pipeline.sandbox.truth import truth
+from harvest_pipeline_tests.sandbox.truth import truth
 
 Row = dict[str, Any]
 #: Rows by id.

@@ -25,7 +25,6 @@ from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.partitions import range_tags
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.resolve import REPORT_OPTIONS
@@ -33,6 +32,7 @@ from harvest_pipeline_tests.conftest import HASTE, in_memory
 from harvest_pipeline_tests.parameters.expected import Account, Rows, of_table
 from harvest_pipeline_tests.parameters.story import START, TODAY, Story
 from harvest_pipeline_tests.projects import project
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 
 #: What Dagster takes for now, so that the last partition is TODAY.
 _NOW = datetime.combine(TODAY, datetime.min.time(), UTC).replace(hour=18, minute=30)

@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
-from harvest_pipeline.sandbox.account import Account
-from harvest_pipeline.sandbox.embedded import ProjectRef
+from harvest_pipeline.sandbox.model import ProjectRef
+from harvest_pipeline_tests.sandbox.account import Account
 
 TODAY = date(2026, 11, 20)
 #: HARVEST_START_DATE of these tests.

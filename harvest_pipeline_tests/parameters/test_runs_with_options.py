@@ -11,13 +11,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from harvest_pipeline.sandbox.faults import Forbid
 from harvest_pipeline.settings.parameters import RunOptions
 from harvest_pipeline.settings.resolve import REPORT_OPTIONS
 from harvest_pipeline_tests.parameters.expected import Account as Rows
 from harvest_pipeline_tests.parameters.expected import Part, expected
 from harvest_pipeline_tests.parameters.stage import WHO, Ran, Stage, question
 from harvest_pipeline_tests.parameters.story import START, TODAY
+from harvest_pipeline_tests.sandbox.faults import Forbid
 
 LAST_WEEK = (date(2026, 11, 10), date(2026, 11, 17))
 

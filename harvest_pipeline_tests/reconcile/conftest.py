@@ -11,10 +11,10 @@ import pytest
 
 from harvest_pipeline import access
 from harvest_pipeline.building import build_definitions
-from harvest_pipeline.sandbox.account import Account
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline_tests.conftest import TODAY, Project, unlimited
 from harvest_pipeline_tests.equal import differences
+from harvest_pipeline_tests.sandbox.account import Account
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 
 #: More than the overlap of two reads: what changes after it is asked for once.
 _A_WHILE = 600.0

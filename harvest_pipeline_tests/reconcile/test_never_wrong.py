@@ -7,9 +7,9 @@ import dagster as dg
 import pytest
 
 from harvest_pipeline.reconcile.sweep import Sweep
-from harvest_pipeline.sandbox.faults import AnswerWith
 from harvest_pipeline_tests.conftest import TODAY, failure_of
 from harvest_pipeline_tests.reconcile.conftest import Loaded, Night
+from harvest_pipeline_tests.sandbox.faults import AnswerWith
 
 TOMORROW = TODAY + timedelta(days=1)
 

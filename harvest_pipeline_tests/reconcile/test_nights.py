@@ -5,10 +5,9 @@ from datetime import timedelta
 import pytest
 
 from harvest_pipeline.reconcile import proof
-from harvest_pipeline.sandbox.changes import CreateRecord
-from harvest_pipeline.sandbox.faults import AnswerWith, ChangeAfter
 from harvest_pipeline_tests.conftest import TODAY, failure_of
 from harvest_pipeline_tests.reconcile.conftest import Loaded
+from harvest_pipeline_tests.sandbox.faults import AnswerWith, ChangeAfter
 
 #: Who we are, what is read whole (8), what changed and how many there are (3 times 2).
 QUIET = 1 + 8 + 3 * 2
@@ -54,9 +53,13 @@ def test_a_deleted_entry_leaves_the_table_and_is_kept(loaded: Loaded) -> None:
 def test_what_is_entered_during_the_night_does_not_hide_a_deletion(loaded: Loaded) -> None:
     entry = loaded.account.records.time_entries.ascending()[70]
     loaded.account.delete("time_entries", entry.id)
-    entered = CreateRecord(kind="time_entries", fields={"spent_date": TODAY})
     # After the first question about time entries, whether that is their number or the changes.
-    loaded.account.faults.add(ChangeAfter(path="/time_entries", changes=[entered]))
+    loaded.account.faults.add(
+        ChangeAfter(
+            path="/time_entries",
+            change=lambda: loaded.account.create("time_entries", spent_date=TODAY),
+        )
+    )
     assert loaded.reconcile().result.success
     assert loaded.query("SELECT 1 FROM time_entries_deleted WHERE id = ?", entry.id) == [(1,)]
 

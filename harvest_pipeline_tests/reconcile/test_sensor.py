@@ -9,9 +9,9 @@ import dagster as dg
 import pytest
 
 from harvest_pipeline.building import build_definitions
-from harvest_pipeline.sandbox.faults import AnswerWith
 from harvest_pipeline_tests.conftest import TODAY, created_at, in_memory
 from harvest_pipeline_tests.reconcile.conftest import Loaded
+from harvest_pipeline_tests.sandbox.faults import AnswerWith
 
 Tick = Callable[[], dg.RunRequest | str]
 

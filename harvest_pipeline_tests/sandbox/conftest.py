@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.visitor import TODAY, Visitor
 
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[SandboxServer]:
-    """A sandbox to be read only, without limits, doors closed."""
+    """A sandbox to be read only, without limits."""
     with SandboxServer(
         seed=7, today=TODAY, years=1.2, rate_limit=None, refuse_get_bodies=True
     ) as server:
@@ -34,8 +34,8 @@ def member(sandbox: SandboxServer) -> Visitor:
 
 @pytest.fixture
 def own_sandbox() -> Iterator[SandboxServer]:
-    """A small sandbox of the test's own, without limits, doors open."""
-    with SandboxServer(seed=3, today=TODAY, years=0.25, rate_limit=None, doors=True) as server:
+    """A small sandbox of the test's own, without limits."""
+    with SandboxServer(seed=3, today=TODAY, years=0.25, rate_limit=None) as server:
         yield server
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from harvest_pipeline.sandbox.generator.names import CLIENTS, HOME_CURRENCY, TIME_ZONES
 from harvest_pipeline.sandbox.lists import LISTS
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline_tests import reference
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.visitor import Visitor, records_of
 
 LISTED = (
@@ -117,17 +117,6 @@ def test_every_row_of_a_report_is_as_the_reference_says(key: str, administrator:
 def test_single_answers_are_as_the_reference_says(key: str, administrator: Visitor) -> None:
     entry = reference.endpoint(key)
     check(administrator.read(entry["path"]), reference.fields_of(entry["record"]), key)
-
-
-def test_the_preview_of_a_message_is_as_the_reference_says(
-    sandbox: SandboxServer, administrator: Visitor
-) -> None:
-    invoice = sandbox.account.records.invoices.ascending()[0]
-    path = f"/invoices/{invoice.id}/messages/new"
-    preview = administrator.read(path, reminder=True)
-    check(preview, reference.fields_of("invoice_message_preview"), "preview")
-    assert (preview["reminder"], preview["thank_you"]) == (True, False)
-    assert preview["subject"] != administrator.read(path)["subject"]
 
 
 @pytest.mark.parametrize("key", LISTED)

@@ -1,4 +1,4 @@
-"""Headers, their absence, and every error answer (REFERENCE 1, 6, 15)."""
+"""Headers, their absence, and every error answer."""
 
 import gzip
 import http.client
@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.visitor import Visitor
 from harvest_pipeline_tests.waiting import PATIENCE
 
@@ -91,35 +91,26 @@ def test_token_and_account_may_stand_in_the_query(
 
 @pytest.mark.parametrize(
     "path",
-    ["/v2/nothing", "/v2/clients/", "/v2/clients/abc", "/clients", "/", "/sandbox/truth", "/v2"],
+    ["/v2/nothing", "/v2/clients/", "/v2/clients/abc", "/clients", "/", "/v2"],
 )
 def test_an_unknown_path_is_a_page_of_html(path: str, sandbox: SandboxServer) -> None:
     answer, body = ask(sandbox, path, {})
     assert answer.status == 404
     assert answer.headers["Content-Type"] == "text/html; charset=UTF-8"
     assert "<title>HARVEST: Canʼt find page</title>" in body.decode()
-
-
-def test_nothing_can_be_written(sandbox: SandboxServer, headers: dict[str, str]) -> None:
-    assert ask(sandbox, "/v2/clients", {**headers, "Content-Length": "0"}, "POST")[0].status == 404
+    # nothing can be written either
+    assert ask(sandbox, "/v2/clients", {"Content-Length": "0"}, "POST")[0].status == 404
 
 
 @pytest.mark.parametrize(
     "path",
     ["clients/1", "time_entries/1", "invoices/1/messages", "invoices/1/payments",
-     "invoices/1/messages/new", "projects/1/task_assignments/1", "users/1"],
+     "projects/1/task_assignments/1", "users/1"],
 )  # fmt: skip
 def test_an_unknown_record_is_not_found_as_json(path: str, administrator: Visitor) -> None:
     answer = administrator.get(f"/{path}")
     assert answer.status_code == 404
     assert answer.json() == {"status": 404, "error": "Not Found"}
-
-
-def test_a_get_with_a_body_is_refused(administrator: Visitor) -> None:
-    address = f"{administrator.sandbox.api_url}/clients"
-    answer = administrator.session.get(address, data="null", timeout=PATIENCE)
-    assert answer.status_code == 400
-    assert answer.text == "HTTP GET requests with a body are not accepted."
 
 
 def test_answers_carry_the_headers_of_real_ones(
@@ -150,5 +141,7 @@ def test_answers_are_compressed_only_when_asked(
 def test_both_spellings_of_the_address_answer(
     sandbox: SandboxServer, administrator: Visitor
 ) -> None:
-    short = administrator.read("/time_entries", per_page=3)
-    assert administrator.read(f"{sandbox.id_url}/api/v2/time_entries", per_page=3) == short
+    for path in ("/time_entries", "/clients"):
+        short = administrator.read(path, per_page=3)
+        assert administrator.read(f"{sandbox.id_url}/api/v2{path}", per_page=3) == short
+        assert short["links"]["next"].startswith(f"{sandbox.api_url}{path}?")

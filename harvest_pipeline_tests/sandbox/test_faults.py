@@ -1,6 +1,5 @@
 """Faults that tests inject, seen from a client."""
 
-import json
 import socket
 import time
 from decimal import Decimal
@@ -9,8 +8,8 @@ from typing import Any
 import pytest
 import requests
 
-from harvest_pipeline.sandbox import changes, faults
-from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox import faults
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.visitor import Visitor
 from harvest_pipeline_tests.waiting import PATIENCE
 
@@ -23,14 +22,8 @@ def test_a_fault_meets_the_requests_of_its_path_so_many_times(
     assert [visitor.get("/clients").status_code for _ in range(4)] == [200, 503, 503, 200]
     assert visitor.get("/tasks").status_code == 200
     assert own_sandbox.account.faults.waiting == []
-
-
-def test_a_fault_without_end_lasts_until_it_is_cleared(
-    own_sandbox: SandboxServer, visitor: Visitor
-) -> None:
     own_sandbox.account.faults.add(faults.Forbid(path="/expenses", times=None))
     assert [visitor.get("/expenses").status_code for _ in range(3)] == [403] * 3
-    assert visitor.get("/expenses").headers["Hint"] == "Not authorized!"
     own_sandbox.account.faults.clear()
     assert visitor.get("/expenses").status_code == 200
 
@@ -44,22 +37,13 @@ def test_an_answer_can_be_anything(own_sandbox: SandboxServer, visitor: Visitor)
     assert answer.headers["Retry-After"] == "soon"
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 520])
-def test_any_status_can_be_answered(
-    status: int, own_sandbox: SandboxServer, visitor: Visitor
-) -> None:
-    own_sandbox.account.faults.add(faults.AnswerWith(status))
-    answer = visitor.get("/clients")
-    assert (answer.status_code, answer.content) == (status, b"")
-
-
 def test_a_connection_can_be_reset(own_sandbox: SandboxServer) -> None:
     own_sandbox.account.faults.add(faults.Reset())
     with socket.create_connection(("127.0.0.1", own_sandbox.port), timeout=PATIENCE) as connection:
         connection.sendall(b"GET /v2/clients HTTP/1.1\r\nHost: x\r\n\r\n")
         with pytest.raises(ConnectionResetError):
             connection.recv(1)
-    assert own_sandbox.account.request_log.requests[0].status is None
+    assert own_sandbox.account.request_log.requests[0].status == 0
 
 
 def test_a_body_can_end_too_early(own_sandbox: SandboxServer, visitor: Visitor) -> None:
@@ -123,66 +107,17 @@ def test_fields_can_go_come_move_and_change(own_sandbox: SandboxServer, visitor:
     assert visitor.read("/time_entries", per_page=2)["time_entries"] == plain
 
 
-def test_a_token_can_expire_in_the_middle(own_sandbox: SandboxServer) -> None:
-    grant = {
-        "grant_type": "refresh_token",
-        "refresh_token": own_sandbox.refresh_token,
-        "client_id": own_sandbox.client_id,
-        "client_secret": own_sandbox.client_secret,
-    }
-    visitor = Visitor(own_sandbox)
-
-    def sign_in() -> None:
-        address = f"{own_sandbox.id_url}/api/v2/oauth2/token"
-        token = visitor.session.post(address, data=grant, timeout=PATIENCE).json()["access_token"]
-        visitor.session.headers["Authorization"] = f"Bearer {token}"
-
-    sign_in()
-    own_sandbox.account.faults.add(faults.ExpireToken(path="/time_entries", skip=2))
-    assert [visitor.get("/time_entries").status_code for _ in range(4)] == [200, 200, 401, 401]
-    sign_in()
-    assert visitor.get("/time_entries").status_code == 200
-
-
-def test_the_identity_host_has_faults_too(own_sandbox: SandboxServer, visitor: Visitor) -> None:
-    own_sandbox.account.faults.add(faults.AnswerWith(500, path="/accounts"))
-    own_sandbox.account.faults.add(faults.AnswerWith(502, path="/oauth2/token"))
-    assert visitor.get(f"{own_sandbox.id_url}/api/v2/accounts").status_code == 500
-    token = visitor.session.post(f"{own_sandbox.id_url}/api/v2/oauth2/token", timeout=PATIENCE)
-    assert token.status_code == 502
-
-
 def test_records_can_change_between_two_pages(own_sandbox: SandboxServer, visitor: Visitor) -> None:
     newest = visitor.read("/time_entries", per_page=10)["time_entries"]
-    deletions = [
-        changes.DeleteRecord(kind="time_entries", id=record["id"]) for record in newest[:3]
-    ]
-    own_sandbox.account.faults.add(faults.ChangeAfter(changes=deletions, path="/time_entries"))
+
+    def delete_three() -> None:
+        for record in newest[:3]:
+            own_sandbox.account.delete("time_entries", record["id"])
+
+    own_sandbox.account.faults.add(faults.ChangeAfter(delete_three, path="/time_entries"))
     first = visitor.read("/time_entries", per_page=5)
     second = visitor.read(first["links"]["next"])
     assert [r["id"] for r in first["time_entries"]] == [r["id"] for r in newest[:5]]
     # three records were pulled over the border: a gap
     assert second["time_entries"][0]["id"] not in {r["id"] for r in newest[5:8]}
     assert second["total_entries"] == first["total_entries"] - 3
-
-
-def test_faults_come_in_through_the_door(own_sandbox: SandboxServer, visitor: Visitor) -> None:
-    door = f"{own_sandbox.id_url}/sandbox/faults"
-    fault = {"kind": "answer", "path": "/clients", "status": 429, "headers": {"Retry-After": "7"}}
-    requests.post(door, data=json.dumps(fault), timeout=PATIENCE).raise_for_status()
-    change = {
-        "kind": "change_after",
-        "path": "/tasks",
-        "changes": [{"do": "create", "kind": "tasks", "fields": {"name": "Late"}}],
-    }
-    waiting = requests.post(door, data=json.dumps(change), timeout=PATIENCE).json()
-    assert [fault["kind"] for fault in waiting] == ["answer", "change_after"]
-    answer = visitor.get("/clients")
-    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "7")
-    before = visitor.read("/tasks")["total_entries"]
-    assert visitor.read("/tasks")["total_entries"] == before + 1
-    requests.post(
-        door, data=json.dumps({**fault, "times": None}), timeout=PATIENCE
-    ).raise_for_status()
-    assert requests.delete(door, timeout=PATIENCE).json() == []
-    assert visitor.get("/clients").status_code == 200

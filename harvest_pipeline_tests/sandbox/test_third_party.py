@@ -6,7 +6,7 @@ import pytest
 from harvest import Harvest
 from requests import Response
 
-from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.visitor import TODAY
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import requests
 
-from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.waiting import PATIENCE
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)

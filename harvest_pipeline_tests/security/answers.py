@@ -8,9 +8,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from harvest_pipeline.sandbox.faults import AnswerWith, ExpireToken, Fault, Reset, Truncate
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline_tests.harvest.fault_server import FaultServer
+from harvest_pipeline_tests.sandbox.faults import AnswerWith, ExpireToken, Fault, Reset, Truncate
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.security.failure import Failure
 from harvest_pipeline_tests.security.planted import (
     CHANGED,

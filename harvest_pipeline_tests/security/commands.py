@@ -7,7 +7,7 @@ what needs a browser (test_leaks.py).
 from collections.abc import Iterator
 from dataclasses import replace
 
-from harvest_pipeline.sandbox.faults import AnswerWith
+from harvest_pipeline_tests.sandbox.faults import AnswerWith
 from harvest_pipeline_tests.security.failure import Failure
 from harvest_pipeline_tests.security.mistakes import of_misplaced
 from harvest_pipeline_tests.security.planted import (

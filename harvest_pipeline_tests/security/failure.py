@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harvest_pipeline.sandbox.faults import Fault
+from harvest_pipeline_tests.sandbox.faults import Fault
 from harvest_pipeline_tests.security.stage import Outcome, Stage, Worker
 
 
@@ -34,7 +34,7 @@ class Failure:
 
 def play(stage: Stage, worker: Worker, failure: Failure) -> Outcome:
     """Provoke it; what came of it."""
-    waiting = stage.sandbox.world.faults
+    waiting = stage.sandbox.faults
     waiting.clear()
     for each in failure.faults:
         waiting.add(each)

@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 
 import trustme
 
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.fault_server import FaultServer, script
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.security.answers import (
     of_answers,
     of_links,

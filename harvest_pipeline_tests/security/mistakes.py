@@ -6,8 +6,8 @@ Belongs here: mistakes that a run finds. Does not belong here: stored accounts, 
 
 from collections.abc import Iterator
 
-from harvest_pipeline.sandbox.faults import RetypeField
-from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.faults import RetypeField
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.security.failure import Failure
 from harvest_pipeline_tests.security.planted import (
     DOTENV,

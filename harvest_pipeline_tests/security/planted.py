@@ -6,7 +6,7 @@ in which they are used.
 
 import json
 
-from harvest_pipeline.sandbox.faults import AnswerWith
+from harvest_pipeline_tests.sandbox.faults import AnswerWith
 from harvest_pipeline_tests.security.canaries import Canaries, run_of
 
 #: Letters that every escaping changes stand between two runs that none does.

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.settings import project_folder
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.ui.conftest import EGRESS
 
 _TESTS = Path(__file__).resolve().parent.parent

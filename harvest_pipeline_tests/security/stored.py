@@ -9,8 +9,8 @@ from pathlib import Path
 
 from harvest_pipeline.accounts.store import AccountStore
 from harvest_pipeline.accounts.stored import Secrets
-from harvest_pipeline.sandbox.faults import AnswerWith
 from harvest_pipeline_tests.accounts.conftest import account_of
+from harvest_pipeline_tests.sandbox.faults import AnswerWith
 from harvest_pipeline_tests.security.failure import Failure
 from harvest_pipeline_tests.security.planted import (
     CHANGED,

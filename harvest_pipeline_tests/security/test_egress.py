@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.security.stage import Stage
 from harvest_pipeline_tests.security.webserver import WebServer
 from harvest_pipeline_tests.surroundings import needs

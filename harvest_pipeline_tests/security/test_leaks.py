@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from harvest_pipeline.sandbox.faults import AnswerWith, Hang
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline_tests.connect.person import Command, Person, decide
+from harvest_pipeline_tests.sandbox.faults import AnswerWith, Hang
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.security import planted
 from harvest_pipeline_tests.security.canaries import Canaries
 from harvest_pipeline_tests.security.failure import Failure, play
@@ -124,7 +124,7 @@ def while_held(stage: Stage, worker: Worker) -> Iterator[tuple[Failure, Outcome]
 @contextmanager
 def reading(stage: Stage, worker: Worker) -> Iterator[None]:
     """A run that has the first page of a list and waits for the second."""
-    waiting = stage.sandbox.world.faults
+    waiting = stage.sandbox.faults
     waiting.clear()
     link = f"{stage.sandbox.api_url}/clients?access_token={planted.OF_ANSWER}"
     # Long enough to be written to the spool before the next page is there.
@@ -172,7 +172,7 @@ def play_consent(played: Played) -> None:
     connect = ("connect", "--no-browser")
     played.commands["Access was refused"] = ended(person.start(*connect), "deny")
     said = f'{{"error": "invalid_client", "error_description": "{planted.CLIENT_ID}"}}'
-    sandbox.world.faults.add(AnswerWith(path="/oauth2/token", status=401, body=said))
+    sandbox.faults.add(AnswerWith(path="/oauth2/token", status=401, body=said))
     wrong = {"HARVEST_CLIENT_SECRET": planted.CLIENT_SECRET}
     played.commands["does not know HARVEST_CLIENT_ID"] = ended(
         person.start(*connect, **wrong), "allow"
@@ -219,9 +219,9 @@ def play_web_server(played: Played) -> None:
         wait_for(
             lambda: all(over(server.status(run)) for run in runs.values()), lambda: "three runs"
         )
-        sandbox.world.faults.add(Hang(path="/users", seconds=PATIENCE))
+        sandbox.faults.add(Hang(path="/users", seconds=PATIENCE))
         runs["terminated"] = server.launch("acme", "people", "clients")
-        wait_for(lambda: not sandbox.world.faults.waiting, lambda: "a run to read")
+        wait_for(lambda: not sandbox.faults.waiting, lambda: "a run to read")
         server.terminate(runs["terminated"])
         wait_for(lambda: over(server.status(runs["terminated"])), lambda: "its end")
         played.statuses = {name: server.status(run) for name, run in runs.items()}

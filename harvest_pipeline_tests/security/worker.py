@@ -21,13 +21,14 @@ import dagster as dg
 import keyring.core
 from alembic.script import ScriptDirectory
 
-from harvest_pipeline import access, cli, failures
+from harvest_pipeline import access, failures
+from harvest_pipeline.cli import doctor
+from harvest_pipeline.cli.main import main as harvest_pipeline
 from harvest_pipeline.connect import accounts as accounts_command
 from harvest_pipeline.connect import command as connect_command
 from harvest_pipeline.definitions import build_definitions
-from harvest_pipeline.doctor import account as doctor_account
 from harvest_pipeline.harvest.client import HarvestClient
-from harvest_pipeline.harvest.patience import Patience
+from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.settings import SettingsError
 from harvest_pipeline.warehouse.database import Warehouse
 
@@ -49,7 +50,7 @@ def _hurry() -> None:
     failures.Warehouse = partial(Warehouse, wait_seconds=0.2)  # type: ignore[assignment]
     for module in (accounts_command, connect_command):
         module.PATIENCE = replace(module.PATIENCE, first_pause=0.01, attempts=2)
-    doctor_account._PATIENCE = replace(doctor_account._PATIENCE, first_pause=0.01, attempts=2)
+    doctor._PATIENCE = replace(doctor._PATIENCE, first_pause=0.01, attempts=2)
 
 
 def _run(instance: dg.DagsterInstance, task: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def _command(task: dict[str, Any]) -> dict[str, Any]:
     usual = sys.stdin, sys.stdout, sys.stderr
     sys.stdin, sys.stdout, sys.stderr = io.StringIO(task["typed"]), io.StringIO(), io.StringIO()
     try:
-        ok = cli.main(task["command"]) == 0
+        ok = harvest_pipeline(task["command"]) == 0
     except SystemExit as end:
         ok = end.code == 0
     finally:

@@ -18,7 +18,7 @@ def test_without_any_variable_the_documented_defaults_hold() -> None:
     assert project.id_url == "https://id.getharvest.com"
     assert project.duckdb == FOLDER / "data" / "warehouse.duckdb"
     assert (project.timezone, project.days_back) == ("UTC", 30)
-    assert (project.sweep_requests, project.alerts) == (None, None)
+    assert (project.sweep_requests, project.alerts) == (None, ())
     [only] = project.accounts
     assert (only.name, only.prefixes, len(only.datasets)) == ("harvest", ("HARVEST_",), 18)
     assert only.project is project

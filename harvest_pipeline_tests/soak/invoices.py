@@ -8,8 +8,8 @@ from typing import Any, cast
 import msgspec
 
 from harvest_pipeline.sandbox.billing import compute_amounts, due_on, settle
-from harvest_pipeline.sandbox.embedded import InvoiceRef
 from harvest_pipeline.sandbox.invoice import Invoice
+from harvest_pipeline.sandbox.model import InvoiceRef
 from harvest_pipeline_tests.soak.people import A_WEEK, NAMES, NOTES, People, hours
 
 #: The sweep of messages and payments goes back 400 days.

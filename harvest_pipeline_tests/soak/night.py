@@ -21,8 +21,8 @@ from harvest_pipeline.failures import Retries
 from harvest_pipeline.harvest.auth import PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import HarvestError
+from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.harvest.limits import Limit, Limits
-from harvest_pipeline.harvest.patience import Patience
 from harvest_pipeline.loads import Loads, spool_folder
 from harvest_pipeline.reconcile import proof, reconciliation
 from harvest_pipeline.reconcile.reconciliation import RECONCILE, Reconciliation

@@ -16,10 +16,10 @@ from random import Random
 from typing import Any
 
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.sandbox.server import SandboxServer
-from harvest_pipeline.sandbox.truth import truth
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.equal import differences, not_kept, out_of_reach
+from harvest_pipeline_tests.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.truth import truth
 from harvest_pipeline_tests.soak import days
 from harvest_pipeline_tests.soak.night import UNEXPLAINED, Task, work
 from harvest_pipeline_tests.soak.people import A_MONTH, A_WEEK, People, Row
@@ -105,7 +105,7 @@ class Nights:
         self.people = People(self.account)
         self._disturbed: set[Row] = set()
         self.weather = Weather(seed, climate, self._disturb)
-        sandbox.world.faults = self.weather
+        sandbox.faults = self.weather
         #: Rows that a green night has brought, and those of them that are gone from the account.
         self._brought: dict[str, set[int]] = {}
         self._gone: dict[str, set[int]] = {name: set() for name in RECORDS}

@@ -5,8 +5,8 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from harvest_pipeline.sandbox.account import Account
 from harvest_pipeline.scope import Window
+from harvest_pipeline_tests.sandbox.account import Account
 
 #: A row of the warehouse: its record and its id.
 Row = tuple[str, int]

@@ -10,9 +10,9 @@ import duckdb
 import pytest
 
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.sandbox.account import Account
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline_tests.equal import differences, not_kept
+from harvest_pipeline_tests.sandbox.account import Account
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.soak import days
 from harvest_pipeline_tests.soak.nights import FIRST_NIGHT, Night, new_account
 from harvest_pipeline_tests.soak.people import People

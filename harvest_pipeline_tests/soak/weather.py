@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 
-from harvest_pipeline.sandbox.faults import (
+from harvest_pipeline_tests.sandbox.faults import (
     AnswerWith,
     Drip,
     Fault,

@@ -17,8 +17,8 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.settings import project_folder
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
 _CODE = "import sys; from harvest_pipeline.cli.main import main; sys.exit(main())"

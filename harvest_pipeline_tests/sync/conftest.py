@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harvest_pipeline.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sync.command import Place
 
 

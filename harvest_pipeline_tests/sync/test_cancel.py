@@ -7,9 +7,9 @@ import signal
 import dagster as dg
 import pytest
 
-from harvest_pipeline.sandbox.faults import Hang
-from harvest_pipeline.sandbox.truth import truth
 from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline_tests.sandbox.faults import Hang
+from harvest_pipeline_tests.sandbox.truth import truth
 from harvest_pipeline_tests.sync.command import Place, Terminal
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 

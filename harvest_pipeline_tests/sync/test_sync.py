@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from harvest_pipeline.partitions import range_tags
-from harvest_pipeline.sandbox.server import SandboxServer
-from harvest_pipeline.sandbox.truth import truth
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import project_folder
+from harvest_pipeline_tests.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.truth import truth
 from harvest_pipeline_tests.surroundings import utc_today
 from harvest_pipeline_tests.sync.command import Place
 

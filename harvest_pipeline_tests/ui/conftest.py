@@ -17,8 +17,8 @@ from uuid import uuid4
 import pytest
 import requests
 
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.settings import project_folder
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.surroundings import needs
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 

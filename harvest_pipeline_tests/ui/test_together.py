@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from harvest_pipeline.sandbox.faults import Hang
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.settings import project_folder
+from harvest_pipeline_tests.sandbox.faults import Hang
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.security.webserver import WebServer
 from harvest_pipeline_tests.ui.conftest import Dev, by_sigterm, started_dev
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for

@@ -23,7 +23,7 @@ from pathlib import Path
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.harvest.auth import PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient
-from harvest_pipeline.harvest.reading import read
+from harvest_pipeline.harvest.extract import read
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.loading import load
 from harvest_pipeline_tests.harvest import fault_server as fault

@@ -12,12 +12,12 @@ from unittest.mock import patch
 
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.definitions import build_definitions
-from harvest_pipeline.sandbox.account import Account
-from harvest_pipeline.sandbox.faults import AnswerWith
-from harvest_pipeline.sandbox.server import SandboxServer
-from harvest_pipeline.sandbox.truth import truth
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.equal import differences, not_kept, out_of_reach
+from harvest_pipeline_tests.sandbox.account import Account
+from harvest_pipeline_tests.sandbox.faults import AnswerWith
+from harvest_pipeline_tests.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.truth import truth
 from harvest_pipeline_tests.year.playing import Script
 from harvest_pipeline_tests.year.running import Daemon, Ran, on
 from harvest_pipeline_tests.year.story import DEMOTED, EVE, LAST, OUTAGES, RESTORED, WEATHER, F, L
@@ -71,7 +71,7 @@ class Year:
         self.clock = sandbox.world.clock
         self.first_day = sandbox.first_day
         self.daemon = Daemon(build_definitions(), self.clock, sandbox.account.request_log)
-        self.faults = sandbox.world.faults
+        self.faults = sandbox.faults
         self._brought: dict[str, _Ids] = {F: {}, L: {}}
         self.gone: dict[str, _Ids] = {F: {}, L: {}}
         self._copies: dict[date, tuple[bytes, dict[str, _Ids], dict[str, _Ids]]] = {}

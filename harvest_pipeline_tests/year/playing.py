@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from harvest_pipeline.sandbox.account import Account
 from harvest_pipeline.sandbox.billing import due_on, settle
+from harvest_pipeline_tests.sandbox.account import Account
 from harvest_pipeline_tests.year.story import STORY, Deed
 
 #: The nights in which a silent change is found: of a message or payment, and of what no report of

@@ -18,7 +18,7 @@ from harvest_pipeline import access, failures, loads, sensors, settings
 from harvest_pipeline.equality import comparison
 from harvest_pipeline.reconcile import reconciliation
 from harvest_pipeline.sandbox.clock import Clock
-from harvest_pipeline.sandbox.log import RequestLog
+from harvest_pipeline.sandbox.world import RequestLog
 from harvest_pipeline.warehouse import ledger
 from harvest_pipeline_tests.conftest import created_at, in_memory, unlimited
 

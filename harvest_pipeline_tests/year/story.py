@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from harvest_pipeline.sandbox.faults import AnswerWith, Fault, Reset, Truncate
+from harvest_pipeline_tests.sandbox.faults import AnswerWith, Fault, Reset, Truncate
 
 #: The evening before the first day. The accounts have two months behind them by then.
 EVE = date(2025, 11, 20)

@@ -1,7 +1,6 @@
-"""Words that the made-up account is told with.
+"""The words of the made-up account: names, notes, currencies and time zones.
 
-Belongs here: names, notes, currencies and time zones. Everything is invented; e-mail addresses and
-hosts end in `.example`, which nobody can own.
+All of it is invented; e-mail addresses and hosts end in `.example`, which nobody can own.
 """
 
 from decimal import Decimal
@@ -20,7 +19,7 @@ LAST_NAMES = (
     "Novák", "Patel", "Petrova", "Zhang", "Castillo", "Yıldız", "van der Meer",
 )  # fmt: skip
 
-#: Display name of a time zone in Harvest, and the IANA name (lookups.yaml of the reference).
+#: Display name of a time zone in Harvest, and the IANA name.
 TIME_ZONES = (
     ("Berlin", "Europe/Berlin"),
     ("London", "Europe/London"),

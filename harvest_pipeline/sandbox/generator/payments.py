@@ -1,26 +1,21 @@
-"""What became of the invoices: sent, reminded of, paid in full or in part, written off.
-
-Belongs here: messages, payments and states. Does not belong here: what is billed (invoices.py).
-"""
+"""What became of the invoices: sent, reminded of, paid in full or in part, written off."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from random import Random
 
-from harvest_pipeline.sandbox.billing import midnight, settle
+from harvest_pipeline.sandbox.billing import cents, midnight, settle
 from harvest_pipeline.sandbox.generator import names
-from harvest_pipeline.sandbox.generator.plan import Ids, Span, instant
+from harvest_pipeline.sandbox.generator.plan import Span, ids, instant
 from harvest_pipeline.sandbox.invoice import (
     Invoice,
     InvoiceMessage,
     InvoicePayment,
     PaymentGateway,
     Recipient,
+    new_message,
 )
-from harvest_pipeline.sandbox.messages import new_message
-from harvest_pipeline.sandbox.model import User
-from harvest_pipeline.sandbox.numbers import cents
 from harvest_pipeline.sandbox.records import Records
 
 
@@ -37,15 +32,15 @@ def settle_invoices(records: Records, span: Span, invoices: list[Invoice], rando
     """Send, collect and close the invoices, in turn so that every state occurs."""
     collector = _Collector(records, span, random)
     histories = [collector.history(number, invoice) for number, invoice in enumerate(invoices)]
-    message_ids, payment_ids = Ids(76_300_100, random), Ids(27_100_900, random)
-    messages = [(message, history) for history in histories for message in history.messages]
-    for message, history in sorted(messages, key=lambda pair: pair[0].created_at):
-        message.id = message_ids.next()
-        records.messages[history.invoice.id].add(message)
-    payments = [(payment, history) for history in histories for payment in history.payments]
-    for payment, history in sorted(payments, key=lambda pair: pair[0].created_at):
-        payment.id = payment_ids.next()
-        records.payments[history.invoice.id].add(payment)
+    message_ids, payment_ids = ids(76_300_100, random), ids(27_100_900, random)
+    messages = [(message, each.invoice.id) for each in histories for message in each.messages]
+    for message, invoice_id in sorted(messages, key=lambda pair: pair[0].created_at):
+        message.id = next(message_ids)
+        records.messages[invoice_id].add(message)
+    payments = [(payment, each.invoice.id) for each in histories for payment in each.payments]
+    for payment, invoice_id in sorted(payments, key=lambda pair: pair[0].created_at):
+        payment.id = next(payment_ids)
+        records.payments[invoice_id].add(payment)
 
 
 class _Collector:
@@ -55,7 +50,7 @@ class _Collector:
         self._records = records
         self._span = span
         self._random = random
-        self._user: User = records.users.ascending()[0]
+        self._user = records.users.ascending()[0]
 
     def history(self, number: int, invoice: Invoice) -> _History:
         """What happened to an invoice up to now."""
@@ -121,7 +116,6 @@ class _Collector:
         self._moved(invoice, made)
         history.payments.append(
             InvoicePayment(
-                id=0,
                 amount=amount,
                 paid_at=made if gateway[0] and made.date() == day else midnight(day),
                 recorded_by=self._user.name,
@@ -136,12 +130,7 @@ class _Collector:
         )
 
     def _message(
-        self,
-        history: _History,
-        sent: datetime,
-        event_type: str | None = None,
-        reminder: bool = False,
-        thank_you: bool = False,
+        self, history: _History, sent: datetime, event_type: str | None = None, **kind: bool
     ) -> None:
         recipients = [
             Recipient(f"{contact.first_name} {contact.last_name}", contact.email)
@@ -156,10 +145,9 @@ class _Collector:
                 recipients=recipients,
                 sent=self._span.until_now(sent),
                 event_type=event_type,
-                reminder=reminder,
-                thank_you=thank_you,
+                **kind,
             )
         )
 
-    def _moved(self, invoice: Invoice, instant_: datetime) -> None:
-        invoice.updated_at = max(invoice.updated_at, self._span.until_now(instant_))
+    def _moved(self, invoice: Invoice, moment: datetime) -> None:
+        invoice.updated_at = max(invoice.updated_at, self._span.until_now(moment))

@@ -1,17 +1,15 @@
-"""The people of the account: roles, capacities, rates, who joined and who left.
+"""Who there is: people with their rates and roles, clients with their contacts."""
 
-Belongs here: users and business roles. Does not belong here: their projects (assignments.py).
-"""
-
+from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
 from zoneinfo import ZoneInfo
 
+from harvest_pipeline.sandbox.billing import exact
 from harvest_pipeline.sandbox.generator import names
-from harvest_pipeline.sandbox.generator.plan import Ids, Person, Span, instant
-from harvest_pipeline.sandbox.model import Role, User
-from harvest_pipeline.sandbox.numbers import exact
+from harvest_pipeline.sandbox.generator.plan import Customer, Person, Span, ids, instant
+from harvest_pipeline.sandbox.model import Client, ClientName, Contact, Role, User
 from harvest_pipeline.sandbox.permissions import claims
 from harvest_pipeline.sandbox.records import Records
 
@@ -22,55 +20,55 @@ _HOURS = (40, 40, 40, 35, 32, 24, 20)
 
 def add_people(records: Records, span: Span, scale: float, random: Random) -> list[Person]:
     """Add users and roles. The first three are an administrator, a manager and a member."""
-    ids = Ids(4_810_000, random)
-    count = max(6, round(PEOPLE * scale))
-    hired = _hired(count, span, random)
-    people = [_person(records, number, day, span, ids, random) for number, day in enumerate(hired)]
-    manager = people[1].user.id
-    records.teammates[manager] = {person.user.id for person in people[2:5]}
-    _add_roles(records, people, span, random)
+    keys = ids(4_810_000, random)
+    hired = _hired(max(6, round(PEOPLE * scale)), span, random)
+    people = [_person(records, number, day, span, keys, random) for number, day in enumerate(hired)]
+    records.teammates[people[1].user.id] = {person.user.id for person in people[2:5]}
+    for name, key in zip(names.ROLES, ids(1_100_900, random), strict=False):
+        holders = [person.user.id for person in people if name in person.user.roles]
+        records.roles.add(Role(key, name, span.opening, span.opening, holders))
     return people
 
 
 def _hired(count: int, span: Span, random: Random) -> list[date]:
     """The days on which people joined, in order: most at the beginning, the others later."""
-    days = (span.today - span.first).days
     founders = max(4, round(count * 0.7))
-    later = [random.randrange(days * 3 // 4) for _ in range(count - founders)]
+    later = [random.randrange(span.days * 3 // 4) for _ in range(count - founders)]
     return [span.first + timedelta(days=n) for n in [0] * founders + sorted(later)]
 
 
 def _person(
-    records: Records, number: int, hired: date, span: Span, ids: Ids, random: Random
+    records: Records, number: int, hired: date, span: Span, keys: Iterator[int], random: Random
 ) -> Person:
-    first, last = _name(number)
+    round_, position = divmod(number, len(names.FIRST_NAMES))
+    first = names.FIRST_NAMES[position]
+    last = names.LAST_NAMES[(position + 5 * round_) % len(names.LAST_NAMES)]
     zone_name, iana = names.TIME_ZONES[0 if number < 2 else random.randrange(len(names.TIME_ZONES))]
-    days = (span.today - span.first).days
     # every seventh person has left, none of the three whose tokens are known
-    left = span.first + timedelta(days=days * 4 // 5) if number % 7 == 3 else None
+    left = span.first + timedelta(days=span.days * 4 // 5) if number % 7 == 3 else None
     contractor = number % 6 == 5
     rate = exact(random.randrange(80, 150, 5))
     costs = [] if contractor else _cost_rates(rate, span, random)
     joined = instant(hired, 7 * 60 + number % 60)
-    changed = joined if left is None else instant(left, 15 * 60)
     access = {0: "administrator", 1: "manager"}.get(number, "member")
     domain = records.company.full_domain.split(".")[0]
-    address = f"{first}.{last}{number if number >= len(names.FIRST_NAMES) else ''}"
+    address = f"{first}.{last}{number if round_ else ''}"
+    outlook = number % 5 == 1
     user = User(
-        id=ids.next(),
+        id=next(keys),
         first_name=first,
         last_name=last,
-        email=f"{_plain(address)}@{domain}.example",
+        email=f"{_ascii(address)}@{domain}.example",
         telephone="" if number % 3 else f"+49 40 555 {1000 + number}",
         timezone=zone_name,
         weekly_capacity=3600 * (40 if number < 3 else random.choice(_HOURS)),
         has_access_to_all_future_projects=number < 2,
         is_contractor=contractor,
         is_active=left is None,
-        calendar_integration_enabled=number % 5 == 1,
-        calendar_integration_source="outlook" if number % 5 == 1 else None,
+        calendar_integration_enabled=outlook,
+        calendar_integration_source="outlook" if outlook else None,
         created_at=joined,
-        updated_at=span.until_now(changed),
+        updated_at=span.until_now(joined if left is None else instant(left, 15 * 60)),
         can_create_projects=number < 2,
         default_hourly_rate=None if number % 9 == 8 else rate,
         cost_rate=costs[-1][1] if costs else None,
@@ -80,20 +78,13 @@ def _person(
         avatar_url=f"https://cache.harvestapp.com/assets/avatars/sample_avatar_{number % 8}.png",
     )
     records.users.add(user)
-    absent = _absent(span, random)
-    return Person(user, ZoneInfo(iana), hired, left, costs, absent)
+    return Person(user, ZoneInfo(iana), hired, left, costs, _vacations(span, random))
 
 
-def _name(number: int) -> tuple[str, str]:
-    firsts, lasts = names.FIRST_NAMES, names.LAST_NAMES
-    round_, position = divmod(number, len(firsts))
-    return firsts[position], lasts[(position + 5 * round_) % len(lasts)]
-
-
-def _plain(name: str) -> str:
+def _ascii(name: str) -> str:
     """The name as an e-mail address writes it: ASCII letters, digits and dots."""
-    ascii_only = name.lower().encode("ascii", "ignore").decode()
-    return "".join(letter for letter in ascii_only if letter.isalnum() or letter == ".")
+    plain = name.lower().encode("ascii", "ignore").decode()
+    return "".join(letter for letter in plain if letter.isalnum() or letter == ".")
 
 
 def _cost_rates(rate: Decimal, span: Span, random: Random) -> list[tuple[date, Decimal]]:
@@ -106,19 +97,67 @@ def _cost_rates(rate: Decimal, span: Span, random: Random) -> list[tuple[date, D
     return rates
 
 
-def _absent(span: Span, random: Random) -> set[date]:
-    """Vacations: a week or two, about three times a year."""
-    days = (span.today - span.first).days
+def _vacations(span: Span, random: Random) -> set[date]:
+    """A week or two, about three times a year; today everybody works."""
     absent: set[date] = set()
-    for _ in range(round(days / 365 * 3)):
-        start = span.first + timedelta(days=random.randrange(days))
+    for _ in range(round(span.days / 365 * 3)):
+        start = span.first + timedelta(days=random.randrange(span.days))
         absent.update(start + timedelta(days=n) for n in range(random.choice((5, 7, 12))))
     return absent - {span.today}
 
 
-def _add_roles(records: Records, people: list[Person], span: Span, random: Random) -> None:
-    ids = Ids(1_100_900, random)
-    made = instant(span.first, 6 * 60)
-    for name in names.ROLES:
-        holders = [person.user.id for person in people if name in person.user.roles]
-        records.roles.add(Role(ids.next(), name, made, made, holders))
+def add_clients(records: Records, span: Span, scale: float, random: Random) -> list[Customer]:
+    """Add clients and contacts; the house itself comes first. Every fifth client has gone."""
+    keys, contact_keys = ids(13_700_100, random), ids(10_300_200, random)
+    count = max(3, round(len(names.CLIENTS) * scale))
+    starts = sorted(
+        span.first + timedelta(days=random.randrange(span.days // 3)) for _ in range(count)
+    )
+    house = _client(next(keys), records.company.name, names.HOME_CURRENCY, span.first, random)
+    customers = [Customer(house, None, exact(1), span.first, span.today)]
+    for number, first in enumerate(starts):
+        round_, position = divmod(number, len(names.CLIENTS))
+        name, code, currency, multiple = names.CLIENTS[position]
+        if round_:
+            name, code = f"{name} {round_ + 1}", f"{code}{round_ + 1}"
+        client = _client(next(keys), name, currency, first, random)
+        client.is_active = number % 5 != 3
+        last = span.today if client.is_active else first + timedelta(days=span.days // 2)
+        customers.append(Customer(client, code, multiple, first, last))
+    for customer in customers:
+        records.clients.add(customer.client)
+        for _ in range(random.randint(1, 3)):
+            records.contacts.add(_contact(records, customer.client, next(contact_keys), random))
+    return customers
+
+
+def _client(key: int, name: str, currency: str, first: date, random: Random) -> Client:
+    address = f"{random.choice(names.STREETS)}\r\n{random.choice(names.CITIES)}"
+    made = instant(first, 8 * 60 + 10)
+    return Client(
+        id=key,
+        name=name,
+        is_active=True,
+        address=address if random.random() < 0.85 else None,
+        statement_key=f"{random.getrandbits(128):032x}",
+        created_at=made,
+        updated_at=made,
+        currency=currency,
+    )
+
+
+def _contact(records: Records, client: Client, key: int, random: Random) -> Contact:
+    made = client.created_at + timedelta(minutes=3)
+    return Contact(
+        id=key,
+        title=random.choice(names.TITLES),
+        first_name=random.choice(names.FIRST_NAMES),
+        last_name=random.choice(names.LAST_NAMES),
+        email=f"contact{key}@client-{client.id}.example",
+        phone_office=f"+1 802 555 {random.randrange(1000, 9999)}",
+        phone_mobile="",
+        fax="",
+        created_at=made,
+        updated_at=made,
+        client=records.copy(ClientName, client),
+    )

@@ -1,24 +1,31 @@
-"""What the generator knows while it tells the account's story.
+"""What the generator knows and the API does not show: the time, who works how, and on what."""
 
-Belongs here: the span of time, the people and projects with what the API does not show about them,
-ids, and the calendar. Does not belong here: records themselves.
-"""
-
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from random import Random
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from harvest_pipeline.sandbox.generator.names import HOLIDAYS
-from harvest_pipeline.sandbox.model import Client, Project, TaskAssignment, User, UserAssignment
+from harvest_pipeline.sandbox.model import (
+    Client,
+    Entity,
+    Project,
+    TaskAssignment,
+    User,
+    UserAssignment,
+)
+from harvest_pipeline.sandbox.records import Table
+
+E = TypeVar("E", bound=Entity)
 
 
 @dataclass(frozen=True)
 class Span:
-    """The time that is told: from the day `first` to the instant `now`."""
+    """The time of the account's history: from the day `first` to the instant `now`."""
 
     first: date
     now: datetime
@@ -28,13 +35,15 @@ class Span:
         """The last day."""
         return self.now.date()
 
-    def working_days(self) -> Iterator[date]:
-        """All days but weekends and holidays."""
-        day = self.first
-        while day <= self.today:
-            if is_working_day(day):
-                yield day
-            day += timedelta(days=1)
+    @property
+    def days(self) -> int:
+        """The days between the first and the last."""
+        return (self.today - self.first).days
+
+    @property
+    def opening(self) -> datetime:
+        """When the account was set up: tasks, roles and categories are of this instant."""
+        return instant(self.first, 6 * 60)
 
     def until_now(self, instant: datetime) -> datetime:
         """The instant, or now if that would be in the future."""
@@ -88,34 +97,25 @@ class Engagement:
     team: dict[int, UserAssignment] = field(default_factory=dict[int, UserAssignment])
     tasks: list[TaskAssignment] = field(default_factory=list[TaskAssignment])
 
-    def runs_on(self, day: date) -> bool:
-        """Whether time is tracked to the project on a day."""
-        return self.first <= day <= self.last
 
-
-class Ids:
+def ids(start: int, random: Random) -> Iterator[int]:
     """Growing ids of one kind with gaps, as in an account that shares them with others."""
+    while True:
+        start += random.randint(1, 7)
+        yield start
 
-    def __init__(self, start: int, random: Random) -> None:
-        self._last = start
-        self._random = random
 
-    def next(self) -> int:
-        """The next id."""
-        self._last += self._random.randint(1, 7)
-        return self._last
+def add_in_order(table: Table[E], made: Iterable[E], start: int, random: Random) -> None:
+    """Add records that have no ids yet, with ids that grow with their creation."""
+    keys = ids(start, random)
+    for record in sorted(made, key=lambda each: each.created_at):
+        record.id = next(keys)
+        table.add(record)
 
 
 def is_working_day(day: date) -> bool:
     """Whether people work on a day at all."""
     return day.weekday() < 5 and (day.month, day.day) not in HOLIDAYS
-
-
-def next_working_day(day: date) -> date:
-    """That day, or the first working day after it."""
-    while not is_working_day(day):
-        day += timedelta(days=1)
-    return day
 
 
 @lru_cache(maxsize=65536)
@@ -127,14 +127,3 @@ def instant(day: date, minutes: int, zone: ZoneInfo | None = None) -> datetime:
     """The instant of `minutes` after midnight of a day in a zone (UTC if None)."""
     moment = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(minutes=minutes)
     return moment if zone is None else moment - _offset(zone, day)
-
-
-def months(first: date, last: date) -> Iterator[tuple[date, date]]:
-    """First and last day of every calendar month that has ended by `last`."""
-    start = first.replace(day=1)
-    while True:
-        following = (start + timedelta(days=32)).replace(day=1)
-        if following > last:
-            return
-        yield start, following - timedelta(days=1)
-        start = following

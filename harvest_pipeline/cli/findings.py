@@ -1,0 +1,91 @@
+"""What a check has found, and how that is printed: columns for a person, JSON for a program."""
+
+import json
+import re
+import traceback
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from harvest_pipeline.text import one_line
+
+State = Literal["ok", "warning", "wrong"]
+
+_COLOURS: dict[State, str] = {"ok": "green", "warning": "yellow", "wrong": "red"}
+_LONGEST = 1000
+#: Where, in the messages of this project, the advice begins: in a sentence of its own, else behind
+#: a semicolon, else behind a colon.
+_ADVICE = (r"(.+)\. (?=[A-Z`])(.+)", r"(.+?); (.+)", r"(.+?): (.+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was checked. `remedy` is what to do; None if the state is ok.
+
+    A warning is about something that works, though not as one may think.
+    """
+
+    subject: str
+    state: State
+    text: str
+    remedy: str | None = None
+
+    @classmethod
+    def from_error(cls, subject: str, error: Exception, state: State = "wrong") -> "Finding":
+        """The finding for an error whose message says what is wrong, and then what to do."""
+        message = error.message if isinstance(error, click.ClickException) else str(error)
+        for pattern in _ADVICE:
+            if parts := re.fullmatch(pattern, message, re.DOTALL):
+                return cls(subject, state, f"{parts[1]}.", parts[2][0].upper() + parts[2][1:])
+        return cls(subject, state, message, "Correct that, and run this command again.")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The findings about one part of the project, or about the account of that name."""
+
+    title: str
+    account: str | None
+    findings: tuple[Finding, ...]
+
+    @classmethod
+    def of(cls, title: str, findings: Iterable[Finding], account: str | None = None) -> "Section":
+        """Collect findings; if the check itself fails, that is the last of them."""
+        found: list[Finding] = []
+        try:
+            for finding in findings:
+                found.append(finding)
+        except Exception as error:
+            # Not the words of the error: there may be anything in them.
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}"
+            found.append(Finding(title, "wrong", f"This check failed: {where}.", "Report this."))
+        return cls(title, account, tuple(found))
+
+    def __str__(self) -> str:
+        """A line for each finding, and below it what to do."""
+        width = max((len(finding.subject) for finding in self.findings), default=0)
+        lines = ["", f"{self.title} of {self.account}" if self.account else self.title]
+        for each in self.findings:
+            state = click.style(f"{each.state:<7}", fg=_COLOURS[each.state])
+            # Names come from Harvest: they stay in their line.
+            lines.append(f"  {state}  {each.subject:<{width}}  {one_line(each.text, _LONGEST)}")
+            if each.remedy:
+                lines.append(f"{' ' * (width + 13)}-> {one_line(each.remedy, _LONGEST)}")
+        return "\n".join(lines)
+
+
+def count(sections: Iterable[Section], state: State) -> int:
+    """How many findings are in that state."""
+    return sum(finding.state == state for each in sections for finding in each.findings)
+
+
+def as_json(sections: Sequence[Section]) -> str:
+    """One document, whose keys are stable."""
+    wrong, warnings = count(sections, "wrong"), count(sections, "warning")
+    parts = [asdict(each) for each in sections]
+    document = {"ok": not wrong, "wrong": wrong, "warnings": warnings, "sections": parts}
+    return json.dumps(document, indent=2)

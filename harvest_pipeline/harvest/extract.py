@@ -1,0 +1,293 @@
+"""From a scope to its records on disk, proven complete; and how many there are."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from time import monotonic
+from typing import cast
+
+import msgspec
+
+from harvest_pipeline.catalogue.columns import Record
+from harvest_pipeline.catalogue.records import RECORDS
+from harvest_pipeline.harvest.client import HarvestClient
+from harvest_pipeline.harvest.errors import PermissionMissing, ReadNotProven, RecordNotFound
+from harvest_pipeline.harvest.pages import Line, Page, PageDecoder, Pass
+from harvest_pipeline.harvest.spool import SpoolFile
+from harvest_pipeline.scope import Filters, Proof, Rejected, Scope, Spool, Window
+
+#: How often a list is read before its records count as never at rest.
+READS = 3
+
+_any_decoder = msgspec.json.Decoder(dict[str, object])
+
+
+class _Totals(msgspec.Struct):
+    total_entries: int | None = None
+
+
+_totals_decoder = msgspec.json.Decoder(_Totals)
+
+
+def read(
+    client: HarvestClient,
+    record: Record,
+    window: Window | None,
+    folder: Path,
+    times: int = READS,
+    filters: Filters | None = None,
+) -> Spool:
+    """Read the records of `window`, or all of them, into a new file in `folder`.
+
+    `filters` have at most one project and one person: Harvest takes one id a request.
+    A list that changes under the reader is gone over again, up to `times` times in all. Raises
+    ReadNotProven after the last, StateUnusable, and what `HarvestClient.get` raises; then there is
+    no file.
+    """
+    scope = Scope(record.name, window, filters or Filters())
+    path, params = question(record, scope)
+    go_over = _lists(client, record, params)
+
+    def fill(spool: SpoolFile) -> Pass:
+        def once() -> Pass:
+            spool.restart()
+            seen = go_over(
+                f"{client.api_url}{path}", lambda page: spool.add(page.rows, page.rejected)
+            )
+            seen.check_count(spool.rows, spool.rows - spool.repeated)
+            return seen
+
+        try:
+            return proven(client, scope, once, times)
+        except RecordNotFound:
+            if path == record.endpoint:
+                raise
+            # There is no such project (any more), so there is nothing of it either.
+            spool.restart()
+            return Pass(datetime.now(UTC), total=0)
+
+    return _spooled(client, record, scope, folder, fill)
+
+
+def read_children(
+    client: HarvestClient,
+    record: Record,
+    scope: Scope,
+    parents: Sequence[Mapping[str, object]],
+    folder: Path,
+) -> tuple[Spool, BaseException | None]:
+    """Read the records of each parent, such as the payments of invoices, into one file in `folder`.
+
+    `parents` have the keys `id` and those that the record's `parent_columns` take their values
+    from; these stand in front of each record. At least one request per parent. Of the scope's
+    filters Harvest is asked for `updated_since`; the others have chosen the parents.
+
+    A parent that has been deleted since it was listed has none. What `read` raises is raised if no
+    parent was read by then. Else it is returned, beside a spool of those that were: no parent has
+    to be asked twice.
+    """
+    go_over = _lists(client, record, _since(scope.filters))
+    parent_by_id = {parent["id"]: parent for parent in parents}
+    finished: dict[object, Pass] = {}
+    stopped: BaseException | None = None
+
+    def fill(spool: SpoolFile) -> Pass:
+        nonlocal stopped
+
+        def read_of(parent: Mapping[str, object]) -> None:
+            url = client.api_url + re.sub(r"\{\w+\}", str(parent["id"]), record.endpoint or "")
+            lines, rejected = list[Line](), list[Rejected]()
+
+            def keep(page: Page[Line]) -> None:
+                lines.extend(page.rows)
+                rejected.extend(page.rejected)
+
+            def once() -> Pass:
+                lines.clear()
+                rejected.clear()
+                seen = go_over(url, keep)
+                ids = [record_id for record_id, _ in lines] + [each.id for each in rejected]
+                seen.check_count(len(ids), len(set(ids)))
+                return seen
+
+            try:
+                seen = proven(client, f"{scope}, {url}", once)
+            except RecordNotFound:
+                if not _is_gone(client, record, parent["id"]):
+                    raise
+                lines.clear()
+                seen = Pass(datetime.now(UTC), total=0)
+            front = _front(record, parent)
+            spool.add(
+                [(record_id, front + line[1:]) for record_id, line in lines],
+                [_of_parent(record, parent, each, front) for each in rejected],
+            )
+            finished[parent["id"]] = seen
+
+        try:
+            client.in_flight(read_of, parent_by_id.values())
+        except BaseException as error:  # an interrupt too: what has been read is kept
+            # A part of what changed since an instant could not be told from all of it.
+            if not finished or scope.filters.changes_only:
+                raise
+            stopped = error
+        if spool.repeated:
+            raise _unproven(scope, "records of different parents have the same id")
+        totals = [seen.total for seen in finished.values() if seen.total is not None]
+        return Pass(
+            began=min((seen.began for seen in finished.values()), default=datetime.now(UTC)),
+            total=sum(totals) if len(totals) == len(finished) else None,
+        )
+
+    spool = _spooled(client, record, scope, folder, fill)
+    if spool.proof is not Proof.MODULE_OFF and not scope.filters.changes_only:
+        spool = replace(spool, parents=tuple(sorted(cast("list[int]", list(finished)))))
+    if stopped:
+        part = replace(scope.filters, parent_ids=spool.parents)
+        spool = replace(spool, scope=replace(scope, filters=part))
+    return spool, stopped
+
+
+def count(client: HarvestClient, record: Record, scope: Scope) -> int | None:
+    """Harvest's `total_entries` of a scope of at most one project and person; one request.
+
+    None where the answer carries none: the documentation allows that on cursor lists.
+    Raises what `HarvestClient.get` raises.
+    """
+    path, params = question(record, scope)
+    answer, _ = client.get(
+        f"{client.api_url}{path}",
+        _totals_decoder,
+        {**params, "per_page": "1"},
+        permission=record.permission,
+    )
+    return answer.total_entries
+
+
+def question(record: Record, scope: Scope) -> tuple[str, dict[str, str]]:
+    """The path and the query parameters of the list of a scope."""
+    window, filters = scope.window, scope.filters
+    path, params = record.endpoint or "", _since(filters)
+    if window:
+        params |= {"from": f"{window.first}", "to": f"{window.last}"}
+    if filters.invoice_status:
+        params["state"] = filters.invoice_status
+    for name, ids in (("user_id", filters.user_ids), ("project_id", filters.project_ids)):
+        if len(ids) > 1:
+            raise ValueError(f"a list is asked for one {name} at a time")
+        if ids and name in record.filters:
+            params[name] = str(ids[0])
+        elif ids and name == "project_id" and record.endpoint_of_project:
+            path = record.endpoint_of_project.format(project_id=ids[0])
+        elif ids:
+            raise ValueError(f"{record.name} cannot be asked for a {name}")
+    return path, params
+
+
+def proven(
+    client: HarvestClient, subject: object, go_over: Callable[[], Pass], times: int = READS
+) -> Pass:
+    """Go over a list until there is no doubt. Raises ReadNotProven after the last time."""
+    seen = go_over()
+    for _ in range(times - 1):
+        if not seen.doubts:
+            break
+        client.log(f"Reading {subject} again: {seen.doubts[0]}.")
+        client.pause(client.patience.reread_pause)
+        seen = go_over()
+    if seen.doubts:
+        raise _unproven(subject, seen.doubts[0])
+    return seen
+
+
+def _unproven(subject: object, doubt: str) -> ReadNotProven:
+    return ReadNotProven(
+        f"It is not certain that {subject} came completely, so nothing of it is used: {doubt}. "
+        "Run again when fewer people enter data, or for fewer days at a time."
+    )
+
+
+def _lists(
+    client: HarvestClient, record: Record, params: Mapping[str, str]
+) -> Callable[[str, Callable[[Page[Line]], None]], Pass]:
+    """Goes once over the list of `record` at an address, and hands over each page."""
+    decoder = PageDecoder(record)
+    return lambda url, keep: client.pages(
+        url,
+        decoder,
+        params,
+        keep,
+        paging=record.paging,
+        permission=record.permission,
+    )
+
+
+def _is_gone(client: HarvestClient, record: Record, parent_id: object) -> bool:
+    """Whether a parent, of which there is no list of children, is not there itself either."""
+    if record.module and client.is_off(record.module):
+        return False
+    endpoint = RECORDS[record.parent or ""].endpoint
+    try:
+        client.get(f"{client.api_url}{endpoint}/{parent_id}", _any_decoder)
+    except RecordNotFound:
+        return True
+    return False
+
+
+def _since(filters: Filters) -> dict[str, str]:
+    """Harvest's `updated_since`, in UTC."""
+    since = filters.updated_since
+    return {"updated_since": f"{since:%Y-%m-%dT%H:%M:%SZ}"} if since else {}
+
+
+def _front(record: Record, parent: Mapping[str, object]) -> bytes:
+    """The values of the parent as the beginning of a JSON object, up to the comma."""
+    values = {column.name: parent[column.from_parent or ""] for column in record.parent_columns}
+    return msgspec.json.encode(values)[:-1] + b","
+
+
+def _of_parent(
+    record: Record, parent: Mapping[str, object], rejected: Rejected, front: bytes
+) -> Rejected:
+    """A record that cannot be used, with what it has from its parent."""
+    day = next(c.from_parent for c in record.parent_columns if c.name == record.day)
+    return replace(
+        rejected,
+        day=cast("date", parent[day or ""]),
+        raw=front + rejected.raw[1:],
+        parent_id=cast("int", parent["id"]),
+    )
+
+
+def _spooled(
+    client: HarvestClient,
+    record: Record,
+    scope: Scope,
+    folder: Path,
+    fill: Callable[[SpoolFile], Pass],
+) -> Spool:
+    """Let `fill` write a new file, and say what it cost and how it is known to be whole."""
+    started, requests = monotonic(), client.requests
+    with SpoolFile(folder, record.name) as file:
+        try:
+            seen = fill(file)
+            proof = Proof.CURSOR_CHAIN if seen.total is None else Proof.TOTAL_ENTRIES
+        except (PermissionMissing, RecordNotFound):
+            if record.module is None or not client.is_off(record.module):
+                raise
+            file.restart()
+            seen = Pass(datetime.now(UTC), total=None)
+            proof = Proof.MODULE_OFF
+    return Spool(
+        scope=scope,
+        path=file.path,
+        rows=file.rows,
+        requests=client.requests - requests,
+        seconds=monotonic() - started,
+        proof=proof,
+        total_entries=seen.total,
+        read_at=seen.began,
+        rejected=tuple(file.rejected),
+    )

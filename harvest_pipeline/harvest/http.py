@@ -1,0 +1,258 @@
+"""One HTTP exchange with Harvest: a request out, a whole answer back, or the reason why not."""
+
+import random
+import threading
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from io import BytesIO
+from math import ceil, inf
+from time import monotonic
+from urllib.parse import urlsplit
+
+from requests import PreparedRequest, RequestException, Session, Timeout
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from requests.exceptions import ConnectTimeout, SSLError
+from requests.structures import CaseInsensitiveDict
+from urllib3 import exceptions
+
+from harvest_pipeline.harvest.errors import (
+    TRY_LATER,
+    AnswerInvalid,
+    HarvestUnavailable,
+    HostNotTrusted,
+)
+
+#: What is no list is a few kB; a larger answer than this, in bytes, is not Harvest's.
+LARGEST_ANSWER = 2**20
+#: Requests at a time: at 0.5 seconds an answer that is 8 a second, above the limit of 6.7.
+IN_FLIGHT = 4
+_CHUNK_BYTES = 64 * 2**10
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Time-outs and pauses; all in seconds but `attempts`.
+
+    `deadline` bounds one exchange, `total` all that a client does. Pauses between the `attempts`
+    double from `first_pause` up to `longest_pause`. `reread_pause` stands before a list is read
+    again, longer than the second that Harvest's clock resolves. `throttle_cap` bounds what one
+    request waits because of 429.
+    """
+
+    connect: float = 5.0
+    read: float = 30.0
+    deadline: float = 60.0
+    total: float = inf
+    attempts: int = 5
+    first_pause: float = 1.0
+    longest_pause: float = 30.0
+    reread_pause: float = 2.5
+    throttle_cap: float = 20 * 60.0
+
+    def pause_after(self, failures: int) -> float:
+        """The pause after so many failures (from 1), half to one and a half times its mean.
+
+        The spread keeps requests that failed together from coming back together.
+        """
+        mean = min(self.longest_pause, self.first_pause * 2 ** (failures - 1))
+        return mean * random.uniform(0.5, 1.5)  # noqa: S311 - no cryptography
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer; `body` is decompressed, `seconds` is the duration of the exchange."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    seconds: float
+
+    @property
+    def date(self) -> datetime:
+        """Harvest's clock when it answered: the `Date` header, else the local clock."""
+        return _date(self.headers.get("Date", "")) or datetime.now(UTC)
+
+    @property
+    def asked_at(self) -> datetime:
+        """An instant of Harvest's clock before it began to answer."""
+        return self.date - timedelta(seconds=ceil(self.seconds))
+
+    @property
+    def retry_after(self) -> float | None:
+        """The `Retry-After` header in seconds, None if it is missing or makes no sense."""
+        text = self.headers.get("Retry-After", "").strip()
+        if text.isascii() and text.isdigit():
+            return float(text[:9])
+        if (until := _date(text)) is None:
+            return None
+        seconds = (until - self.date).total_seconds()  # by Harvest's clock: ours may be wrong
+        return seconds if seconds >= 0 else None
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
+
+
+class TransferFailed(Exception):
+    """There is no whole answer; the text says why. The request may have been acted upon."""
+
+
+class NeverSent(TransferFailed):
+    """There was no connection, so Harvest has not seen the request."""
+
+
+class Truncated(TransferFailed):
+    """The answer broke off in the middle, or cannot be unpacked."""
+
+
+class Interrupted(Exception):
+    """Another thread has failed, so nothing more is asked (`Transport.stopped`)."""
+
+
+class NoAuthorization(AuthBase):
+    """Sends no Authorization header; without it `requests` would take one from ~/.netrc."""
+
+    def __call__(self, r: PreparedRequest) -> PreparedRequest:
+        return r
+
+
+class Transport:
+    """Exchanges with Harvest's hosts, over connections that all threads share."""
+
+    def __init__(self, user_agent: str, patience: Patience) -> None:
+        self.patience = patience
+        self._user_agent = user_agent
+        self._end = monotonic() + patience.total
+        self._adapter = HTTPAdapter(pool_maxsize=IN_FLIGHT)
+        self._lock = threading.Lock()
+        self._requests = 0
+        self._stopped = threading.Event()
+
+    @property
+    def requests(self) -> int:
+        """Exchanges begun so far."""
+        return self._requests
+
+    def exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        auth: AuthBase,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        data: Mapping[str, str] | None = None,
+        largest: int = LARGEST_ANSWER,
+    ) -> Answer:
+        """Send one request and take the whole answer, whatever its status. Never redirects.
+
+        `largest` is how many bytes an answer may have, decompressed. The deadline is looked at
+        whenever a part of the body comes; headers that drip for ever are not noticed.
+
+        Raises TransferFailed (or a subclass), HostNotTrusted, AnswerInvalid for an answer that is
+        too large, HarvestUnavailable when the time of the client is up, and Interrupted.
+        """
+        self.pause(0)  # raises if nothing is to be asked any more
+        with self._lock:
+            self._requests += 1
+        started = monotonic()
+        silence = max(min(self.patience.read, self._end - started), 0.001)
+        body = BytesIO()
+        try:
+            with self._session(url).request(
+                method,
+                url,
+                params=params,
+                data=data,
+                headers=headers,
+                auth=auth,
+                timeout=(min(self.patience.connect, silence), silence),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                # `iter_content` would wait until a chunk is full, however slowly it comes.
+                while part := response.raw.read1(_CHUNK_BYTES, decode_content=True):
+                    body.write(part)
+                    if body.tell() > largest:
+                        raise AnswerInvalid(
+                            f"The answer to {urlsplit(url).path} is larger than "
+                            f"{largest // 2**20} MiB, which no answer of Harvest's to this request "
+                            "is."
+                        )
+                    if monotonic() - started > self.patience.deadline:
+                        raise TransferFailed(
+                            f"the answer was not whole within {self.patience.deadline:g} seconds"
+                        )
+        except (RequestException, exceptions.HTTPError) as error:  # the latter from the body
+            raise _failure(error, urlsplit(url).netloc, silence) from error
+        except OSError as error:  # of `requests` before it connects
+            raise HostNotTrusted(
+                "The file of certificates that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names cannot "
+                "be read, so nothing was sent; correct the path, or remove the variable."
+            ) from error
+        seconds = monotonic() - started
+        return Answer(response.status_code, response.headers, body.getvalue(), seconds)
+
+    def pause(self, seconds: float) -> None:
+        """Sleep. Raises Interrupted, and HarvestUnavailable where the client has no time left."""
+        left = self._end - monotonic()
+        if self._stopped.wait(max(min(seconds, left), 0)):
+            raise Interrupted
+        if seconds >= left:
+            raise HarvestUnavailable(
+                f"Harvest was not read within {self.patience.total:g} seconds. {TRY_LATER}"
+            )
+
+    @contextmanager
+    def stopped(self) -> Generator[None]:
+        """While the block runs, no exchange is begun and no pause lasts: they raise Interrupted."""
+        self._stopped.set()
+        try:
+            yield
+        finally:
+            self._stopped.clear()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._adapter.close()
+
+    def _session(self, url: str) -> Session:
+        """A session for one exchange, so that no cookie is sent; connections are the adapter's."""
+        session = Session()
+        session.mount("https://", self._adapter)
+        session.mount("http://", self._adapter)
+        # A proxy sees nothing of https, but everything of http (which is loopback only).
+        session.trust_env = url.startswith("https:")
+        session.headers = CaseInsensitiveDict(
+            {
+                "User-Agent": self._user_agent,
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip",
+            }
+        )
+        return session
+
+
+def _failure(error: Exception, host: str, silence: float) -> Exception:
+    if isinstance(error, SSLError) and "CERTIFICATE" in str(error):
+        return HostNotTrusted(
+            f"The certificate of {host} does not verify, so no token was sent to it. If a proxy of "
+            "your company stands in between, name the file with its certificate in "
+            "REQUESTS_CA_BUNDLE."
+        )
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    if isinstance(error, ConnectTimeout) or isinstance(reason, exceptions.NewConnectionError):
+        return NeverSent("there is no connection to the host")
+    if isinstance(error, Timeout | exceptions.ReadTimeoutError):
+        return TransferFailed(f"nothing came for {silence:g} seconds")
+    if isinstance(error, exceptions.ProtocolError | exceptions.DecodeError):
+        return Truncated("the answer broke off")
+    return TransferFailed("the connection broke")

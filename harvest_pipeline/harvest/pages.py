@@ -1,0 +1,240 @@
+"""A page of a Harvest list: its form, its records byte for byte, and what it gives to doubt.
+
+A list by page number can shift under the reader: what is deleted from a page already read pulls
+another record over the border, unseen. A read counts as complete if every page has the same total,
+that many records came, none of them twice, and none of those on later pages had been changed since
+the first page. Then nothing that came is new; so all of it was in the list when the first page
+came; so, being as many, it is that list. Where a deletion and an insertion make up for each other,
+only the last condition fails. A list by cursor cannot shift; new records come before its beginning.
+"""
+
+import codecs
+import threading
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Generic, TypeVar, cast
+from urllib.parse import urlsplit
+
+import msgspec
+
+from harvest_pipeline.catalogue.columns import Record
+from harvest_pipeline.harvest.errors import AnswerInvalid, one_line
+from harvest_pipeline.harvest.unusable import LARGEST_RECORD, RecordId, cut
+from harvest_pipeline.scope import Rejected
+
+#: The most that Harvest gives.
+PER_PAGE = "2000"
+#: A page of 2000 time entries is about 4 MB; what is larger than this, in bytes, is no page.
+LARGEST_PAGE = 64 * 2**20
+#: Longer than any of Harvest's, in bytes.
+_LONGEST_LINK, _LONGEST_INSTANT = 8192, 64
+_CHECKED_BYTES = 64 * 2**10
+
+T = TypeVar("T")
+
+#: An id, and the record's JSON on one line.
+Line = tuple[int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """The `rows` of a page, and what it says of the whole list.
+
+    `rejected` are records that cannot be used. `changed_at` is the latest `updated_at` in it, in
+    Harvest's own writing, "" if there is none.
+    """
+
+    rows: list[T]
+    total_entries: int | None
+    total_pages: int | None
+    next: str | None = None
+    changed_at: str = ""
+    rejected: list[Rejected] = field(default_factory=list[Rejected])
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self.rejected)
+
+
+class _Counter(threading.local):
+    """How many rows of its page this thread has come to."""
+
+    rows = 0
+
+
+_counter = _Counter()
+
+
+class Row(msgspec.Struct, frozen=True):
+    """Base of what is decoded of a row of a page."""
+
+    def __post_init__(self) -> None:
+        # Millions of tiny rows are noticed here, before an object is made of each.
+        _counter.rows += 1
+        if _counter.rows > int(PER_PAGE):
+            raise ValueError(f"more than {PER_PAGE} records")
+
+
+class _Head(Row, frozen=True):
+    """What is looked at of a record; `updated_at` is text such as 2025-03-01T14:59:22Z."""
+
+    id: RecordId
+    updated_at: msgspec.Raw = msgspec.Raw()
+
+
+class _Links(msgspec.Struct):
+    next: str | None = None
+
+
+class _Envelope(msgspec.Struct, kw_only=True):
+    records: list[Any]
+    total_entries: int | None = None
+    total_pages: int | None = None
+    links: _Links | None = None
+
+
+class RowDecoder(Generic[T]):
+    """Decodes pages of rows of a form of ours, in full."""
+
+    def __init__(self, row: type[T]) -> None:
+        self._decoder = _decoder("results", list[row])
+
+    def decode(self, body: bytes) -> Page[T]:
+        """The page in `body`. Raises msgspec.DecodeError, UnicodeDecodeError and RecursionError for
+        what is no page."""
+        _counter.rows = 0
+        page = self._decoder.decode(body)
+        return Page(page.records, page.total_entries, page.total_pages)
+
+
+class PageDecoder:
+    """Takes pages of one record apart: of each record its head, and its bytes."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._heads = _decoder(record.envelope, list[_Head])
+        self._bodies = _decoder(record.envelope, list[msgspec.Raw])
+
+    def decode(self, body: bytes) -> Page[Line]:
+        """The page in `body`. Raises msgspec.DecodeError, UnicodeDecodeError and RecursionError for
+        what is no page, RecordUnusable for a record without an id."""
+        try:
+            return self._page(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            rest, rejected, changed_at = cut(body, self._record, int(PER_PAGE))
+            if not rejected:
+                raise
+        page = self._page(rest)
+        return replace(page, rejected=rejected, changed_at=max(page.changed_at, changed_at))
+
+    def _page(self, body: bytes) -> Page[Line]:
+        _check_encoding(body)
+        _counter.rows = 0
+        heads = self._heads.decode(body)
+        bodies = self._bodies.decode(body).records
+        return Page(
+            [
+                (head.id, _one_line(_bytes_of(raw)))
+                for head, raw in zip(heads.records, bodies, strict=True)
+            ],
+            heads.total_entries,
+            heads.total_pages,
+            heads.links.next if heads.links else None,
+            max((_instant(head.updated_at) for head in heads.records), default=""),
+        )
+
+
+def _decoder(name: str, elements: object) -> msgspec.json.Decoder[_Envelope]:
+    """A decoder for pages in which the list of records has that name."""
+    records = ("records", elements, msgspec.field(name=name))
+    form = msgspec.defstruct("Page", [records], bases=(_Envelope,), kw_only=True)
+    return msgspec.json.Decoder(cast("type[_Envelope]", form))
+
+
+def _check_encoding(body: bytes) -> None:
+    """Raise UnicodeDecodeError if `body` is not UTF-8: msgspec.Raw does not look into strings."""
+    if not body.isascii():
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        with memoryview(body) as view:  # as a whole, text may take four times the memory
+            for start in range(0, len(body), _CHECKED_BYTES):
+                decoder.decode(view[start : start + _CHECKED_BYTES])
+        decoder.decode(b"", final=True)
+
+
+def _bytes_of(raw: msgspec.Raw) -> bytes:
+    if memoryview(raw).nbytes > LARGEST_RECORD:
+        raise msgspec.ValidationError(f"a record is larger than {LARGEST_RECORD // 2**20} MiB")
+    return bytes(raw)
+
+
+def _instant(raw: msgspec.Raw) -> str:
+    """The text of an `updated_at`, "" for everything else."""
+    if memoryview(raw).nbytes > _LONGEST_INSTANT:
+        return ""
+    text: object = msgspec.json.decode(raw) if bytes(raw) else None
+    return text if isinstance(text, str) else ""
+
+
+def _one_line(record: bytes) -> bytes:
+    if b"\n" in record or b"\r" in record:  # between tokens; inside strings JSON has none
+        return msgspec.json.format(record, indent=-1)
+    return record
+
+
+@dataclass(slots=True)
+class Pass:
+    """What one pass over a list saw: when it began by Harvest's clock, and the list's length.
+
+    `doubts` are reasons to think that records are missing or come twice, as half sentences.
+    """
+
+    began: datetime
+    total: int | None
+    doubts: list[str] = field(default_factory=list[str])
+
+    def check_total(self, page: Page[T]) -> None:
+        """Doubt, if the list has another length now."""
+        if page.total_entries != self.total:
+            self.doubts.append(
+                f"the number of records went from {self.total} to {page.total_entries}"
+            )
+
+    def check_unchanged(self, page: Page[T]) -> None:
+        """Doubt, if a record of a later page was changed after the first page came.
+
+        It may have come into the list then, and have pushed another one out of sight.
+        """
+        if page.changed_at >= self.began.strftime("%Y-%m-%dT%H:%M:%SZ"):
+            self.doubts.append(f"a record was changed at {one_line(page.changed_at)}")
+
+    def check_count(self, rows: int, different: int) -> None:
+        """Doubt, if the records that came are not as many different ones as the list has."""
+        if rows != different:
+            self.doubts.append(f"{rows - different} records came twice")
+        elif self.total is not None and rows != self.total:
+            self.doubts.append(f"{rows} records came of {self.total}")
+
+
+def followed(link: str, url: str) -> str:
+    """`link` if it leads to the same list of the same host; the token goes nowhere else.
+
+    Raises AnswerInvalid.
+    """
+    # Letter by letter: programs that take addresses apart differ in what they see in odd ones.
+    there, here = link.partition("?")[0], url.partition("?")[0]
+    path = urlsplit(here).path
+    if there != here:
+        # Of the address its host only: in the rest there may be a token.
+        raise AnswerInvalid(
+            f"The next page of {path} is said to be at {_host_of(there)}, which is another place; "
+            "no token was sent there. Look at HARVEST_API_URL, and for a proxy in between."
+        )
+    if len(link) > _LONGEST_LINK:
+        raise AnswerInvalid(f"The address of the next page of {path} has {len(link)} letters.")
+    return link
+
+
+def _host_of(address: str) -> str:
+    try:
+        return one_line(urlsplit(address).hostname or "no host")
+    except ValueError:
+        return "no host"
