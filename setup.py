@@ -19,6 +19,7 @@ setup(
         "filelock>=3.16",
         "keyring>=25",
         "msgspec>=0.19",
+        "oauthlib>=3.2",
         "pandas>=2.2,<4",
         "platformdirs>=4",
         "pydantic>=2.7,<3",
@@ -27,6 +28,7 @@ setup(
         "pytz",  # DuckDB's Python client needs it to return TIMESTAMPTZ values
         "pyyaml>=6",
         "requests>=2.32,<3",
+        "rich>=13",
         "tabulate>=0.9",
         "urllib3>=2.6",  # decompresses within bounds
         # starlette and uvicorn come with dagster-webserver; the sandbox and the UI are served by
@@ -46,6 +48,7 @@ setup(
             "ruff",
             "setuptools>=77",  # builds this package without fetching what has no hash
             "trustme",  # certificates that are wrong in a chosen way
+            "types-oauthlib",
             "types-pyyaml",
             "types-requests",
             "types-tabulate",

@@ -31,8 +31,7 @@ from harvest_pipeline.catalogue.reports import REPORTS, record_of
 from harvest_pipeline.settings import project_folder
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.truth import truth
-from harvest_pipeline_tests.security.webserver import WebServer
-from harvest_pipeline_tests.ui.conftest import started_dev
+from harvest_pipeline_tests.ui.conftest import Dev, started_dev
 
 DAYS = 100
 #: What is waited for after the restart, in seconds.
@@ -86,21 +85,19 @@ def crashed(percent: int, folder: Path) -> list[str]:
             "HARVEST_CONFIG": os.devnull,
         }
         with started_dev(environment, folder / "first.txt") as dev:
-            server = WebServer(dev.url)
-            backfill = launched(server, first, today)
+            backfill = launched(dev, first, today)
             until(lambda: materialized(home) > 0, 120)
-            queued = server.launch("harvest", *REPORTS_WITHOUT_DAYS)
+            queued = dev.launch("harvest", *REPORTS_WITHOUT_DAYS)
             until(lambda: materialized(home) >= percent / 100 * DAYS * len(REPORTS_WITH_DAYS), 120)
             os.killpg(dev.process.pid, signal.SIGKILL)
             dev.process.wait(10)
             until(lambda: not dev.lives(), 10)
             before = materialized(home)
         with started_dev(environment, folder / "second.txt") as dev:
-            server = WebServer(dev.url)
-            drained = until(lambda: server.status(queued) == "SUCCESS", PATIENCE)
+            drained = until(lambda: dev.status(queued) == "SUCCESS", PATIENCE)
             finished = drained + until(lambda: not missing(home, first), PATIENCE)
-            until(lambda: called(server, backfill) != "REQUESTED", PATIENCE)
-            status = called(server, backfill)
+            until(lambda: called(dev, backfill) != "REQUESTED", PATIENCE)
+            status = called(dev, backfill)
         print(
             f"killed at {before} of {DAYS * len(REPORTS_WITH_DAYS)} partitions ({percent} %): "
             f"the run in the queue had ended {drained:.0f} s after the restart, all partitions "
@@ -109,18 +106,17 @@ def crashed(percent: int, folder: Path) -> list[str]:
         return [*missing(home, first), *different(database, sandbox, first), *twice(database)]
 
 
-def launched(server: WebServer, first: date, last: date) -> str:
+def launched(dev: Dev, first: date, last: date) -> str:
     """The id of a backfill over these days of all reports that have days."""
     days = [(first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]
     keys = [{"path": ["harvest", name]} for name in REPORTS_WITH_DAYS]
     parameters = {"assetSelection": keys, "partitionNames": days}
-    data, _ = server.ask(_BACKFILL, params=parameters)
-    return data["launchPartitionBackfill"]["backfillId"]
+    return dev.ask(_BACKFILL, params=parameters)["launchPartitionBackfill"]["backfillId"]
 
 
-def called(server: WebServer, backfill: str) -> str:
+def called(dev: Dev, backfill: str) -> str:
     """What Dagster calls the backfill."""
-    return server.ask(_STATUS, id=backfill)[0]["partitionBackfillOrError"]["status"]
+    return dev.ask(_STATUS, id=backfill)["partitionBackfillOrError"]["status"]
 
 
 def missing(home: Path, first: date) -> list[str]:

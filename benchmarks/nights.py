@@ -16,8 +16,8 @@ import dagster as dg
 from tabulate import tabulate
 
 from benchmarks.year import floor
-from harvest_pipeline import access
 from harvest_pipeline.building import build_definitions
+from harvest_pipeline.harvest import access
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.limits import Limit, Limits
 from harvest_pipeline.scope import Window

@@ -33,8 +33,9 @@ import duckdb
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._utils.interrupts import setup_interrupt_handlers
 
-from harvest_pipeline import access, failures
+from harvest_pipeline import failures
 from harvest_pipeline.building import build_definitions
+from harvest_pipeline.harvest import access
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.limits import Limit, Limits
 from harvest_pipeline.loads import PARENTS_PER_PIECE

@@ -3,13 +3,12 @@
     .venv/bin/python -m benchmarks.terminate [terminated] [killed]
 
 Starts `harvest-pipeline sync` over three reports so many times, as a person does, and sends
-SIGTERM to the command, or SIGKILL to the process of the run. Measured is how long it takes until
+SIGTERM or SIGKILL to the command. Measured is how long it takes until
 the command is gone. Afterwards Dagster must call the run cancelled (or failed), nothing may hold
 the database, each table must be that of before or that of Harvest, and a second later
 nobody may have written any more.
 """
 
-import os
 import random
 import signal
 import sys
@@ -20,10 +19,11 @@ from tempfile import TemporaryDirectory
 
 import dagster as dg
 
+from harvest_pipeline.running import fail_dead_runs
 from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline_tests.cli.command import Place, Terminal
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.truth import truth
-from harvest_pipeline_tests.sync.command import Place, Terminal
 
 REPORTS = ("clients", "tasks", "invoices")
 _ENDED = {"SIGTERM": dg.DagsterRunStatus.CANCELED, "SIGKILL": dg.DagsterRunStatus.FAILURE}
@@ -41,13 +41,13 @@ def ended(place: Place, name: str, pause: float) -> tuple[float, str]:
     terminal.until(lambda: "0 rows" in terminal.output or "[1/3]" in terminal.output)
     time.sleep(pause)
     began = time.monotonic()
-    if name == "SIGTERM":
-        terminal.send(signal.SIGTERM)
-    else:
-        with suppress(ProcessLookupError, ValueError):  # it was faster
-            os.kill(terminal.worker, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # it was faster
+        terminal.send(signal.Signals[name])
     terminal.end()
-    return time.monotonic() - began, place.last_run().status.value
+    took = time.monotonic() - began
+    with place.instance() as instance:
+        fail_dead_runs(instance)  # as the next command does
+    return took, place.last_run().status.value
 
 
 def look(place: Place, there: list[list[tuple[object]]], name: str, status: str) -> None:

@@ -1,4 +1,4 @@
-"""Running Dagster on this machine: its home folder, its commands, its UI."""
+"""Dagster on this machine: its home folder, its commands, its UI."""
 
 import fcntl
 import os
@@ -14,8 +14,6 @@ from typing import TextIO
 
 from harvest_pipeline.private import make_folder
 from harvest_pipeline.settings import SettingsError, project_folder
-from harvest_pipeline.ui import LIFELINE
-from harvest_pipeline.ui.guard import Hosts
 
 #: Dagster's own.
 _PORT = 3000
@@ -49,19 +47,8 @@ def dagster_environment(environment: Mapping[str, str], home: Path) -> dict[str,
 
 
 def dagster(environment: Mapping[str, str], *arguments: str) -> int:
-    """Run a `dagster` command in the project's folder and return its exit code.
-
-    Ctrl-C reaches the process itself, which then ends in its own way; we wait for it. SIGTERM
-    reaches us alone, so it is passed on.
-    """
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    process = _started(environment, "-m", "dagster", *arguments)
-    signal.signal(signal.SIGTERM, lambda number, frame: process.send_signal(signal.SIGINT))
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            continue
+    """Run a `dagster` command in the project's folder and return its exit code."""
+    return abs(_run(environment, "-m", "dagster", *arguments))
 
 
 def ui(
@@ -75,30 +62,35 @@ def ui(
 
     Without a `port` it is 3000, or any free one. `allowed` are host names of proxies in front.
     `read_only` is a second UI, without a daemon. Raises SettingsError for a home that is served
-    already, for a port that cannot be had and for what is not a host name.
+    already and for a port that cannot be had.
     """
     with ExitStack() as stack:
         home = Path(environment["DAGSTER_HOME"])
         lock = None if read_only else stack.enter_context(_locked(home))
         listener = stack.enter_context(_listen(port))
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        Hosts.on(listener.getsockname()[1], allowed)
         options = [f"--fd={listener.fileno()}", *(f"--allow-host={name}" for name in allowed)]
         if lock:
             lock.truncate(0)
-            print(address, file=lock, flush=True)
+            print(f"http://127.0.0.1:{listener.getsockname()[1]}", file=lock, flush=True)
             options.append(f"--lock-fd={lock.fileno()}")
         if read_only:
             options.append("--read-only")
         files = [file.fileno() for file in (listener, lock) if file]
-        return _serve(environment, options, files)
+        code = _run(environment, "-m", "harvest_pipeline.ui.webserver", *options, files=files)
+    if code < 0:
+        print(
+            f"Error: The Dagster UI was killed ({signal.Signals(-code).name}), and its daemon and "
+            "runs ended with it; start it again.",
+            file=sys.stderr,
+        )
+    return abs(code)
 
 
 @contextmanager
 def _locked(home: Path) -> Generator[TextIO]:
     """A file of the home that is locked until every process that it was handed to is gone.
 
-    Raises SettingsError if somebody has it, with the address that stands in it.
+    Raises SettingsError if another has it, with the address that stands in it.
     """
     with (home / "dev.lock").open("a+") as file:
         deadline = time.monotonic() + _LAST_BREATH
@@ -129,54 +121,44 @@ def _listen(port: int | None) -> socket.socket:
         ) from None
 
 
-def _serve(environment: Mapping[str, str], options: Sequence[str], files: Sequence[int]) -> int:
-    """The UI's process, in a group of its own with all that it starts; returns its exit code.
+def _run(environment: Mapping[str, str], *arguments: str, files: Sequence[int] = ()) -> int:
+    """Python in the project's folder; returns its exit code, negative for a signal.
 
-    Nothing of the group outlives us, nor we the group. Ctrl-C, SIGTERM and the end of the terminal
-    are passed on to the one process, which ends the others.
+    It leads a process group, with all that it starts. Nothing of the group outlives us. Ctrl-C,
+    SIGTERM and the end of the terminal are passed on to it alone, and it ends the others.
     """
-    # A shell starts what it puts into the background with SIGINT ignored, which children inherit.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    server = _started(
-        environment, "-m", LIFELINE, "harvest_pipeline.ui.webserver", *options, files=files
-    )
-
-    def pass_on(number: int, frame: object) -> None:
-        server.send_signal(signal.SIGINT)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-            signal.signal(number, pass_on)
-    code = server.wait()
-    _end_group(server.pid)
-    if code < 0:
-        print(
-            f"Error: The Dagster UI was killed ({signal.Signals(-code).name}), and its daemon and "
-            "runs ended with it; start it again.",
-            file=sys.stderr,
-        )
-    return abs(code)
-
-
-def _started(
-    environment: Mapping[str, str], *arguments: str, files: Sequence[int] = ()
-) -> "subprocess.Popen[bytes]":
-    """Python in the project's folder; one that gets files is the first of a group of its own."""
     folder = project_folder()
     if "PYTHON_DOTENV_DISABLED" in environment:
         # Dagster's commands put the `.env` of their folder over the environment; here is none.
         path = os.pathsep.join(filter(None, (str(folder), environment.get("PYTHONPATH"))))
         environment = {**environment, "PYTHONPATH": path}
         folder = Path(environment["DAGSTER_HOME"])
-    return subprocess.Popen(  # noqa: S603
+    # A shell starts what it puts into the background with SIGINT ignored, which children inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(  # noqa: S603
         # Dagster warns of its own superseded and beta functions; that is of no use to a user.
         [sys.executable, "-W", "ignore", *arguments],
         cwd=folder,
         env=environment,
-        stdin=subprocess.PIPE if files else None,
-        start_new_session=bool(files),
+        stdin=subprocess.PIPE,
+        start_new_session=True,
         pass_fds=files,
     )
+
+    def pass_on(number: int, frame: object) -> None:
+        process.send_signal(signal.SIGINT)
+
+    usual = {
+        number: signal.signal(number, pass_on)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN  # nohup
+    }
+    try:
+        return process.wait()
+    finally:
+        _end_group(process.pid)
+        for number, handler in usual.items():
+            signal.signal(number, handler)
 
 
 def _end_group(group: int) -> None:

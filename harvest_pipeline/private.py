@@ -1,8 +1,4 @@
-"""Files and folders that only their owner can read, whatever umask the process was started with.
-
-Belongs here: how they come to be so.
-Does not belong here: what is in them.
-"""
+"""Files and folders that only their owner can read, whatever umask the process was started with."""
 
 import os
 import threading
@@ -25,7 +21,7 @@ def make_folder(folder: Path) -> None:
 
 
 class _Umask:
-    """The umask of the process, tight while anybody needs it so.
+    """The umask of the process, tight while any thread needs it so.
 
     All threads have the same one, so it is not put back while another thread still needs it.
     """

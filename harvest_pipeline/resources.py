@@ -11,7 +11,7 @@ from typing import Any, cast
 import dagster as dg
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from harvest_pipeline.access import client_of, variables
+from harvest_pipeline.harvest.access import client_of, variables
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.launches import Initialize, unless_changed
 from harvest_pipeline.settings import Account

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from harvest_pipeline.access import client_from_environment
 from harvest_pipeline.catalogue.columns import Record
+from harvest_pipeline.harvest.access import client_from_environment
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import HarvestError, PermissionMissing, RecordNotFound
 from harvest_pipeline.harvest.extract import count

@@ -1,8 +1,4 @@
-"""Text from outside, made fit for a line of a log or of a message.
-
-Belongs here: that it stays one line, of a bounded length, and cannot steer a terminal.
-Does not belong here: quoting for SQL (warehouse/sql.py) or for Markdown (metadata.py).
-"""
+"""Text from outside, made fit for a line of a log or of a message."""
 
 #: Names, days and addresses are shorter; Harvest's tokens and secrets are longer.
 _LONGEST_SHOWN = 40
@@ -23,3 +19,8 @@ def shown(value: str) -> str:
     if len(value) > _LONGEST_SHOWN:
         return f"a text of {len(value)} letters (not shown: it may be a secret)"
     return repr(value)
+
+
+def tells(text: str, secret: str) -> bool:
+    """Whether `text` repeats `secret`, or a dozen letters of it."""
+    return any(secret[at : at + 12] in text for at in range(max(1, len(secret) - 11)))

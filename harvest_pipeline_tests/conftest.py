@@ -12,8 +12,8 @@ import duckdb
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from harvest_pipeline import access
 from harvest_pipeline.definitions import build_definitions
+from harvest_pipeline.harvest import access
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.harvest.limits import Limit, Limits

@@ -1,11 +1,14 @@
 """`harvest-pipeline dev`: the Dagster UI and daemon on the accounts of the project."""
 
 import os
+import re
 
 import click
 
 from harvest_pipeline.local import dagster_environment, ui
-from harvest_pipeline.settings import load_project, project_folder
+from harvest_pipeline.settings import SettingsError, load_project, project_folder
+
+_HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?(:\d{1,5})?", re.IGNORECASE)
 
 
 @click.command("dev")
@@ -24,6 +27,12 @@ from harvest_pipeline.settings import load_project, project_folder
 )
 def command(port: int | None, read_only: bool, hosts: tuple[str, ...]) -> int:
     """Serve the Dagster UI on your own account, until Ctrl-C."""
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise SettingsError(
+                f"--allow-host {host!r} is not a host name; give the name that browsers show, as "
+                "dagster.example.com or dagster.example.com:8443."
+            )
     # A setting that cannot work would be an error of the code location in the UI.
     load_project()
     environment = dagster_environment(os.environ, project_folder() / ".dagster")

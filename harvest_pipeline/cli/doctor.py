@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from harvest_pipeline.access import CREDENTIAL_FIELDS, client_from_environment, winning_variables
-from harvest_pipeline.accounts.store import AccountStore
-from harvest_pipeline.accounts.stored import is_name
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.cli.findings import Finding, Section, as_json, count
+from harvest_pipeline.harvest.access import (
+    CREDENTIAL_FIELDS,
+    client_from_environment,
+    winning_variables,
+)
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import HarvestError, PermissionMissing, RateLimited
 from harvest_pipeline.harvest.http import Patience
+from harvest_pipeline.harvest.token_store import TokenStore, is_name
 from harvest_pipeline.settings import (
     VARIABLES,
     Account,
@@ -219,7 +222,7 @@ def _account(
             text = ", ".join(f"{name} ({project.source(name)})" for name in names)
             yield Finding("credentials", "ok", text)
         else:
-            store = AccountStore.from_environment(environment)
+            store = TokenStore.from_environment(environment)
             stored = store.find(account.name) if is_name(account.name) else None
             if stored:
                 account_id = stored.account_id

@@ -1,6 +1,47 @@
-"""`harvest-pipeline sync`."""
+"""`harvest-pipeline sync`: what cannot work is said before there is a run, then Dagster runs."""
 
-from harvest_pipeline.cli.argparsed import argparsed
-from harvest_pipeline.sync.command import add_arguments, run
+import os
+from typing import Any
 
-command = argparsed("sync", add_arguments, run)
+import click
+
+from harvest_pipeline.cli.choice import chosen_accounts, ignored, options_of, run_options, runs_of
+from harvest_pipeline.harvest.access import client_from_environment
+from harvest_pipeline.local import dagster_environment
+from harvest_pipeline.settings import load_environment, load_project, project_folder
+
+
+@click.command("sync")
+@click.argument("reports", nargs=-1, metavar="[REPORT]...")
+@click.option("--account", metavar="NAME", help="One account of harvest.yaml.")
+@run_options
+@click.option("-v", "--verbose", is_flag=True, help="Show Dagster's log lines as well.")
+def command(reports: tuple[str, ...], account: str | None, verbose: bool, **given: Any) -> int:
+    """Load reports (or datasets of harvest.yaml) now, as a run of Dagster; all reports if none is
+    named. Without options for days: the last HARVEST_DAYS_BACK days and today.
+
+    Ctrl-C cancels the run, and what had been loaded stays. The exit code is 0 if all was loaded,
+    1 if something failed, 130 if it was cancelled.
+    """
+    environment = load_environment()
+    accounts = chosen_accounts(load_project(environment).accounts, account, reports)
+    options = options_of(given)
+    runs = [run for settings in accounts for run in runs_of(settings, reports, options)]
+    for settings in accounts:  # credentials that are missing are said by what would use them
+        client_from_environment(settings, environment, click.echo).close()
+    os.environ.update(dagster_environment(environment, project_folder() / ".dagster"))
+    for line in ignored(runs, options):
+        click.echo(line, err=True)
+    # Dagster takes a second or two to import, which nobody should wait for who made a mistake.
+    from harvest_pipeline.cli.running import CANCELLED, run_now
+
+    code = 0
+    for run in runs:
+        if len(runs) > 1:
+            names = ", ".join(dataset.name for dataset in run.datasets)
+            days = f", {run.window}" if run.window else ""
+            click.echo(f"{run.account.name}: {names}{days}", err=True)
+        code = max(code, run_now(run, verbose=verbose))
+        if code == CANCELLED:
+            break
+    return code

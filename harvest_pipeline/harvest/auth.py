@@ -1,28 +1,20 @@
 """Credentials: which token is sent, when it is renewed, and that nobody renews it twice."""
 
-import contextlib
 import threading
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import time
 from typing import Protocol
 
 import requests
 from requests.auth import AuthBase
 
-from harvest_pipeline.harvest.errors import TokenRejected
+from harvest_pipeline.harvest.errors import CredentialsMissing, TokenRejected
 from harvest_pipeline.harvest.http import Transport
-from harvest_pipeline.harvest.oauth import refresh
-from harvest_pipeline.harvest.secrecy import Secretive, checked
-from harvest_pipeline.harvest.token_endpoint import (
-    Application,
-    GrantRefused,
-    Source,
-    Tokens,
-)
+from harvest_pipeline.harvest.oauth import DEVELOPERS, Refused, Secret, TokenSet, checked, renewed
+from harvest_pipeline.harvest.token_store import TokenStore
 
-_NEW_TOKEN = "make a new one at https://id.getharvest.com/developers"  # noqa: S105 - no secret
+#: An access token is renewed this many seconds before it ends.
+_MARGIN_SECONDS = 120.0
 
 
 class Credentials(Protocol):
@@ -37,7 +29,7 @@ class Credentials(Protocol):
         ...
 
 
-class Bearer(AuthBase, Secretive):
+class Bearer(AuthBase, Secret):
     """Sends a token in the Authorization header, and nowhere else."""
 
     def __init__(self, token: str) -> None:
@@ -48,8 +40,8 @@ class Bearer(AuthBase, Secretive):
         return r
 
 
-class PersonalAccessToken(Secretive):
-    """A token that a person made (REFERENCE 2.1); it ends only when that person revokes it.
+class PersonalAccessToken(Secret):
+    """A token that a person made; it ends only when that person revokes it.
 
     `origin` says where it was set, and `remedy` what to do when it is refused.
 
@@ -57,7 +49,10 @@ class PersonalAccessToken(Secretive):
     """
 
     def __init__(
-        self, token: str, origin: str = "HARVEST_ACCESS_TOKEN", remedy: str = _NEW_TOKEN
+        self,
+        token: str,
+        origin: str = "HARVEST_ACCESS_TOKEN",
+        remedy: str = f"make a new one at {DEVELOPERS}",
     ) -> None:
         self._token = checked(token, origin)
         self._refusal = (
@@ -74,127 +69,107 @@ class PersonalAccessToken(Secretive):
         raise TokenRejected(self._refusal)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Kept(Secretive):
-    """The tokens of one sign-in, as they are kept from one renewal to the next.
+class RefreshedTokens(Secret):
+    """Access tokens that are renewed with a refresh token, once for all processes of the machine.
 
-    Times are Unix times in seconds. `refresh_tokens` holds the newest first, then the one that
-    worked before it: Harvest may or may not give a new one, and may or may not end the old one.
+    `key` is where the store keeps them. `given` are those of variables: they hold until the store
+    has newer ones, and their application always. `origin`, `application` and `remedy` are the words
+    for a refusal: which refresh token, which client id and secret, and what to do.
     """
 
-    access_token: str | None
-    expires_at: float | None
-    renew_at: float | None
-    refresh_tokens: tuple[str, ...]
-
-    def usable(self, rejected: str | None) -> str | None:
-        """The access token, unless it is about to end or is the `rejected` one.
-
-        By the wall clock, the only one that processes share. Where that is wrong, a token is
-        renewed early, or when it gets a 401.
-        """
-        if self.renew_at is not None and time() >= self.renew_at:
-            return None
-        return None if self.access_token == rejected else self.access_token
-
-    def renewed(self, used: str, tokens: Tokens) -> "Kept":
-        """These tokens after the refresh token `used` has led to `tokens`."""
-        return replace(
-            self,
-            access_token=tokens.access_token,
-            expires_at=tokens.expires_at,
-            renew_at=tokens.renew_at,
-            refresh_tokens=tuple(dict.fromkeys((tokens.refresh_token or used, used))),
-        )
-
-
-class Keep(Protocol):
-    """Where tokens are kept; `source` is who is named when they are refused."""
-
-    @property
-    def source(self) -> Source: ...
-
-    def read(self) -> Kept:
-        """The tokens, as whoever renewed them last has left them. Raises StoreUnusable."""
-        ...
-
-    def write(self, kept: Kept) -> None:
-        """Keep these from now on; they are kept when this returns. Raises StoreUnusable."""
-        ...
-
-    def alone(self) -> AbstractContextManager[None]:
-        """Keep every other process from renewing them. Raises StoreUnusable."""
-        ...
-
-
-class RefreshedTokens(Secretive):
-    """Access tokens that are renewed with a refresh token (REFERENCE 2.3)."""
-
-    def __init__(self, application: Application, id_url: str, keep: Keep) -> None:
-        self._application = application
+    def __init__(
+        self,
+        store: TokenStore,
+        key: str,
+        id_url: str,
+        *,
+        given: TokenSet | None,
+        origin: str,
+        application: str,
+        remedy: str,
+    ) -> None:
+        self._store = store
+        self._key = key
         self._id_url = id_url
-        self._keep = keep
+        self._given = given
+        self._origin = origin
+        self._application = application
+        self._remedy = remedy
         self._lock = threading.Lock()
-        self._known: Kept | None = None
-        self._refused: TokenRejected | None = None
+        self._known: TokenSet | None = None
+        self._refusal: str | None = None
 
     def token(self, transport: Transport) -> str:
         """The access token; renewed when there is none or it is about to end."""
-        return self._usable(transport, rejected=None)
+        return self._usable(transport, rejected="")
 
     def renew(self, transport: Transport, rejected: str) -> str:
         """A token that is not `rejected`; all threads and processes with the same 401 renew it
         once."""
         return self._usable(transport, rejected)
 
-    @property
-    def expires_at(self) -> float | None:
-        """When the access token that is kept ends; None where there is none, or no end is known.
-
-        Raises StoreUnusable.
-        """
-        return self._keep.read().expires_at
-
-    def renew_early(self, transport: Transport) -> None:
-        """Renew the access token that is kept, though it has not ended. Raises as `token` does."""
-        self.renew(transport, self._keep.read().access_token or "")
-
-    def _usable(self, transport: Transport, rejected: str | None) -> str:
+    def _usable(self, transport: Transport, rejected: str) -> str:
         with self._lock:
             # Reading costs up to 40 ms where a keyring keeps them, which is much for each request.
-            if self._known and (token := self._known.usable(rejected)):
+            if self._known and (token := _unended(self._known, rejected)):
                 return token
-            self._known = self._keep.read()
-            if token := self._known.usable(rejected):
+            self._known = self._read()
+            if token := _unended(self._known, rejected):
                 return token
-            with self._keep.alone():
+            with self._store.lock(self._key):
                 # Another process may have renewed them meanwhile.
-                self._known = self._keep.read()
-                return self._known.usable(rejected) or self._renewed(transport, self._known)
+                self._known = self._read()
+                return _unended(self._known, rejected) or self._renewed(transport, self._known)
 
-    def _renewed(self, transport: Transport, kept: Kept) -> str:
+    def _read(self) -> TokenSet:
+        kept = self._store.tokens(self._key) or self._given
+        if kept is None:
+            raise CredentialsMissing(
+                f"{self._origin.capitalize()} has been removed from this machine: {self._remedy}."
+            )
+        if self._given:
+            application = {
+                "client_id": self._given.client_id,
+                "client_secret": self._given.client_secret,
+            }
+            return replace(kept, **application)
+        return kept
+
+    def _renewed(self, transport: Transport, kept: TokenSet) -> str:
         """Another access token, kept before it is used: a refresh token may be good only once."""
-        if self._refused:  # it would be again, and Harvest counts the tries
-            raise self._refused
+        if self._refusal:  # it would be refused again, and Harvest counts the tries
+            raise TokenRejected(self._refusal)
         # A place that cannot be written to says so now, and not when it is to take the only copy.
-        self._keep.write(kept)
+        self._store.keep(self._key, kept)
         try:
-            used, tokens = self._redeemed(transport, kept.refresh_tokens)
-        except TokenRejected as refusal:
-            self._refused = refusal
-            raise
-        renewed = kept.renewed(used, tokens)
-        self._keep.write(renewed)
-        self._known = renewed
+            tokens = self._redeemed(transport, kept)
+        except Refused as refusal:
+            self._refusal = self._sentence(refusal)
+            raise TokenRejected(self._refusal) from None
+        self._store.keep(self._key, tokens)
+        self._known = tokens
         return tokens.access_token
 
-    def _redeemed(self, transport: Transport, refresh_tokens: Sequence[str]) -> tuple[str, Tokens]:
-        """The refresh token that was accepted, and what it gave."""
-        *newer, oldest = refresh_tokens
-        for token in newer:
-            with contextlib.suppress(GrantRefused):
-                return token, self._redeem(transport, token)
-        return oldest, self._redeem(transport, oldest)
+    def _redeemed(self, transport: Transport, kept: TokenSet) -> TokenSet:
+        try:
+            return renewed(transport, self._id_url, kept)
+        except Refused as refusal:
+            if refusal.of != "grant" or not kept.previous_refresh_token:
+                raise
+        former = replace(kept, refresh_token=kept.previous_refresh_token, previous_refresh_token="")
+        return renewed(transport, self._id_url, former)
 
-    def _redeem(self, transport: Transport, refresh_token: str) -> Tokens:
-        return refresh(transport, self._id_url, self._application, refresh_token, self._keep.source)
+    def _sentence(self, refusal: Refused) -> str:
+        if refusal.of == "application":
+            return f"Harvest does not know {self._application}; copy both again from {DEVELOPERS}."
+        return f"Harvest does not accept {self._origin} (status {refusal.status}): {self._remedy}."
+
+
+def _unended(tokens: TokenSet, rejected: str) -> str:
+    """The access token; empty if it is about to end or is the `rejected` one.
+
+    By the wall clock, the only one that processes share. Where that is wrong, a token is renewed
+    early, or when it gets a 401.
+    """
+    ending = tokens.expires_at is not None and time() >= tokens.expires_at - _MARGIN_SECONDS
+    return "" if ending or tokens.access_token == rejected else tokens.access_token

@@ -1,156 +1,257 @@
-"""OAuth 2 as Harvest ID speaks it (REFERENCE 2.2, 2.3): a person's consent, and tokens for it.
+"""OAuth 2 at Harvest's id server: a person's consent with PKCE, and the tokens that follow.
 
-Belongs here: the address for the browser, what comes back from it, and the two kinds of grant.
-Does not belong here: asking for tokens (token_endpoint.py), when one is renewed (auth.py), the
-browser itself, storing tokens.
+https://help.getharvest.com/api-v2/authentication-api/authentication/authentication/
+oauthlib makes PKCE and reads the redirect; the requests are those of our transport, with its
+limits in time and size (docs/decisions.md).
 """
 
-import base64
-import hashlib
-import hmac
-import secrets
-import threading
-from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from dataclasses import dataclass, replace
+from time import time
+from typing import Literal, NoReturn
+from urllib.parse import urlsplit
+
+import msgspec
+from oauthlib.common import add_params_to_uri, generate_token
+from oauthlib.oauth2 import OAuth2Error, WebApplicationClient
+from oauthlib.oauth2.rfc6749.errors import AccessDeniedError, MismatchingStateError
 
 from harvest_pipeline.harvest.errors import (
+    TRY_LATER,
+    AnswerInvalid,
     AuthorizationInvalid,
     AuthorizationRefused,
-    one_line,
+    CredentialsMalformed,
+    HarvestError,
+    HarvestUnavailable,
+    RateLimited,
+    TokenRejected,
 )
-from harvest_pipeline.harvest.http import Transport
-from harvest_pipeline.harvest.secrecy import Secretive, is_sendable
-from harvest_pipeline.harvest.token_endpoint import (
-    ENVIRONMENT,
-    Application,
-    GrantRefused,
-    Source,
-    Tokens,
-    ask_for_tokens,
+from harvest_pipeline.harvest.http import (
+    Answer,
+    NeverSent,
+    NoAuthorization,
+    TransferFailed,
+    Transport,
 )
+from harvest_pipeline.text import one_line
+
+DEVELOPERS = "https://id.getharvest.com/developers"
 
 
-class Authorization(Secretive):
-    """One question to a person: may this application read your account?
+class Secret:
+    """Base of values that hold secrets: neither shown in a log nor pickled."""
 
-    `url` is the address to open in a browser. The answer comes to `redirect_uri`.
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} holds secrets, so it is not pickled or copied")
+
+
+def checked(secret: str, origin: str) -> str:
+    """`secret` if it can stand in a header, else CredentialsMalformed, which names `origin`."""
+    if _is_sendable(secret):
+        return secret
+    raise CredentialsMalformed(
+        f"{origin} is empty or holds a blank, a line break or a letter that no credential has; "
+        "copy it again."
+    )
+
+
+def _is_sendable(secret: str) -> bool:
+    return bool(secret) and all("!" <= character <= "~" for character in secret)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class TokenSet(Secret):
+    """The tokens of one sign-in, and the application that renews them; empty where there is none.
+
+    A personal access token is an `access_token` and nothing else. `expires_at` is a Unix time in
+    seconds, None where no end is known. `previous_refresh_token` worked before `refresh_token`:
+    Harvest may or may not give a new one, and may or may not end the old one.
     """
 
-    def __init__(self, application: Application, id_url: str, redirect_uri: str) -> None:
-        """A new question, with a `state` and a PKCE verifier of its own (256 bits each)."""
+    access_token: str = ""
+    expires_at: float | None = None
+    refresh_token: str = ""
+    previous_refresh_token: str = ""
+    client_id: str = ""
+    client_secret: str = ""
+
+
+class Refused(TokenRejected):
+    """The id server gives no tokens, because of the `grant` (a code or a refresh token), of the
+    `application`, or for a reason of its own (`other`)."""
+
+    def __init__(self, of: Literal["grant", "application", "other"], status: int) -> None:
+        super().__init__(f"Harvest gives no access token (status {status}).")
+        self.of = of
+        self.status = status
+
+
+class Consent(Secret):
+    """One question to a person: may this application read your account?
+
+    `url` is the address to open in a browser; the browser is then sent to `redirect_uri`.
+    """
+
+    def __init__(self, client_id: str, client_secret: str, id_url: str, redirect_uri: str) -> None:
+        """A new question, with a `state` and a PKCE verifier of its own."""
         self.redirect_uri = redirect_uri
-        self.code_verifier = secrets.token_urlsafe(32)
-        self._state = secrets.token_urlsafe(32)
-        self._lock = threading.Lock()
-        self._answered = False
-        digest = hashlib.sha256(self.code_verifier.encode()).digest()
+        self._id_url = id_url
+        self._application = TokenSet(client_id=client_id, client_secret=client_secret)
+        self._client = WebApplicationClient(client_id)
+        self._state = generate_token(43)
+        self._verifier: str = self._client.create_code_verifier(64)
+        challenge: str = self._client.create_code_challenge(self._verifier, "S256")
         question = {
-            "client_id": application.client_id,
+            "client_id": client_id,
             "response_type": "code",
             "state": self._state,
             "redirect_uri": redirect_uri,
-            "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
+            "code_challenge": challenge,
             "code_challenge_method": "S256",
         }
-        self.url = f"{id_url.rstrip('/')}/oauth2/authorize?{urlencode(question)}"
+        address = f"{id_url.rstrip('/')}/oauth2/authorize"
+        self.url: str = add_params_to_uri(address, list(question.items()))
 
-    def code_from(self, answer: Mapping[str, str] | str) -> str:
-        """The code in what came back: a redirect's parameters, its target or whole address.
+    def code(self, answer: str) -> str:
+        """The code in what came back: the target of the redirect, or its whole address.
 
-        To be asked once, whatever comes of it. Raises AuthorizationRefused if the person refused,
-        and AuthorizationInvalid if the answer is not to this question, or holds no code.
+        Raises AuthorizationRefused if the person refused, and AuthorizationInvalid if the answer is
+        not to this question, or holds no code.
         """
-        with self._lock:
-            repeated, self._answered = self._answered, True
-        if repeated:
-            raise AuthorizationInvalid(
-                "The answer of the browser has been taken already; run the command again."
-            )
-        query = _query(answer)
-        state, error = query.get("state", ""), query.get("error", "")
-        # Whether Harvest repeats the state when it refuses is not documented; a refusal does no
-        # harm.
-        if not (error and not state) and not hmac.compare_digest(
-            state.encode(), self._state.encode()
-        ):
+        try:
+            # oauthlib takes https only; this address never leaves the machine.
+            address = f"https://127.0.0.1/?{urlsplit(answer.strip()).query}"
+            found = self._client.parse_request_uri_response(address, self._state)
+            return checked(found["code"], "The code")
+        except (MismatchingStateError, ValueError):
             raise AuthorizationInvalid(
                 "The answer of the browser does not belong to this request (its state is missing "
-                "or another one), so it was not used; run the command again."
+                "or another one), so it was not used; run the command again, and paste the whole "
+                "address if you paste it."
+            ) from None
+        except AccessDeniedError:
+            raise AuthorizationRefused(
+                "Access was refused on Harvest's page, so nothing is connected; run the command "
+                "again to be asked again."
+            ) from None
+        except (OAuth2Error, CredentialsMalformed) as error:
+            said = error.error if isinstance(error, OAuth2Error) else "malformed_code"
+            raise AuthorizationRefused(
+                f"Harvest's page ended without giving access ({one_line(str(said), 60)}); look at "
+                f"the application at {DEVELOPERS}, and run the command again."
+            ) from None
+
+    def tokens(self, transport: Transport, code: str) -> TokenSet:
+        """The first tokens, for a code. Raises AuthorizationInvalid for one that is expired or
+        used, TokenRejected for a wrong client secret, and what `Transport.exchange` raises."""
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": self.redirect_uri,
+            "code_verifier": self._verifier,
+        }
+        try:
+            tokens = _request(transport, self._id_url, form, self._application)
+        except Refused as refusal:
+            if refusal.of == "grant":
+                raise AuthorizationInvalid(
+                    "Harvest does not accept the code from the browser: it has expired or has been "
+                    "used already; run the command again."
+                ) from None
+            if refusal.of == "application":
+                raise TokenRejected(
+                    "Harvest does not know HARVEST_CLIENT_ID with this HARVEST_CLIENT_SECRET; copy "
+                    f"both again from {DEVELOPERS}."
+                ) from None
+            raise
+        if not tokens.refresh_token:
+            raise AnswerInvalid(
+                "Harvest gave a token that ends and nothing to renew it with, so nothing was "
+                "stored; use a personal access token instead (--token -)."
             )
-        if error:
-            raise _not_authorized(error, query.get("error_description", ""))
-        code = query.get("code", "")
-        if not is_sendable(code):
-            raise AuthorizationInvalid(
-                "The answer of the browser holds no code; run the command again, and paste the "
-                "whole address if you paste it."
-            )
-        return code
+        return tokens
 
 
-def exchange_code(
-    transport: Transport,
-    id_url: str,
-    application: Application,
-    code: str,
-    authorization: Authorization,
-) -> Tokens:
-    """The first tokens, for a code that `authorization` has led to.
+def renewed(transport: Transport, id_url: str, tokens: TokenSet) -> TokenSet:
+    """Other tokens, for the refresh token of `tokens`.
 
-    Raises AuthorizationInvalid for a code that is expired or used, TokenRejected for a wrong
-    client secret, HarvestUnavailable, RateLimited, AnswerInvalid, HostNotTrusted.
+    Raises Refused, HarvestUnavailable, RateLimited, AnswerInvalid and HostNotTrusted.
     """
-    form = {
-        "grant_type": "authorization_code",
-        "code": code,
-        "redirect_uri": authorization.redirect_uri,
-        "code_verifier": authorization.code_verifier,
-    }
+    form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token}
+    return _request(transport, id_url, form, tokens)
+
+
+class _Given(msgspec.Struct):
+    access_token: str
+    refresh_token: str | None = None
+    expires_in: float | None = None
+
+
+def _request(transport: Transport, id_url: str, grant: dict[str, str], sent: TokenSet) -> TokenSet:
+    """`sent`, whose application asks, with what the token endpoint gives for a grant."""
+    asked_at = time()
+    form = {"client_id": sent.client_id, "client_secret": sent.client_secret, **grant}
+    answer = _post(transport, f"{id_url.rstrip('/')}/api/v2/oauth2/token", form)
+    if answer.status != 200:
+        raise _refusal(answer)
     try:
-        return ask_for_tokens(transport, id_url, application, form, ENVIRONMENT)
-    except GrantRefused as error:
-        raise AuthorizationInvalid(
-            "Harvest does not accept the code from the browser: it has expired or has been used "
-            "already; run the command again."
-        ) from error
-
-
-def refresh(
-    transport: Transport,
-    id_url: str,
-    application: Application,
-    refresh_token: str,
-    source: Source = ENVIRONMENT,
-) -> Tokens:
-    """New tokens for a refresh token; `source` is who is named if they are not given.
-
-    Raises GrantRefused for a refresh token that is not good, TokenRejected for a wrong client
-    secret, HarvestUnavailable, RateLimited, AnswerInvalid, HostNotTrusted.
-    """
-    form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-    return ask_for_tokens(transport, id_url, application, form, source)
-
-
-def _query(answer: Mapping[str, str] | str) -> Mapping[str, str]:
-    """The parameters of a redirect; of one that comes twice none is believed."""
-    if not isinstance(answer, str):
-        return answer
-    try:
-        pairs = parse_qsl(urlsplit(answer.strip()).query, keep_blank_values=True)
-    except ValueError:
-        return {}
-    names = [name for name, _ in pairs]
-    return {name: value for name, value in pairs if names.count(name) == 1}
-
-
-def _not_authorized(error: str, description: str) -> AuthorizationRefused:
-    if error == "access_denied":
-        return AuthorizationRefused(
-            "Access was refused on Harvest's page, so nothing is connected; run the command again "
-            "to be asked again."
-        )
-    said = one_line(f"{error}: {description}" if description else error)
-    return AuthorizationRefused(
-        f"Harvest's page ended without giving access ({said}); look at the application at "
-        "https://id.getharvest.com/developers, and run the command again."
+        given = msgspec.json.decode(answer.body, type=_Given)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise _unreadable() from None
+    newest = given.refresh_token or sent.refresh_token
+    if not _is_sendable(given.access_token) or not _is_sendable(newest or "-"):
+        raise _unreadable()
+    return replace(
+        sent,
+        access_token=given.access_token,
+        expires_at=None if given.expires_in is None else asked_at + given.expires_in,
+        refresh_token=newest,
+        previous_refresh_token="" if newest == sent.refresh_token else sent.refresh_token,
     )
+
+
+def _post(transport: Transport, url: str, form: dict[str, str]) -> Answer:
+    """Ask for tokens, once: an answer that got lost may have changed the refresh token.
+
+    Only when there was no connection is it known that Harvest saw nothing.
+    """
+    patience = transport.patience
+    failures = 0
+    while True:
+        try:
+            return transport.exchange("POST", url, auth=NoAuthorization(), data=form)
+        except TransferFailed as error:
+            failures += 1
+            if failures == patience.attempts or not isinstance(error, NeverSent):
+                raise HarvestUnavailable(
+                    f"Harvest gave no access token: {error} (attempts: {failures}). {TRY_LATER}"
+                ) from error
+        transport.pause(patience.pause_after(failures))
+
+
+def _refusal(answer: Answer) -> HarvestError:
+    """What an answer other than 200 means. What it says is left out: it may repeat the token."""
+    if answer.status == 429:
+        return RateLimited(
+            "Harvest gives no access token now: too many were asked for (429).",
+            retry_after=answer.retry_after,
+        )
+    if answer.status >= 500:
+        return HarvestUnavailable(
+            f"Harvest gives no access token now (status {answer.status}). {TRY_LATER}"
+        )
+    if answer.status < 400:
+        return _unreadable()
+    if b"invalid_client" in answer.body:
+        return Refused("application", answer.status)
+    # A refusal by something else, a proxy say, must not make anybody try an older refresh token.
+    return Refused("grant" if answer.status in (400, 401) else "other", answer.status)
+
+
+def _unreadable() -> AnswerInvalid:
+    return AnswerInvalid(f"Harvest's answer to a request for an access token is none. {TRY_LATER}")

@@ -1,12 +1,12 @@
-"""How a read goes on: one observer of this process may follow it."""
+"""How a read goes on, for one observer of this process."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Protocol
 
 
-class Observer(Protocol):
-    """Hears how a read goes on; called from any thread, and must not raise."""
+class Observer:
+    """Hears how a read goes on; called from any thread, and must not raise. This one
+    does nothing."""
 
     def requested(self) -> None:
         """A request was sent, or tried."""
@@ -18,14 +18,11 @@ class Observer(Protocol):
         """A page came, with so many records."""
 
     def waiting(self, seconds: float, reason: str) -> None:
-        """Nothing is sent for so long; the reason is half a sentence."""
+        """Nothing is sent for so many seconds; the reason is half a sentence."""
 
 
-class _Nobody(Observer):
-    """Ignores everything."""
-
-
-_observer: Observer = _Nobody()
+_NOBODY = Observer()
+_observer = _NOBODY
 
 
 def observer() -> Observer:

@@ -173,6 +173,10 @@ class Warehouse:
             if _DAMAGED.search(str(error)):
                 raise WarehouseError(_damaged(self.path, str(error))) from error
             raise
+        except RuntimeError as error:
+            if str(error) == "Query interrupted":  # DuckDB's, whatever a signal handler raises
+                raise KeyboardInterrupt from error
+            raise
 
     def _wait_for_connection(self, read_only: bool) -> duckdb.DuckDBPyConnection:
         waiting: _Waiting | None = None

@@ -19,7 +19,6 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
 from dagster._daemon.daemon import get_default_daemon_logger
 from dagster._daemon.sensor import execute_sensor_iteration
-from harvest_pipeline.sandbox.faults import Forbid
 
 from harvest_pipeline import alerts as alerts_module
 from harvest_pipeline.alerts import AlertNotSent
@@ -31,6 +30,7 @@ from harvest_pipeline_tests.alerts.conftest import PASSWORD, PATH, Alerts, Hook,
 from harvest_pipeline_tests.alerts.mail_server import MailServer
 from harvest_pipeline_tests.conftest import TODAY
 from harvest_pipeline_tests.harvest import fault_server as fault
+from harvest_pipeline_tests.sandbox.faults import Forbid
 from harvest_pipeline_tests.security.canaries import Canaries
 
 DAYS = Window(TODAY - timedelta(days=1), TODAY)

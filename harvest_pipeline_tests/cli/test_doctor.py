@@ -21,7 +21,6 @@ import dagster as dg
 import pytest
 import requests
 from dagster._daemon.types import DaemonHeartbeat
-from harvest_pipeline.sandbox.faults import AnswerWith
 
 from harvest_pipeline import settings
 from harvest_pipeline.catalogue.records import RECORDS
@@ -29,12 +28,13 @@ from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.cli import doctor
 from harvest_pipeline.cli.findings import Finding, Section
 from harvest_pipeline.cli.main import main
-from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.scope import Proof, Scope
 from harvest_pipeline.settings import VARIABLES
 from harvest_pipeline.warehouse import ledger, tables
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline_tests.conftest import ADMINISTRATOR
+from harvest_pipeline_tests.sandbox.faults import AnswerWith
+from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.waiting import soon
 
 SOURCES = Path(__file__).resolve().parents[2]

@@ -7,9 +7,6 @@ import pytest
 
 from harvest_pipeline_tests.connect.person import Person
 from harvest_pipeline_tests.sandbox.server import SandboxServer
-from harvest_pipeline_tests.ui.conftest import page
-
-__all__ = ["page"]
 
 
 @pytest.fixture(scope="package")

@@ -1,12 +1,9 @@
-"""A person who runs `harvest-pipeline` commands, at a terminal or from a script.
-
-Belongs here: the process and its terminal, and Harvest's consent page without a browser.
-Does not belong here: what is expected of either.
-"""
+"""A person who runs `harvest-pipeline` commands, at a terminal or from a script."""
 
 import contextlib
 import fcntl
 import io
+import json
 import os
 import pty
 import re
@@ -66,9 +63,9 @@ class Person:
         return Outcome(code, printed.getvalue())
 
     def stored(self) -> list[str]:
-        """The files of accounts and secrets in the store."""
-        found = self.store.iterdir() if self.store.exists() else ()
-        return sorted(path.name for path in found if path.suffix != ".lock")
+        """The keys of the entries in the store."""
+        path = self.store / "accounts.json"
+        return sorted(json.loads(path.read_text())) if path.exists() else []
 
 
 class Command:

@@ -1,7 +1,7 @@
 """`harvest-pipeline connect`, as a person or a script runs it, against the sandbox over HTTP."""
 
-import base64
 import re
+import socket
 import stat
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -9,8 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from harvest_pipeline.connect import callback
+from harvest_pipeline.cli import connect as connect_command
+from harvest_pipeline.harvest.redirect import RedirectServer
 from harvest_pipeline.sandbox.oauth import CLIENT_ID, CLIENT_SECRET
+from harvest_pipeline.settings import SettingsError
 from harvest_pipeline_tests.connect.person import Person, decide
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.fault_server import FaultServer
@@ -30,17 +32,25 @@ def test_allowing_stores_the_account(person: Person, sandbox: SandboxServer) -> 
     first = sandbox.account
     with person.start(*connect("--sandbox")) as command:
         address = command.address()
-        page = requests.get(decide(address, str(first.id)), timeout=PATIENCE)
+        redirect = urlsplit(decide(address, str(first.id)))
+        here = (redirect.hostname or "", redirect.port or 0)
+        with socket.create_connection(here) as silent:  # as browsers open them ahead of time
+            silent.send(b"GET /callb")
+            elsewhere = redirect._replace(path="/favicon.ico").geturl()
+            assert requests.get(elsewhere, timeout=PATIENCE).status_code == 404
+        page = requests.get(redirect.geturl(), timeout=PATIENCE)
         assert command.wait() == 0
-    assert page.status_code == 200
-    assert "The account is connected." in page.text
-    for fact in (first.name, str(first.id), first.instance, "administrator", str(person.store)):
+    asked = {name: value for name, [value] in parse_qs(urlsplit(address).query).items()}
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/callback", asked["redirect_uri"])
+    assert (page.status_code, "Go back to the terminal" in page.text) == (200, True)
+    assert not any(value in page.text for value in parse_qs(redirect.query)["code"])
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(here)
+    facts = (first.name, str(first.id), first.instance, "administrator", str(person.store))
+    for fact in (*facts, sandbox.api_url, "make dev"):
         assert fact in command.output
-    assert f"export HARVEST_API_URL={sandbox.api_url}" in command.output
-    assert f"export HARVEST_ID_URL={sandbox.id_url}" in command.output
-    assert "make dev" in command.output
-    assert person.stored() == ["harvest.json", "harvest.secret"]
-    assert stat.S_IMODE((person.store / "harvest.secret").stat().st_mode) == 0o600
+    assert person.stored() == ["harvest"]
+    assert stat.S_IMODE((person.store / "accounts.json").stat().st_mode) == 0o600
     assert sandbox.account.request_log.paths() == [
         "/oauth2/authorize",
         "/oauth2/authorize",
@@ -51,82 +61,61 @@ def test_allowing_stores_the_account(person: Person, sandbox: SandboxServer) -> 
     ]
 
 
-def test_the_address_asks_with_state_and_pkce_for_a_code(person: Person) -> None:
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("refused", "Access was refused on Harvest's page"),
+        ("wrong state", "does not belong to this request"),
+        ("late", "has expired or has been used"),
+    ],
+)
+def test_an_answer_without_a_good_code_stores_nothing(
+    what: str, said: str, person: Person, sandbox: SandboxServer
+) -> None:
     with person.start(*connect("--sandbox")) as command:
-        asked = {k: v for k, [v] in parse_qs(urlsplit(command.address()).query).items()}
-    assert len(base64.urlsafe_b64decode(asked["state"] + "==")) * 8 >= 128
-    assert len(base64.urlsafe_b64decode(asked["code_challenge"] + "=")) == 32
-    assert (asked["code_challenge_method"], asked["response_type"]) == ("S256", "code")
-    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/callback", asked["redirect_uri"])
-    assert "scope" not in asked
-
-
-def test_refusing_stores_nothing(person: Person) -> None:
-    with person.start(*connect("--sandbox")) as command:
-        page = requests.get(decide(command.address(), decision="deny"), timeout=PATIENCE)
-        assert command.wait() == 1
-    assert (page.status_code, person.stored()) == (400, [])
-    assert "Error: Access was refused on Harvest's page" in command.output
-    assert "Traceback" not in command.output
-
-
-def test_a_wrong_state_costs_no_token_request(person: Person, sandbox: SandboxServer) -> None:
-    with person.start(*connect("--sandbox")) as command:
-        redirect = decide(command.address())
-        page = requests.get(re.sub(r"state=[^&]+", "state=another", redirect), timeout=PATIENCE)
-        assert command.wait() == 1
-    assert (page.status_code, person.stored()) == (400, [])
-    assert TOKEN_PATH not in sandbox.account.request_log.paths()
-    assert "does not belong to this request" in command.output
-
-
-def test_a_code_that_has_expired_stores_nothing(person: Person, sandbox: SandboxServer) -> None:
-    with person.start(*connect("--sandbox")) as command:
-        redirect = decide(command.address())
-        sandbox.world.clock.advance(601)
-        page = requests.get(redirect, timeout=PATIENCE)
-        assert command.wait() == 1
-    assert (page.status_code, person.stored()) == (400, [])
-    assert "has expired or has been used" in command.output
-    assert "has expired or has been used" in page.text
-
-
-def test_a_code_that_was_used_stores_nothing(person: Person, sandbox: SandboxServer) -> None:
-    with person.start(*connect("--sandbox")) as command:
-        redirect = decide(command.address())
-        stolen = {
-            "grant_type": "authorization_code",
-            "code": parse_qs(urlsplit(redirect).query)["code"],
-        }
-        theirs = {
-            "client_id": CLIENT_ID,
-            "client_secret": CLIENT_SECRET,
-            "redirect_uri": "http://x",
-        }
-        agent = {"User-Agent": "thief"}
-        requests.post(
-            sandbox.id_url + TOKEN_PATH, {**stolen, **theirs}, headers=agent, timeout=PATIENCE
-        )
-        requests.get(redirect, timeout=PATIENCE)
+        redirect = decide(command.address(), decision="deny" if what == "refused" else "allow")
+        if what == "wrong state":
+            redirect = re.sub(r"state=[^&]+", "state=another", redirect)
+        if what == "late":
+            sandbox.world.clock.advance(601)
+        assert requests.get(redirect, timeout=PATIENCE).status_code == 200
         assert command.wait() == 1
     assert person.stored() == []
-    assert "has expired or has been used" in command.output
+    assert f"Error: {said}" in command.output or said in command.output
+    assert "Traceback" not in command.output
+    assert (TOKEN_PATH in sandbox.account.request_log.paths()) == (what == "late")
 
 
-def test_a_wrong_client_secret_stores_nothing(person: Person) -> None:
-    wrong = {**APPLICATION, "HARVEST_CLIENT_SECRET": "wrong-canary-4711"}
-    with person.start(*connect(), **wrong) as command:
-        page = requests.get(decide(command.address()), timeout=PATIENCE)
-        assert command.wait() == 1
-    assert (page.status_code, person.stored()) == (400, [])
-    assert "HARVEST_CLIENT_SECRET" in command.output
-    assert "canary" not in command.output + page.text
+def test_a_browser_that_never_comes_back_is_not_waited_for(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert connect_command.BROWSER_SECONDS == 300
+    monkeypatch.setattr(connect_command, "BROWSER_SECONDS", 0.2)
+    command = person.run(*connect("--sandbox"))
+    assert (command.code, person.stored()) == (1, [])
+    assert "Harvest did not send the browser back" in command.output
+
+
+def test_a_port_that_is_taken_is_told_in_one_sentence() -> None:
+    port = free_port()
+    with RedirectServer(port), pytest.raises(SettingsError, match=f"Port {port} .*--port"):
+        RedirectServer(port)
 
 
 def test_without_an_application_a_script_is_told_what_to_set(person: Person) -> None:
     command = person.run(*connect(), HARVEST_CLIENT_ID=CLIENT_ID)
     assert command.code == 1
     assert command.output.startswith("Error: HARVEST_CLIENT_ID and HARVEST_CLIENT_SECRET are not")
+
+
+def test_a_wrong_client_secret_is_told_and_not_shown(person: Person) -> None:
+    wrong = {**APPLICATION, "HARVEST_CLIENT_SECRET": "wrong-canary-4711"}
+    with person.start("connect", "--no-browser", **wrong) as command:
+        command.type(decide(command.address()) + "\n")
+        assert command.wait() == 1
+    assert person.stored() == []
+    assert "HARVEST_CLIENT_SECRET" in command.output
+    assert "canary" not in command.output
 
 
 def test_a_person_is_asked_for_the_application_and_the_secret_does_not_show(
@@ -143,7 +132,7 @@ def test_a_person_is_asked_for_the_application_and_the_secret_does_not_show(
         arguments = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
         requests.get(redirect, timeout=PATIENCE)
         assert command.wait() == 0
-    assert person.stored() == ["harvest.json", "harvest.secret"]
+    assert person.stored() == ["harvest"]
     assert CLIENT_SECRET not in command.output
     assert b"harvest_pipeline.cli" in b"".join(arguments)
     assert CLIENT_SECRET.encode() not in b"".join(arguments)
@@ -154,15 +143,14 @@ def test_of_several_accounts_the_person_chooses_by_number(
 ) -> None:
     _, second = sandbox.accounts
     with person.start(*connect("--sandbox"), terminal=True) as command:
-        page = requests.get(decide(command.address(), "all"), timeout=PATIENCE)
-        assert "Go back to the terminal" in page.text
+        requests.get(decide(command.address(), "all"), timeout=PATIENCE)
         command.see(rf"2  {second.id} {re.escape(second.name)}\n")
-        for answer in ("3", "x", "", "2"):
-            command.see(r"Number \(1-2\): $")
+        for answer in ("3", "x", "2"):
+            command.see(r"Number: $")
             command.type(f"{answer}\n")
+            command.see(rf"Number: {answer}\n")
         assert command.wait() == 0
-    assert f"account id  {second.id}" in command.output
-    assert second.instance in command.output
+    assert f"account {second.id}, instance {second.instance}" in command.output
 
 
 def test_of_several_accounts_a_script_has_to_name_one(
@@ -186,7 +174,7 @@ def test_an_account_is_named_by_argument_or_variable(
     token = f"{sandbox.tokens['administrator']}\r\n"
     command = person.run("connect", "--token", "-", *arguments, typed=token, **variables)
     assert command.code == 0, command.output
-    assert f"account id  {second.id}" in command.output
+    assert f"account {second.id}" in command.output
 
 
 @pytest.mark.parametrize("way", ["--instance", "HARVEST_ACCOUNT_ID"])
@@ -209,19 +197,17 @@ def test_a_personal_token_is_stored_under_a_name_of_its_own(
         command.see("Personal access token")
         command.type(f"{sandbox.tokens['administrator']}\n")
         assert command.wait() == 0
-    assert person.stored() == ["acme.json", "acme.secret"]
+    assert person.stored() == ["acme"]
     assert "accounts:\n  - name: acme" in command.output
     assert sandbox.tokens["administrator"] not in command.output
 
 
-def test_who_is_not_an_administrator_is_warned(person: Person, sandbox: SandboxServer) -> None:
-    account = str(sandbox.account_id)
-    command = person.run(
-        "connect", "--token", "-", "--account-id", account, typed=sandbox.tokens["member"] + "\n"
-    )
+def test_a_person_who_is_no_administrator_is_warned(person: Person, sandbox: SandboxServer) -> None:
+    arguments = ("connect", "--token", "-", "--account-id", str(sandbox.account_id))
+    command = person.run(*arguments, typed=sandbox.tokens["member"] + "\n")
     assert command.code == 0
     assert "shows a member less than an administrator" in command.output
-    assert "(only an administrator is shown it)" in command.output
+    assert "instance not shown to this person" in command.output
 
 
 @pytest.mark.parametrize("token", ["", "two words\n", "wrong-token-canary\n"])
@@ -249,14 +235,6 @@ def test_a_person_with_forecast_only_is_told_so(person: Person) -> None:
     assert "reaches no Harvest account (Forecast does not count)" in command.output
 
 
-def test_a_network_that_is_down_is_told_in_a_sentence(person: Person) -> None:
-    nowhere = f"http://127.0.0.1:{free_port()}"
-    command = person.run("connect", "--token", "-", typed="t\n", HARVEST_ID_URL=nowhere)
-    assert (command.code, person.stored()) == (1, [])
-    assert "there is no connection to the host" in command.output
-    assert "Traceback" not in command.output
-
-
 def test_a_sandbox_that_is_not_running_is_told_how_to_start(person: Person) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     command = person.run(*connect("--sandbox"), HARVEST_ID_URL=nowhere)
@@ -268,7 +246,7 @@ def test_the_redirect_address_can_be_pasted(person: Person, sandbox: SandboxServ
     with person.start("connect", "--no-browser", **APPLICATION) as command:
         command.type(decide(command.address(), str(sandbox.account_id)) + "\n")
         assert command.wait() == 0
-    assert person.stored() == ["harvest.json", "harvest.secret"]
+    assert person.stored() == ["harvest"]
 
 
 @pytest.mark.parametrize(
@@ -283,9 +261,11 @@ def test_a_pasted_address_with_a_wrong_state_or_none_stores_nothing(
     assert TOKEN_PATH not in sandbox.account.request_log.paths()
 
 
-def test_ctrl_c_ends_with_one_line(person: Person) -> None:
-    with person.start(*connect("--sandbox"), terminal=True) as command:
-        command.see("Ctrl-C stops")
+@pytest.mark.parametrize("asked", ["Ctrl-C stops", "Client id"])
+def test_ctrl_c_ends_with_one_line(asked: str, person: Person) -> None:
+    sandbox = ("--sandbox",) if asked == "Ctrl-C stops" else ()
+    with person.start(*connect(*sandbox), terminal=True) as command:
+        command.see(asked)
         command.type("\x03")
         assert command.wait() == 130
     assert command.output.endswith("\nStopped; nothing was stored.\n")
@@ -293,37 +273,23 @@ def test_ctrl_c_ends_with_one_line(person: Person) -> None:
     assert person.stored() == []
 
 
-def test_connecting_the_same_company_again_replaces_it(
-    person: Person, sandbox: SandboxServer
-) -> None:
-    arguments = ("connect", "--token", "-", "--account-id", str(sandbox.account_id))
-    for role in ("administrator", "manager"):
-        command = person.run(*arguments, typed=f"{sandbox.tokens[role]}\n")
-        assert command.code == 0, command.output
-    assert "manager" in (person.store / "harvest.json").read_text()
-
-
-def test_another_company_replaces_it_only_if_that_is_said(
+def test_the_same_company_is_replaced_and_another_one_only_if_that_is_said(
     person: Person, sandbox: SandboxServer
 ) -> None:
     first, second = sandbox.accounts
-    token = f"{sandbox.tokens['administrator']}\n"
     arguments = ("connect", "--token", "-", "--account-id")
-    assert person.run(*arguments, str(first.id), typed=token).code == 0
+    for role in ("administrator", "manager"):
+        token = f"{sandbox.tokens[role]}\n"
+        assert person.run(*arguments, str(first.id), typed=token).code == 0
+    stored = (person.store / "accounts.json").read_text()
+    assert "manager" in stored
+    token = f"{sandbox.tokens['administrator']}\n"
     refused = person.run(*arguments, str(second.id), typed=token)
     assert refused.code == 1
-    assert f"{first.name} ({first.id})" in refused.output
-    assert "--replace" in refused.output
-    for answer, stored, code in (("\n", first, 1), ("y\n", second, 0)):
-        with person.start(*arguments, str(second.id), terminal=True) as command:
-            command.see("Personal access token")
-            command.type(token)
-            command.see(r"Replace it by .* \[y/N\] $")
-            command.type(answer)
-            assert command.wait() == code
-        assert str(stored.id) in (person.store / "harvest.json").read_text()
-    assert person.run(*arguments, str(first.id), "--replace", typed=token).code == 0
-    assert str(first.id) in (person.store / "harvest.json").read_text()
+    assert f"{first.name} ({first.id})" in refused.output and "--replace" in refused.output
+    assert (person.store / "accounts.json").read_text() == stored
+    assert person.run(*arguments, str(second.id), "--replace", typed=token).code == 0
+    assert str(second.id) in (person.store / "accounts.json").read_text()
 
 
 @pytest.mark.parametrize("name", ["Acme", "../acme"])
@@ -334,6 +300,15 @@ def test_a_name_that_cannot_be_is_told_before_anything_is_asked(name: str, perso
     assert "oauth2/authorize" not in command.output
 
 
+def test_an_unusable_store_is_told_before_the_browser_is_opened(person: Person) -> None:
+    person.store.mkdir()
+    person.store.chmod(0o777)
+    command = person.run(*connect("--sandbox"))
+    assert command.code == 1
+    assert "oauth2/authorize" not in command.output
+    assert str(person.store) in command.output
+
+
 def test_credentials_of_the_environment_that_win_are_pointed_out(
     person: Person, sandbox: SandboxServer
 ) -> None:
@@ -342,25 +317,6 @@ def test_credentials_of_the_environment_that_win_are_pointed_out(
     command = person.run(*arguments, typed=f"{token}\n", HARVEST_ACCESS_TOKEN=token, **APPLICATION)
     assert command.code == 0
     assert "remove HARVEST_ACCESS_TOKEN from the environment" in command.output
-
-
-def test_an_unusable_store_is_told_before_the_browser_is_opened(person: Person) -> None:
-    person.store.mkdir(mode=0o777)
-    person.store.chmod(0o777)
-    command = person.run(*connect("--sandbox"))
-    assert command.code == 1
-    assert "oauth2/authorize" not in command.output
-    assert str(person.store) in command.output
-
-
-def test_a_browser_that_never_comes_back_is_not_waited_for(
-    person: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert callback.LIMIT_SECONDS == 300
-    monkeypatch.setattr(callback, "LIMIT_SECONDS", 0.2)
-    command = person.run(*connect("--sandbox"))
-    assert (command.code, person.stored()) == (1, [])
-    assert "Harvest did not send the browser back" in command.output
 
 
 def test_of_the_accounts_in_harvest_yaml_one_is_named_and_found_by_its_id(
@@ -375,5 +331,5 @@ def test_of_the_accounts_in_harvest_yaml_one_is_named_and_found_by_its_id(
     assert "acme, other" in unnamed.output
     named = person.run(*arguments, "--name", "other", typed=token, HARVEST_CONFIG=str(file))
     assert named.code == 0
-    assert f"account id  {second.id}" in named.output
+    assert f"account {second.id}" in named.output
     assert "accounts:" not in named.output

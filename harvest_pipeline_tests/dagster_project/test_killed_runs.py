@@ -12,10 +12,10 @@ import dagster as dg
 import pytest
 
 from harvest_pipeline.settings import project_folder
+from harvest_pipeline_tests.cli.command import Place
 from harvest_pipeline_tests.conftest import TODAY
 from harvest_pipeline_tests.sandbox.faults import Hang
 from harvest_pipeline_tests.sandbox.server import SandboxServer
-from harvest_pipeline_tests.sync.command import Place
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 from harvest_pipeline_tests.warehouse.test_database import held
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harvest_pipeline.accounts.credentials import environment_credentials
-from harvest_pipeline.accounts.store import AccountStore
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
+from harvest_pipeline.harvest.access import environment_credentials
 from harvest_pipeline.harvest.auth import Credentials, PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.extract import read, read_children
 from harvest_pipeline.harvest.limits import Limit, Limits
+from harvest_pipeline.harvest.token_store import TokenStore
 from harvest_pipeline.sandbox.clock import RateLimit, RateLimits
 from harvest_pipeline.scope import Proof, Scope, Spool, Window
 from harvest_pipeline_tests.harvest.conftest import MakeClient
@@ -131,7 +131,7 @@ def oauth(sandbox: SandboxServer, folder: Path) -> Credentials:
         "client_secret": sandbox.client_secret,
         "refresh_token": sandbox.refresh_token,
     }
-    store = AccountStore(folder / "accounts", "file")
+    store = TokenStore(folder / "accounts", "file")
     return environment_credentials(store, given, "HARVEST_", sandbox.id_url)
 
 

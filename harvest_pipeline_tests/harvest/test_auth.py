@@ -9,13 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harvest_pipeline.accounts.credentials import environment_credentials
-from harvest_pipeline.accounts.store import AccountStore
-from harvest_pipeline.accounts.stored import Secrets
+from harvest_pipeline.harvest.access import environment_credentials
 from harvest_pipeline.harvest.auth import (
     Bearer,
     Credentials,
-    Kept,
     PersonalAccessToken,
 )
 from harvest_pipeline.harvest.client import HarvestClient
@@ -27,7 +24,8 @@ from harvest_pipeline.harvest.errors import (
     TokenRejected,
 )
 from harvest_pipeline.harvest.http import Patience, Transport
-from harvest_pipeline.harvest.oauth import Application, Authorization, Tokens
+from harvest_pipeline.harvest.oauth import Consent, TokenSet
+from harvest_pipeline.harvest.token_store import TokenStore
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.conftest import MakeClient
 from harvest_pipeline_tests.harvest.fault_server import FaultServer
@@ -39,7 +37,7 @@ ANY = msgspec.json.Decoder(dict[str, object])
 def oauth(url: str, prefix: str = "HARVEST_", **changes: str) -> Credentials:
     """Those of the environment, with a store of their own."""
     given = {"client_id": "id", "client_secret": "secret", "refresh_token": "refresh-0", **changes}
-    store = AccountStore(Path(tempfile.mkdtemp()), "file")
+    store = TokenStore(Path(tempfile.mkdtemp()), "file")
     return environment_credentials(store, given, prefix, url)
 
 
@@ -110,19 +108,6 @@ def test_a_wrong_client_secret_is_named(make_client: MakeClient) -> None:
         with pytest.raises(TokenRejected, match="HARVEST_CLIENT_SECRET") as caught:
             get(client)
         assert "wrong-one" not in str(caught.value)
-
-
-def test_the_former_refresh_token_is_tried_when_the_new_one_is_refused(
-    make_client: MakeClient,
-) -> None:
-    """A server that hands out new refresh tokens but knows the first one only."""
-    with FaultServer(harvest := OAuthServer(rotating=True)) as server:
-        client = make_client(server.url, credentials=oauth(server.url))
-        for expected in (1, 2, 3):
-            harvest.access_token = "expired by now"
-            assert get(client) == {"id": 1}
-            assert harvest.fetched == expected
-            harvest.refresh_tokens = {"refresh-0"}
 
 
 def test_a_lost_answer_to_a_refresh_is_not_asked_for_again(make_client: MakeClient) -> None:
@@ -239,14 +224,11 @@ CANARY = "canary-4711"
 @pytest.mark.parametrize(
     "holder",
     [
-        Application("id", CANARY),
-        Tokens(CANARY, CANARY, 1.0),
-        Kept(CANARY, 1.0, 1.0, (CANARY,)),
-        Authorization(Application(CANARY, CANARY), "https://127.0.0.1", "http://127.0.0.1/"),
+        TokenSet(access_token=CANARY, client_secret=CANARY, refresh_token=CANARY),
+        Consent(CANARY, CANARY, "https://127.0.0.1", "http://127.0.0.1/"),
         Bearer(CANARY),
         PersonalAccessToken(CANARY),
         oauth("http://127.0.0.1", client_secret=CANARY, refresh_token=CANARY),
-        Secrets(access_token=CANARY, client_secret=CANARY, refresh_token=CANARY),
     ],
     ids=lambda holder: type(holder).__name__,
 )

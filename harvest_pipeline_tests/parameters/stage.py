@@ -19,10 +19,11 @@ import dagster as dg
 import duckdb
 import pytest
 
-from harvest_pipeline import access, build_definitions
+from harvest_pipeline import build_definitions
 from harvest_pipeline import settings as configured
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS
+from harvest_pipeline.harvest import access
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.partitions import range_tags
 from harvest_pipeline.scope import Window

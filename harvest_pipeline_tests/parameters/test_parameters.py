@@ -23,12 +23,12 @@ from tabulate import tabulate
 
 from harvest_pipeline import settings as configured
 from harvest_pipeline.catalogue.reports import REPORTS
+from harvest_pipeline.cli.choice import options_of, runs_of
 from harvest_pipeline.scope import Filters, Scope, Window
 from harvest_pipeline.settings import Project, project_folder
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.parameters import DAYS, OptionsError
 from harvest_pipeline.settings.resolve import Days, resolve
-from harvest_pipeline.sync.choice import options_of, runs_of
 from harvest_pipeline_tests import reference
 from harvest_pipeline_tests.parameters.expected import Account, Part, differences, expected
 from harvest_pipeline_tests.parameters.stage import (

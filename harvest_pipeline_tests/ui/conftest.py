@@ -1,4 +1,4 @@
-"""The UI of `harvest-pipeline dev` on a sandbox account, and a headless browser to look at it."""
+"""A `harvest-pipeline dev` on a sandbox account, Dagster's own webserver, a headless browser."""
 
 import os
 import shutil
@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,88 +15,34 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import dagster as dg
 import pytest
 import requests
+import uvicorn
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster_webserver.app import create_app_from_workspace_process_context
+from starlette.types import ASGIApp
 
 from harvest_pipeline.settings import project_folder
+from harvest_pipeline.ui.guard import Guard
 from harvest_pipeline_tests.sandbox.server import SandboxServer
-from harvest_pipeline_tests.surroundings import needs
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
-#: Without these a browser on this network waits for hosts that it cannot reach.
+#: Without these a browser on this network waits for hosts that it cannot reach. Names that end in
+#: `.test` lead to this machine.
 FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+    "--host-resolver-rules=MAP *.test 127.0.0.1",
 ]
-
-
-#: The marks of tests that look at the UI in the browser. One UI serves all of them.
-IN_BROWSER = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    needs("chromium"),
-]
-#: Loaded by every Python process of the UI: writes down where each of them connects to.
-EGRESS = """
-import os, sys
-
-def note(event, arguments):
-    if event == "socket.getaddrinfo":
-        host = arguments[0]
-    elif event == "socket.connect" and isinstance(arguments[1], tuple):
-        host = arguments[1][0]
-    else:
-        return
-    with open(os.environ["EGRESS"], "a") as file:
-        file.write(f"{host}\\n")
-
-sys.addaudithook(note)
-"""
-
-
-@dataclass(frozen=True)
-class DagsterUI:
-    """A running `harvest-pipeline dev`."""
-
-    url: str
-    sandbox: SandboxServer
-    database: Path
-    home: Path
-    #: harvest.yaml, for now without an account.
-    config: Path
-    #: The hosts that its processes have connected to, a line each.
-    egress: Path
-
-    @property
-    def port(self) -> int:
-        """The port that it serves on."""
-        return int(self.url.rpartition(":")[2])
-
-    def ask(self, query: str, **variables: Any) -> Any:
-        """The data of a GraphQL query."""
-        answer = requests.post(
-            f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=PATIENCE
-        ).json()
-        assert "errors" not in answer, answer
-        return answer["data"]
-
-
-def free_port() -> int:
-    """A port on which nothing listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-def noting_egress(folder: Path) -> dict[str, str]:
-    """Variables that make Python processes write the hosts they connect to into `egress.txt`."""
-    (folder / "sitecustomize.py").write_text(EGRESS)
-    return {"PYTHONPATH": str(folder), "EGRESS": str(folder / "egress.txt")}
+#: A proxy in front of the guard.
+PROXY = "dagster.example.com"
+REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "harvest"}
+_LAUNCH = """
+mutation($job: JobOrPipelineSelector!, $config: RunConfigData!) {
+  launchRun(executionParams: {selector: $job, runConfigData: $config}) {
+    __typename ... on LaunchRunSuccess { run { runId } } } }"""
+_STATUS = "query($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
 
 
 @dataclass(frozen=True)
@@ -108,11 +55,6 @@ class Dev:
     output: Path
     #: Stands in the environment of all that it starts.
     mark: str
-
-    @property
-    def egress(self) -> Path:
-        """Where `noting_egress` of the folder of its output makes it write."""
-        return self.output.with_name("egress.txt")
 
     def processes(self) -> dict[int, str]:
         """The command lines of it and all that it started, by process id."""
@@ -134,18 +76,45 @@ class Dev:
         """Whether anything of it is still there."""
         return bool(self.processes())
 
+    def told(self) -> str:
+        """The last that it has printed."""
+        return self.output.read_text()[-3000:]
+
     def assert_ends(self, end: "Callable[[subprocess.Popen[bytes]], None]") -> None:
         """Ended like this, it goes with exit code 0, and takes everything that it started along."""
-        # Until the daemon has begun, it does not know what to do about Ctrl-C.
-        if "--read-only" not in self.processes()[self.process.pid]:
-            wait_for(lambda: "following daemons" in self.output.read_text(), self.told)
         end(self.process)
         assert self.process.wait(PATIENCE) == 0, self.told()
         wait_for(lambda: not self.lives(), self.told)
 
-    def told(self) -> str:
-        """The last that it has printed."""
-        return self.output.read_text()[-3000:]
+    def ask(self, query: str, **variables: Any) -> Any:
+        """The data of a GraphQL answer."""
+        return asked(self.url, query, **variables)
+
+    def launch(self, account: str, *reports: str, config: Mapping[str, Any] | None = None) -> str:
+        """Materialize reports without days as the launchpad does; the id of the run."""
+        assets = [{"path": [account, report]} for report in reports]
+        job = {**REPOSITORY, "jobName": "__ASSET_JOB", "assetSelection": assets}
+        answer = self.ask(_LAUNCH, job=job, config=config or {})["launchRun"]
+        assert "run" in answer, answer
+        return answer["run"]["runId"]
+
+    def status(self, run: str) -> str:
+        return self.ask(_STATUS, run=run)["runOrError"]["status"]
+
+    def end_of(self, run: str) -> str:
+        """The status of a run when it has ended."""
+        over = ("SUCCESS", "FAILURE", "CANCELED")
+        wait_for(lambda: self.status(run) in over, lambda: f"{self.status(run)}: {self.told()}")
+        return self.status(run)
+
+
+def asked(url: str, query: str, **variables: Any) -> Any:
+    """The data of a GraphQL answer."""
+    answer = requests.post(
+        f"{url}/graphql", json={"query": query, "variables": variables}, timeout=PATIENCE
+    ).json()
+    assert "errors" not in answer, answer
+    return answer["data"]
 
 
 def by_sigterm(server: "subprocess.Popen[bytes]") -> None:
@@ -153,13 +122,15 @@ def by_sigterm(server: "subprocess.Popen[bytes]") -> None:
 
 
 def by_ctrl_c(server: "subprocess.Popen[bytes]") -> None:
-    """As a terminal does: the signal reaches the command and all that it started."""
+    """As a terminal does: the signal reaches the whole group of the command."""
     os.killpg(server.pid, signal.SIGINT)
 
 
-def ignore_sigint() -> None:
-    """As a shell does for what it puts into the background."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def free_port() -> int:
+    """A port on which nothing listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 @contextmanager
@@ -169,7 +140,8 @@ def started_dev(
     *options: str,
     before: Callable[[], None] | None = None,
 ) -> Iterator[Dev]:
-    """`harvest-pipeline dev` that serves, started with the laxest umask; nothing of it is left."""
+    """`harvest-pipeline dev` that serves, with its daemon if it has one, started with the laxest
+    umask; nothing of it is left."""
     port, mark = free_port(), uuid4().hex
     command = [sys.executable, "-m", "harvest_pipeline.cli", "dev", "--port", str(port), *options]
     with output.open("w") as file:
@@ -183,12 +155,17 @@ def started_dev(
             preexec_fn=before,
         )
     started = Dev(f"http://127.0.0.1:{port}", process, output, mark)
+
+    def serves() -> bool:
+        assert process.poll() is None, started.told()
+        # Until the daemon has begun, it does not know what to do about Ctrl-C.
+        if "--read-only" not in options and "following daemons" not in output.read_text():
+            return False
+        with suppress(requests.RequestException):
+            return requests.get(f"{started.url}/server_info", timeout=PATIENCE).ok
+        return False
+
     try:
-
-        def serves() -> bool:
-            assert process.poll() is None, started.told()
-            return _serves(started.url)
-
         wait_for(serves, started.told)
         yield started
     finally:
@@ -197,60 +174,68 @@ def started_dev(
         wait_for(lambda: not started.lives(), started.told)
 
 
-@contextmanager
-def dev(environment: Mapping[str, str], output: Path, *options: str) -> Iterator[str]:
-    """The URL of a `harvest-pipeline dev` that is ended by SIGTERM."""
-    with started_dev(environment, output, *options) as started:
-        yield started.url
-        started.assert_ends(by_sigterm)
-
-
-def _serves(url: str) -> bool:
-    # The port is open before the UI is ready; a question waits for its answer.
-    try:
-        return requests.get(f"{url}/server_info", timeout=PATIENCE).ok
-    except requests.RequestException:
-        return False
+@pytest.fixture(scope="package")
+def sandbox() -> Iterator[SandboxServer]:
+    """A small sandbox account."""
+    with SandboxServer(years=0.3, rate_limit=None) as server:
+        yield server
 
 
 @pytest.fixture(scope="package")
-def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterUI]:
-    """The UI as `make dev` starts it, on a small sandbox account."""
-    home = tmp_path_factory.mktemp("dagster home")
-    (home / "dagster.yaml").symlink_to(project_folder() / "dagster.yaml")
-    folder = tmp_path_factory.mktemp("data")
+def environment(sandbox: SandboxServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A project on that account, with a Dagster home of its own."""
+    folder = tmp_path_factory.mktemp("a project")
     (folder / "harvest.yaml").write_text("accounts: []\n")
-    with SandboxServer(years=0.3, rate_limit=None) as sandbox:
-        environment = {
-            **sandbox.environment(),
-            "HARVEST_DUCKDB": str(folder / "warehouse.duckdb"),
-            # Dagster takes long for each day of each report.
-            "HARVEST_START_DATE": (date.today() - timedelta(days=14)).isoformat(),
-            "HARVEST_CONFIG": str(folder / "harvest.yaml"),
-            "DAGSTER_HOME": str(home),
-            **noting_egress(folder),
-        }
-        with dev(environment, folder / "output.txt") as url:
-            yield DagsterUI(
-                url,
-                sandbox,
-                folder / "warehouse.duckdb",
-                home,
-                folder / "harvest.yaml",
-                folder / "egress.txt",
-            )
+    (folder / "home").mkdir()
+    (folder / "home" / "dagster.yaml").symlink_to(project_folder() / "dagster.yaml")
+    return {
+        **sandbox.environment(),
+        "HARVEST_DUCKDB": str(folder / "warehouse.duckdb"),
+        # Dagster takes long for each day of each report.
+        "HARVEST_START_DATE": (date.today() - timedelta(days=14)).isoformat(),
+        "HARVEST_CONFIG": str(folder / "harvest.yaml"),
+        "DAGSTER_HOME": str(folder / "home"),
+    }
+
+
+@pytest.fixture(scope="package")
+def dev(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
+    """The one UI of all tests here. The last test of test_dev.py kills it."""
+    with started_dev(environment, tmp_path_factory.mktemp("dev") / "output.txt") as started:
+        yield started
+
+
+@contextmanager
+def served(app: ASGIApp, listener: socket.socket) -> Iterator[int]:
+    quiet = {"lifespan": "off", "log_level": "critical", "timeout_graceful_shutdown": 3}
+    server = uvicorn.Server(uvicorn.Config(app, **quiet))
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="package")
+def ports() -> Iterator[tuple[int, int]]:
+    """The ports of Dagster's own web application and of the guarded one, on one instance."""
+    own, guarded = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
+    with dg.instance_for_test() as instance, WorkspaceProcessContext(instance, None) as context:
+        app = create_app_from_workspace_process_context(context)
+        guard = Guard(app, guarded.getsockname()[1], [PROXY])
+        with served(app, own) as first, served(guard, guarded) as second:
+            yield first, second
 
 
 @pytest.fixture
 def page(tmp_path: Path) -> Iterator[Any]:
-    """A page of headless Chromium, 1600 by 1000. Names that end in `.test` lead to 127.0.0.1."""
+    """A page of headless Chromium, 1600 by 1000."""
     from playwright.sync_api import sync_playwright
 
-    names = "--host-resolver-rules=MAP *.test 127.0.0.1"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=[*FLAGS, names]
-        )
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
         page.set_default_timeout(PATIENCE * 1000)
         yield page

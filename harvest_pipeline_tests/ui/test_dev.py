@@ -1,168 +1,186 @@
-"""`harvest-pipeline dev`, really started: no attack gets through, and nothing is missing."""
+"""`harvest-pipeline dev`, really started: what it serves, and how it begins, sleeps and ends."""
 
+import os
+import signal
 import socket
 import stat
+import time
 from collections.abc import Iterator
-from typing import Any
-from urllib.parse import quote
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import requests
 
-from harvest_pipeline_tests.ui.attacks import (
-    ATTACKS,
-    CROSS_SITE,
-    LAUNCH,
-    WEBSOCKET_ATTACKS,
-    Request,
-    traces,
-)
-from harvest_pipeline_tests.ui.conftest import (
-    DagsterUI,
-    Dev,
-    by_sigterm,
-    ignore_sigint,
-    noting_egress,
-    started_dev,
-)
+from harvest_pipeline.cli.main import main
+from harvest_pipeline_tests.sandbox.faults import Hang
+from harvest_pipeline_tests.sandbox.server import SandboxServer
+from harvest_pipeline_tests.ui.conftest import Dev, by_sigterm, started_dev
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.slow
 
-RUN = "query Run($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+PARTS = {
+    "server": "harvest_pipeline.ui.webserver",
+    "daemon": "dagster._daemon",
+    "proxy": "code-server start",
+    "code": "api grpc",
+}
 LOCATION = """
-{ workspaceOrError { ... on Workspace { locationEntries { name
-  locationOrLoadError { __typename ... on PythonError { errorChain { error { message } } } } } } } }
+{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError {
+  __typename ... on PythonError { errorChain { error { message } } } } } } } }
 """
-RELOAD = """
-mutation { reloadRepositoryLocation(repositoryLocationName: "harvest") { __typename } }
-"""
+RELOAD = 'mutation { reloadRepositoryLocation(repositoryLocationName: "harvest") { __typename } }'
 DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType healthy } } } }"
 
 
-@pytest.fixture(scope="module")
-def run(ui: DagsterUI) -> Iterator[str]:
-    """The id of a run that is just being launched, as the UI's own pages launch one."""
-    yield ui.ask(LAUNCH)["launchRun"]["run"]["runId"]
+@pytest.fixture
+def reading(sandbox: SandboxServer) -> Iterator[Hang]:
+    """Every run hangs when it reads clients."""
+    sandbox.account.request_log.clear()
+    sandbox.account.faults.add(hang := Hang(path="/clients", seconds=600, times=None))
+    yield hang
+    sandbox.account.faults.clear()
 
 
-def finished(ui: DagsterUI, run: str) -> str:
-    """The status of a run when it has ended."""
-
-    def status() -> str:
-        return ui.ask(RUN, id=run)["runOrError"]["status"]
-
-    wait_for(lambda: status() in ("SUCCESS", "FAILURE"), status)
-    return status()
+def parts(dev: Dev) -> dict[str, int]:
+    return {name: dev.part(of) for name, of in PARTS.items()}
 
 
-def healthy_daemons(url: str) -> set[str]:
-    """The kinds of daemons, when all of them are healthy."""
-
-    def statuses() -> list[dict[str, Any]]:
-        answer = requests.post(f"{url}/graphql", json={"query": DAEMONS}, timeout=PATIENCE).json()
-        return answer["data"]["instance"]["daemonHealth"]["allDaemonStatuses"]
-
-    wait_for(lambda: (every := statuses()) and all(each["healthy"] for each in every), statuses)
-    return {each["daemonType"] for each in statuses()}
-
-
-class TestAttacks:
-    def test_none_of_them_changes_anything(self, ui: DagsterUI) -> None:
-        launches = (
-            Request("GET", f"/graphql?query={quote(LAUNCH)}", CROSS_SITE),
-            Request("GET", f"/graphql?query={quote(LAUNCH)}"),
-            Request("POST", f"/graphql?query={quote(LAUNCH)}", {"Content-Type": "text/plain"}),
-        )
-        before = traces(ui.url)
-        for attack in (*ATTACKS.values(), *launches, *WEBSOCKET_ATTACKS.values()):
-            assert attack.sent(ui.port)[0] == 403, attack
-        assert traces(ui.url) == before
-
-    def test_the_launch_that_they_try_is_one_that_works(self, ui: DagsterUI, run: str) -> None:
-        assert finished(ui, run) == "SUCCESS"
-
-    def test_the_port_is_open_on_the_loopback_address_only(self, ui: DagsterUI) -> None:
-        # Every address that begins with 127 is this machine; a port on 0.0.0.0 is open on all.
-        with pytest.raises(OSError, match=r"refused|assign"):
-            socket.create_connection(("127.0.0.2", ui.port), timeout=5)
+def test_a_second_one_says_where_the_first_is(
+    dev: Dev,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert main(["dev"]) == 1
+    assert capsys.readouterr().err == (
+        f"Error: The Dagster UI of {environment['DAGSTER_HOME']} runs already, at {dev.url}; "
+        "use that one, or end it first.\n"
+    )
 
 
-class TestNothingIsMissing:
-    def test_an_error_of_the_definitions_is_shown_and_reloading_mends_it(
-        self, ui: DagsterUI
-    ) -> None:
-        whole = ui.config.read_text()
-        ui.config.write_text("accounts:\n  - nane: acme\n")
-        try:
-            ui.ask(RELOAD)
-            (entry,) = ui.ask(LOCATION)["workspaceOrError"]["locationEntries"]
-            assert entry["locationOrLoadError"]["__typename"] == "PythonError"
-            assert "harvest.yaml, line 2: " in str(entry["locationOrLoadError"]["errorChain"])
-        finally:
-            ui.config.write_text(whole)
-        ui.ask(RELOAD)
-        (entry,) = ui.ask(LOCATION)["workspaceOrError"]["locationEntries"]
-        assert entry == {
-            "name": "harvest",
-            "locationOrLoadError": {"__typename": "RepositoryLocation"},
-        }
+def test_one_to_look_stands_beside_it_and_changes_nothing(
+    dev: Dev, environment: dict[str, str], tmp_path: Path
+) -> None:
+    def ignore_sigint() -> None:
+        """As a shell does for what it puts into the background."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    def test_the_daemon_is_healthy(self, ui: DagsterUI) -> None:
-        kinds = healthy_daemons(ui.url)
-        assert {"SCHEDULER", "SENSOR", "BACKFILL", "QUEUED_RUN_COORDINATOR"} <= kinds
+    output = tmp_path / "look.txt"
+    with started_dev(environment, output, "--read-only", before=ignore_sigint) as look:
+        assert not any(PARTS["daemon"] in each for each in look.processes().values())
+        with pytest.raises(AssertionError, match="UnauthorizedError"):
+            look.launch("harvest", "people")
+        report = f"{look.url}/report_asset_materialization/x"
+        assert requests.post(report, json={}, timeout=PATIENCE).status_code == 401
+        look.assert_ends(by_sigterm)
+        assert "Traceback" not in look.told()
+    assert parts(dev)
 
 
-class TestPrivacy:
-    def test_everything_in_the_home_is_the_owners_alone(self, ui: DagsterUI, run: str) -> None:
-        finished(ui, run)
-        modes = {
-            path: stat.S_IMODE(path.lstat().st_mode)
-            for path in ui.home.rglob("*")
-            if not path.is_symlink()
-        }
-        assert any(run in path.name for path in modes), "the run has left nothing"
-        assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
-
-    def test_its_processes_connect_to_this_machine_only(self, ui: DagsterUI, run: str) -> None:
-        finished(ui, run)
-        # The run has read the sandbox, so the list is not empty.
-        assert set(ui.egress.read_text().split()) == {"127.0.0.1"}
+def test_the_port_is_open_on_the_loopback_address_only(dev: Dev) -> None:
+    # Every address that begins with 127 is this machine; a port on 0.0.0.0 is open on all.
+    with pytest.raises(OSError, match=r"refused|assign"):
+        socket.create_connection(("127.0.0.2", int(dev.url.rpartition(":")[2])), timeout=5)
 
 
-@pytest.fixture(scope="module")
-def read_only(ui: DagsterUI, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
-    """A second UI, to look only; in a home without a dagster.yaml, put into the background."""
-    folder = tmp_path_factory.mktemp("read only")
-    home = folder / "home"
-    # Without a dagster.yaml Dagster sends telemetry: what it finds here when it starts.
-    (home / "logs").mkdir(parents=True)
-    (home / "logs" / "event.log").write_text("{}\n")
-    environment = {
-        **ui.sandbox.environment(),
-        **noting_egress(folder),
-        "DAGSTER_HOME": str(home),
-    }
-    output = folder / "output.txt"
-    with started_dev(environment, output, "--read-only", before=ignore_sigint) as started:
-        yield started
+def test_an_error_of_the_definitions_is_shown_and_reloading_mends_it(
+    dev: Dev, environment: dict[str, str]
+) -> None:
+    config = Path(environment["HARVEST_CONFIG"])
+    whole = config.read_text()
+    config.write_text("accounts:\n  - nane: acme\n")
+    dev.ask(RELOAD)
+    assert "harvest.yaml, line 2: " in str(dev.ask(LOCATION))
+    config.write_text(whole)
+    dev.ask(RELOAD)
+    assert "RepositoryLocation" in str(dev.ask(LOCATION))
 
 
-class TestReadOnly:
-    def test_nothing_is_launched_reported_or_sent(self, read_only: Dev) -> None:
-        url = read_only.url
-        answer = requests.post(f"{url}/graphql", json={"query": LAUNCH}, timeout=PATIENCE).json()
-        assert answer["data"]["launchRun"]["__typename"] == "UnauthorizedError"
-        report = requests.post(f"{url}/report_asset_materialization/x", json={}, timeout=PATIENCE)
-        assert report.status_code == 401
-        found = traces(url)
-        assert found["runsOrError"]["results"] == []
-        assert found["assetRecordsOrError"]["assets"] == []
-        assert not read_only.egress.exists(), read_only.egress.read_text()
+def test_its_daemons_are_healthy_and_what_a_run_leaves_is_the_owners_alone(
+    dev: Dev, environment: dict[str, str]
+) -> None:
+    run = dev.launch("harvest", "people")
+    assert dev.end_of(run) == "SUCCESS"
+    home = Path(environment["DAGSTER_HOME"])
+    modes = {path: path.lstat().st_mode for path in home.rglob("*") if not path.is_symlink()}
+    assert any(run in path.name for path in modes), "the run has left nothing"
+    assert {path: stat.filemode(mode) for path, mode in modes.items() if mode & 0o077} == {}
 
-    def test_sigterm_ends_it_with_everything_that_it_started_also_in_the_background(
-        self, read_only: Dev
-    ) -> None:
-        read_only.assert_ends(by_sigterm)
-        assert "Traceback" not in read_only.output.read_text()
-        assert not read_only.egress.exists(), read_only.egress.read_text()
+    def statuses() -> dict[str, bool]:
+        daemons = dev.ask(DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]
+        return {each["daemonType"]: each["healthy"] for each in daemons}
+
+    wait_for(lambda: all(statuses().values()), statuses)
+    assert {"SCHEDULER", "SENSOR", "BACKFILL", "QUEUED_RUN_COORDINATOR"} <= statuses().keys()
+
+
+def test_a_machine_that_sleeps_in_a_run_goes_on_with_it(dev: Dev, sandbox: SandboxServer) -> None:
+    before = parts(dev)
+    sandbox.account.request_log.clear()
+    sandbox.account.faults.add(Hang(path="/clients", seconds=5, times=1))
+    run = dev.launch("harvest", "people", "clients")
+    wait_for(lambda: "/v2/clients" in sandbox.account.request_log.paths())
+    asleep = list(dev.processes())
+    for pid in asleep:
+        os.kill(pid, signal.SIGSTOP)
+    # Dagster's code servers end themselves if they hear nothing for 30 and 45 seconds.
+    time.sleep(60)
+    for pid in asleep:
+        os.kill(pid, signal.SIGCONT)
+    later = dev.launch("harvest", "people", "clients")
+    assert [dev.end_of(run), dev.end_of(later)] == ["SUCCESS", "SUCCESS"]
+    assert parts(dev) == before
+
+
+@pytest.mark.parametrize("name", ["code", "proxy"])
+def test_a_run_that_is_launched_while_its_code_server_is_gone_waits_for_the_next(
+    dev: Dev, name: str
+) -> None:
+    gone, daemon = parts(dev)[name], parts(dev)["daemon"]
+    runs: list[str] = []
+
+    def launched_beside() -> bool:
+        """Stop the daemon and launch a run. It cannot be launched while the code is being loaded,
+        nor if the daemon was stopped with the lock of Dagster's database."""
+        os.kill(daemon, signal.SIGSTOP)
+        with suppress(AssertionError):
+            runs.append(dev.launch("harvest", "people", "clients"))
+        if not runs:
+            os.kill(daemon, signal.SIGCONT)
+        return bool(runs)
+
+    wait_for(launched_beside)
+    os.kill(gone, signal.SIGKILL)
+    os.kill(daemon, signal.SIGCONT)
+    assert dev.end_of(runs[0]) == "SUCCESS"
+
+
+def test_whichever_part_is_killed_takes_the_others_and_their_runs_along(
+    dev: Dev, environment: dict[str, str], sandbox: SandboxServer, reading: Hang, tmp_path: Path
+) -> None:
+    def run_of(started: Dev) -> str:
+        sandbox.account.request_log.clear()
+        run = started.launch("harvest", "people", "clients")
+        wait_for(lambda: "/v2/clients" in sandbox.account.request_log.paths(), started.told)
+        return run
+
+    run = run_of(dev)
+    dev.process.kill()
+    dev.process.wait()
+    wait_for(lambda: not dev.lives(), dev.told)
+    for part, said in {
+        "server": "was killed (SIGKILL), and its daemon and runs ended with it",
+        "daemon": "The Dagster daemon ended (exit code -9), and the UI with it",
+    }.items():
+        # The home is free at once, and the run that died is failed.
+        with started_dev(environment, tmp_path / f"{part}.txt") as started:
+            assert started.end_of(run) != "SUCCESS"
+            run = run_of(started)
+            os.kill(started.part(PARTS[part]), signal.SIGKILL)
+            assert started.process.wait(PATIENCE) != 0
+            wait_for(lambda: not started.lives(), started.told)
+            assert said in started.told()

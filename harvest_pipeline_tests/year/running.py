@@ -14,8 +14,9 @@ from unittest.mock import patch
 
 import dagster as dg
 
-from harvest_pipeline import access, failures, loads, sensors, settings
+from harvest_pipeline import failures, loads, sensors, settings
 from harvest_pipeline.equality import comparison
+from harvest_pipeline.harvest import access
 from harvest_pipeline.reconcile import reconciliation
 from harvest_pipeline.sandbox.clock import Clock
 from harvest_pipeline.sandbox.world import RequestLog

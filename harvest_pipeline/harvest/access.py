@@ -1,0 +1,254 @@
+"""How an account is reached: the variables of the environment, else what `connect` has stored."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+
+from harvest_pipeline.harvest.account import instance_host
+from harvest_pipeline.harvest.auth import Credentials, PersonalAccessToken, RefreshedTokens
+from harvest_pipeline.harvest.client import HarvestClient
+from harvest_pipeline.harvest.errors import AccountNotFound, CredentialsMissing
+from harvest_pipeline.harvest.http import Patience
+from harvest_pipeline.harvest.oauth import DEVELOPERS, TokenSet, checked
+from harvest_pipeline.harvest.token_store import StoredAccount, TokenStore, is_name
+from harvest_pipeline.settings import Account
+from harvest_pipeline.text import shown
+
+OAUTH_FIELDS = ("client_id", "client_secret", "refresh_token")
+CREDENTIAL_FIELDS = ("access_token", *OAUTH_FIELDS)
+_TOKEN_FIELDS = ("access_token", "refresh_token")
+_ACCOUNT_FIELDS = ("account_id", "instance")
+
+
+def variables(account: Account, environment: Mapping[str, str]) -> dict[str, str]:
+    """The names of the variables that are set for the account, by the field that they fill.
+
+    The account's own (HARVEST_ACME_…) win over those of all accounts if they hold a token; the two
+    are not mixed.
+    """
+    named = len(account.prefixes) > 1  # harvest.yaml says which account it is
+    fields = CREDENTIAL_FIELDS if named else (*CREDENTIAL_FIELDS, *_ACCOUNT_FIELDS)
+    found: dict[str, str] = {}
+    for prefix in account.prefixes:
+        names = {field: f"{prefix}{field.upper()}" for field in fields}
+        found = {key: name for key, name in names.items() if environment.get(name, "").strip()}
+        if _holds_token(found):
+            break
+    return found
+
+
+def winning_variables(account: Account, environment: Mapping[str, str]) -> list[str]:
+    """The variables whose credentials win over a stored account of these settings.
+
+    A client id and secret by themselves do not: they are what an account is connected with.
+    """
+    found = variables(account, environment)
+    return [found[field] for field in _TOKEN_FIELDS if field in found]
+
+
+def is_connected(account: Account, environment: Mapping[str, str]) -> bool:
+    """Whether there are any credentials for the account, at its hosts. Raises StoreUnusable."""
+    if winning_variables(account, environment):
+        return True
+    stored = _stored(TokenStore.from_environment(environment), account)
+    return stored is not None and stored.api_url == account.project.api_url
+
+
+def client_of(
+    account: Account,
+    given: Mapping[str, str],
+    environment: Mapping[str, str],
+    log: Callable[[str], None],
+    patience: Patience | None = None,
+) -> HarvestClient:
+    """The client of an account. Nothing is sent to Harvest yet.
+
+    `given` are the values of the fields, those of `variables` and of the account. Raises
+    CredentialsMissing if there is neither a token nor all three OAuth 2 values nor a stored
+    account, AccountNotFound for an account id that is no number or not that of the stored account,
+    CredentialsMalformed, and StoreUnusable.
+    """
+    credentials, stored = _credentials(account, given, environment)
+    return HarvestClient(
+        api_url=account.project.api_url,
+        id_url=account.project.id_url,
+        credentials=credentials,
+        account_id=stored.account_id if stored else given.get("account_id", "").strip() or None,
+        instance=None if stored else given.get("instance", "").strip() or None,
+        contact=account.project.contact,
+        state_folder=account.project.state_folder,
+        log=log,
+        patience=patience,
+    )
+
+
+def client_from_environment(
+    account: Account,
+    environment: Mapping[str, str],
+    log: Callable[[str], None],
+    patience: Patience | None = None,
+) -> HarvestClient:
+    """The client of an account as a run would make it, for what is no run of Dagster. Raises as
+    `client_of` does."""
+    given = _values(account, environment)
+    if account.account_id:
+        given["account_id"] = account.account_id
+    if account.instance:
+        given["instance"] = account.instance
+    return client_of(account, given, environment, log, patience)
+
+
+def stored_credentials(
+    store: TokenStore, account: StoredAccount, api_url: str, id_url: str
+) -> Credentials:
+    """Credentials that send the token of `account` to these hosts.
+
+    Raises CredentialsMissing if the account was connected at other hosts.
+    """
+    asked = tuple(url.rstrip("/") for url in (api_url, id_url))
+    connected = tuple(url.rstrip("/") for url in (account.api_url, account.id_url))
+    command = f"harvest-pipeline connect --name {account.name}"
+    if asked != connected:
+        raise CredentialsMissing(
+            f"The stored account {account.name} was connected at {' and '.join(connected)}, and "
+            f"its token is not sent to {' and '.join(asked)}: correct HARVEST_API_URL and "
+            f"HARVEST_ID_URL, or run `{command}`."
+        )
+    if account.kind == "token":
+        return PersonalAccessToken(
+            account.tokens.access_token,
+            origin=f"the stored account {account.name}",
+            remedy=f"make a new one at {account.id_url.rstrip('/')}/developers, then run "
+            f"`{command} --token -`",
+        )
+    return RefreshedTokens(
+        store,
+        account.name,
+        account.id_url,
+        given=None,
+        origin=f"the refresh token of the stored account {account.name}",
+        application=f"the application of the stored account {account.name} with its secret",
+        remedy=f"run `{command}` again",
+    )
+
+
+def environment_credentials(
+    store: TokenStore, given: Mapping[str, str], prefix: str, id_url: str
+) -> RefreshedTokens:
+    """Credentials for the OAuth 2 values of variables that begin with `prefix`.
+
+    The store keeps what the refresh token is renewed to: Harvest may take each only once. Raises
+    CredentialsMalformed.
+    """
+    tokens = TokenSet(
+        client_id=checked(given["client_id"], f"{prefix}CLIENT_ID"),
+        client_secret=checked(given["client_secret"], f"{prefix}CLIENT_SECRET"),
+        refresh_token=checked(given["refresh_token"], f"{prefix}REFRESH_TOKEN"),
+    )
+    return RefreshedTokens(
+        store,
+        _digest(given, id_url),
+        id_url,
+        given=tokens,
+        origin=f"the refresh token of {prefix}REFRESH_TOKEN, or what it was renewed to",
+        application=f"{prefix}CLIENT_ID with this {prefix}CLIENT_SECRET",
+        remedy="set a new one, or remove the variable and run `harvest-pipeline connect`",
+    )
+
+
+def renewed_variable(account: Account, environment: Mapping[str, str]) -> tuple[str, str] | None:
+    """The variable with the refresh token that is used for the account, and the key by which the
+    store knows what it was renewed to; None if another kind of credentials is used."""
+    names, given = variables(account, environment), _values(account, environment)
+    if "access_token" in given or not all(field in given for field in OAUTH_FIELDS):
+        return None
+    return names["refresh_token"], _digest(given, account.project.id_url)
+
+
+def _digest(given: Mapping[str, str], id_url: str) -> str:
+    """The key of a variable's refresh token in the store, which no account can have as its name.
+
+    Neither the account nor the variable is in it: several of them may share one token. The host is,
+    so that no token goes to another one.
+    """
+    parts = (id_url.rstrip("/"), given["client_id"], given["refresh_token"])
+    return f"environment-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:32]}"
+
+
+def _values(account: Account, environment: Mapping[str, str]) -> dict[str, str]:
+    names = variables(account, environment)
+    return {field: environment[name] for field, name in names.items()}
+
+
+def _credentials(
+    account: Account, given: Mapping[str, str], environment: Mapping[str, str]
+) -> tuple[Credentials, StoredAccount | None]:
+    """The credentials, and the stored account if they are those of one."""
+    prefix = _prefix(account, environment)
+    if token := given.get("access_token"):
+        return PersonalAccessToken(token, f"{prefix}ACCESS_TOKEN"), None
+    store = TokenStore.from_environment(environment)
+    if all(given.get(field) for field in OAUTH_FIELDS):
+        return environment_credentials(store, given, prefix, account.project.id_url), None
+    stored = None if given.get("refresh_token") else _stored(store, account)
+    if stored is None:
+        some = any(given.get(field) for field in OAUTH_FIELDS)
+        raise CredentialsMissing(_incomplete(given, prefix) if some else _nothing(account))
+    _check_same(stored, given)
+    return stored_credentials(
+        store, stored, account.project.api_url, account.project.id_url
+    ), stored
+
+
+def _stored(store: TokenStore, account: Account) -> StoredAccount | None:
+    # HARVEST_SCHEMA may be a word that `connect` would not take.
+    return store.find(account.name) if is_name(account.name) else None
+
+
+def _holds_token(fields: Mapping[str, str]) -> bool:
+    """Whether there is more than an application, which `connect` needs too."""
+    return any(fields.get(field) for field in _TOKEN_FIELDS)
+
+
+def _prefix(account: Account, environment: Mapping[str, str]) -> str:
+    """How the names of the variables begin that hold the account's credentials."""
+    names = tuple(variables(account, environment).values())
+    return next(
+        (prefix for prefix in account.prefixes if names and names[0].startswith(prefix)),
+        account.prefixes[-1],
+    )
+
+
+def _check_same(stored: StoredAccount, given: Mapping[str, str]) -> None:
+    """Raise AccountNotFound if what is asked for is not what was connected under this name."""
+    account_id, instance = (given.get(field, "").strip() for field in _ACCOUNT_FIELDS)
+    if account_id:
+        same = account_id == stored.account_id
+    elif instance:
+        same = bool(stored.instance) and instance_host(instance) == instance_host(stored.instance)
+    else:
+        return
+    if not same:
+        raise AccountNotFound(
+            f"The stored account {stored.name} is {stored.account_id} ({stored.instance or '?'}), "
+            f"and {shown(account_id or instance)} is asked for (harvest.yaml or the environment); "
+            f"correct that, or run `harvest-pipeline connect --name {stored.name}` for the other "
+            "one."
+        )
+
+
+def _incomplete(given: Mapping[str, str], prefix: str) -> str:
+    names = " and ".join(f"{prefix}{each.upper()}" for each in OAUTH_FIELDS if not given.get(each))
+    return (
+        f"{names} is not set: OAuth 2 needs {prefix}CLIENT_ID, {prefix}CLIENT_SECRET and "
+        f"{prefix}REFRESH_TOKEN; or run `harvest-pipeline connect`."
+    )
+
+
+def _nothing(account: Account) -> str:
+    prefix = account.prefixes[0]
+    return (
+        f"No Harvest credentials for {account.name}: run `harvest-pipeline connect"
+        f"{'' if len(account.prefixes) == 1 else f' --name {account.name}'}`, or set "
+        f"{prefix}ACCESS_TOKEN and the account id in the environment or in .env (a token is made "
+        f"at {DEVELOPERS}); `make demo` needs none."
+    )

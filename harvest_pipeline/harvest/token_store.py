@@ -1,0 +1,339 @@
+"""The token store of this machine: connected accounts, and what variables were renewed to.
+
+It is one private file, replaced atomically. An account is in the system keyring instead where
+that is usable; the file then only says so, so that a session without a keyring (cron) knows it.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import keyring
+import msgspec
+from filelock import FileLock, Timeout
+from platformdirs import user_config_path
+
+from harvest_pipeline.harvest.errors import StoreBusy, StoreUnusable
+from harvest_pipeline.harvest.oauth import TokenSet
+from harvest_pipeline.private import make_folder
+from harvest_pipeline.text import one_line, shown
+
+T = TypeVar("T")
+Place = Literal["keyring", "file"]
+
+#: As long as the exchange may last in which another process renews a token.
+_LOCK_SECONDS = 60.0
+#: Under which the entries stand in the keyring.
+_SERVICE = "harvest_pipeline"
+#: What `keyring` itself recommends; below are stand-ins (plain text files, none at all).
+_LEAST_PRIORITY = 1.0
+_IN_KEYRING = b'"keyring"'
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAccount:
+    """An account that was connected.
+
+    `instance` is the acme of acme.harvestapp.com, None where only administrators are shown it.
+    `connected_at` is in UTC.
+    """
+
+    name: str
+    api_url: str
+    id_url: str
+    account_id: str
+    account_name: str
+    instance: str | None
+    user_name: str
+    role: Literal["administrator", "manager", "member"]
+    connected_at: datetime
+    tokens: TokenSet
+
+    @property
+    def kind(self) -> Literal["oauth2", "token"]:
+        """What the credential is: tokens of OAuth 2, or a personal access token."""
+        return "oauth2" if self.tokens.refresh_token else "token"
+
+
+def is_name(name: str) -> bool:
+    """Whether an account can be stored under that name."""
+    return _NAME.fullmatch(name) is not None
+
+
+def check_name(name: str) -> str:
+    """`name` if an account can have it, else StoreUnusable.
+
+    It becomes the schema in DuckDB and the first part of asset keys.
+    """
+    if is_name(name):
+        return name
+    raise StoreUnusable(
+        f"{one_line(name, 60)!r} cannot be the name of an account: use up to 40 small letters, "
+        "digits and underscores, with a letter first, such as acme."
+    )
+
+
+class TokenStore:
+    """Keeps accounts by name, and token sets by the digest of a variable's refresh token.
+
+    A key is one or the other (`is_name`). Every method may raise StoreUnusable, with one sentence.
+    """
+
+    def __init__(self, folder: Path, place: Place | None = None) -> None:
+        """The store in `folder`; `place` is where new entries go. None: an account into the keyring
+        if that is usable, and all else into the file: a keyring answers in a person's session and
+        not in the next job of cron, which would then use a token that is spent."""
+        self.folder = folder
+        self._place: Place | None = place
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "TokenStore":
+        """The store that HARVEST_TOKEN_STORE names: the whole path of a folder, `keyring`, or
+        nothing for the user's configuration folder."""
+        named = environment.get("HARVEST_TOKEN_STORE", "").strip()
+        if not named:
+            return cls(_users_folder())
+        if named == "keyring":
+            _with_keyring(lambda: None)
+            return cls(_users_folder(), "keyring")
+        folder = Path(os.path.expanduser(named))  # noqa: PTH111 - as it is if there is no such user
+        if not folder.is_absolute():
+            raise StoreUnusable(
+                f"HARVEST_TOKEN_STORE is {shown(named)}; it must be the whole path of a folder, or "
+                "`keyring`, or be removed."
+            )
+        return cls(folder, "file")
+
+    @property
+    def place(self) -> Place:
+        """Where a new account goes."""
+        if self._place:
+            return self._place
+        try:
+            _with_keyring(lambda: keyring.get_password(_SERVICE, "is there a keyring?"))
+        except StoreUnusable:
+            return "file"
+        return "keyring"
+
+    def names(self) -> list[str]:
+        """The names of the connected accounts. Looking makes no folder and no file."""
+        return sorted(filter(is_name, self._read()))
+
+    def kept_in(self, key: str) -> Place | None:
+        """Where an entry is."""
+        entry = self._read().get(key)
+        if entry is None:
+            return None
+        return "keyring" if bytes(entry) == _IN_KEYRING else "file"
+
+    def find(self, name: str) -> StoredAccount | None:
+        """The account of that name."""
+        return self._get(check_name(name), StoredAccount)
+
+    def tokens(self, key: str) -> TokenSet | None:
+        """The tokens of an account, or what a variable's refresh token was renewed to."""
+        if not is_name(key):
+            return self._get(key, TokenSet)
+        account = self.find(key)
+        return account.tokens if account else None
+
+    def keep(self, key: str, tokens: TokenSet) -> None:
+        """Replace those tokens; on disk when this returns. The caller holds the lock of `key`."""
+        if is_name(key):
+            if account := self.find(key):
+                self._put(key, replace(account, tokens=tokens), self.kept_in(key) or "file")
+        else:
+            self._put(key, tokens, self.kept_in(key) or self._place or "file")
+
+    def save(self, account: StoredAccount) -> None:
+        """Store an account, in place of the one of that name. Takes its lock."""
+        with self.lock(account.name):
+            former, place = self.kept_in(account.name), self.place
+            self._put(account.name, account, place)
+            if former == "keyring" != place:
+                with suppress(StoreUnusable):  # a keyring that is no longer there
+                    _from_keyring(account.name)
+
+    def remove(self, key: str) -> bool:
+        """Remove an entry, a damaged one too; whether there was one. Takes its lock."""
+        if self.kept_in(key) is None:
+            return False
+        with self.lock(key):
+            if self.kept_in(key) == "keyring":
+                _from_keyring(key)
+            self._change(key, None)
+        return True
+
+    @contextmanager
+    def lock(self, key: str) -> Generator[None]:
+        """Keep every other thread and process from changing that entry; not reentrant.
+
+        Raises StoreBusy when that does not succeed within a minute.
+        """
+        path = self.folder / f"{key}.lock"
+        lock = FileLock(path, timeout=_LOCK_SECONDS, mode=0o600)
+        with _explained(self.folder):
+            make_folder(self.folder)
+            self._check(self.folder, 0o700)
+            try:
+                lock.acquire()
+            except Timeout:
+                raise StoreBusy(
+                    f"Another process has held {path} for {_LOCK_SECONDS:.0f} seconds, renewing a "
+                    "token perhaps; try again later."
+                ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / "accounts.json"
+
+    def _get(self, key: str, type_: type[T]) -> T | None:
+        content = self._read().get(key)
+        if content is None:
+            return None
+        if bytes(content) == _IN_KEYRING:
+            text = _with_keyring(lambda: keyring.get_password(_SERVICE, key))
+            content = (text or "").encode()
+        try:
+            return msgspec.json.decode(content, type=type_)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            mend = (
+                f"run `harvest-pipeline connect --name {key}` again"
+                if is_name(key)
+                else "set a new refresh token, or run `harvest-pipeline connect`"
+            )
+            what = f"The stored account {key}" if is_name(key) else f"{key} in {self.folder}"
+            state = "damaged" if content else "no longer in the keyring"
+            raise StoreUnusable(f"{what} is {state}; {mend}.") from None
+
+    def _put(self, key: str, value: object, place: Place) -> None:
+        content = msgspec.json.encode(value)
+        if place == "keyring":
+            # First, for a process that dies in between: what the file says holds until it changes.
+            text = content.decode()
+            _with_keyring(lambda: keyring.set_password(_SERVICE, key, text), secret=True)
+            if _with_keyring(lambda: keyring.get_password(_SERVICE, key)) != text:
+                raise StoreUnusable(
+                    f"The system keyring did not keep the secret of {key}; set "
+                    "HARVEST_TOKEN_STORE to the path of a folder to keep it in a file."
+                )
+            content = _IN_KEYRING
+        self._change(key, content)
+
+    def _read(self) -> dict[str, msgspec.Raw]:
+        """What the file holds, by key."""
+        with _explained(self._path):
+            try:
+                self._check(self.folder, 0o700)
+                self._check(self._path, 0o600)
+                content = self._path.read_bytes()
+            except FileNotFoundError:
+                return {}
+        try:
+            return msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise StoreUnusable(
+                f"{self._path} is damaged; remove it, then connect each account again with "
+                "`harvest-pipeline connect`."
+            ) from None
+
+    def _change(self, key: str, content: bytes | None) -> None:
+        """Replace the file by one with another entry, or without it; on disk when this returns.
+
+        A process that dies meanwhile leaves the old file.
+        """
+        with self.lock(self._path.name):
+            entries = self._read()
+            entries.pop(key, None)
+            if content is not None:
+                entries[key] = msgspec.Raw(content)
+            unfinished = self._path.with_suffix(".unfinished")
+            with _explained(unfinished):
+                descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(msgspec.json.format(msgspec.json.encode(entries)))
+                    file.flush()
+                    os.fsync(descriptor)
+                unfinished.replace(self._path)
+                folder = os.open(self.folder, os.O_RDONLY)
+                try:
+                    os.fsync(folder)
+                finally:
+                    os.close(folder)
+
+    @staticmethod
+    def _check(path: Path, mode: int) -> None:
+        """Raise StoreUnusable unless a file or folder is ours and closed to others."""
+        status = path.stat()
+        if status.st_uid != os.geteuid():
+            raise StoreUnusable(
+                f"{path} belongs to another user (uid {status.st_uid}), so no token is kept there; "
+                "run as that user, or name another folder in HARVEST_TOKEN_STORE."
+            )
+        if status.st_mode & 0o077:
+            raise StoreUnusable(
+                f"{path} is open to other users of this machine (mode "
+                f"{stat.S_IMODE(status.st_mode):04o}), so no token is kept there; run "
+                f"`chmod {mode:o} {path}`, and connect again if somebody may have read a token."
+            )
+
+
+def _with_keyring(use: Callable[[], T], *, secret: bool = False) -> T:
+    """The outcome of `use`. Backends raise what they like, D-Bus errors for example, and some that
+    call a program repeat what they gave it: of a `secret` that is not repeated."""
+    try:
+        backend = keyring.get_keyring()
+        if backend.priority >= _LEAST_PRIORITY:
+            return use()
+    except Exception as error:
+        why = type(error).__name__ if secret else one_line(str(error)) or type(error).__name__
+        raise StoreUnusable(
+            f"The system keyring cannot be used ({why}); unlock it, or set HARVEST_TOKEN_STORE to "
+            "the path of a folder and connect again."
+        ) from None
+    raise StoreUnusable(
+        f"This session has no system keyring (there is only {backend.name!r}); set "
+        "HARVEST_TOKEN_STORE to the path of a folder to keep accounts in a file."
+    )
+
+
+def _from_keyring(key: str) -> None:
+    """Remove an entry of the keyring."""
+    if _with_keyring(lambda: keyring.get_password(_SERVICE, key)) is not None:
+        _with_keyring(lambda: keyring.delete_password(_SERVICE, key))
+
+
+def _users_folder() -> Path:
+    try:
+        folder = user_config_path("harvest_pipeline")
+    except RuntimeError:
+        folder = Path("~")
+    if not folder.is_absolute():
+        raise StoreUnusable(
+            "This user has no home folder to store accounts in; set HARVEST_TOKEN_STORE to the "
+            "path of a folder."
+        )
+    return folder
+
+
+@contextmanager
+def _explained(path: Path) -> Generator[None]:
+    """Turn what the system refuses into a sentence that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnusable(
+            f"{path}, where accounts are stored, cannot be used: {error.strerror or error}. "
+            "Correct that, or name another folder in HARVEST_TOKEN_STORE."
+        ) from error
