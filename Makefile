@@ -43,9 +43,7 @@ lint: .venv/installed
 	@"$(BIN)/pyright" -p pyproject.toml
 
 docs: .venv/installed
-	@"$(BIN)/python" -m harvest_pipeline.dictionary > docs/reports.md
-	@"$(BIN)/python" -m harvest_pipeline.configuration > docs/configuration.md
-	@"$(BIN)/python" -m harvest_pipeline.configuration --schema > docs/harvest.schema.json
+	@"$(BIN)/python" -m harvest_pipeline.settings.docs
 
 format: .venv/installed
 	@"$(BIN)/ruff" check --fix .

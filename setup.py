@@ -37,6 +37,7 @@ setup(
     extras_require={
         "dev": [
             "hypothesis",
+            "jsonschema",  # what an editor would say of a harvest.yaml
             "pandas-stubs",
             "playwright",
             "pyright",

@@ -15,7 +15,8 @@ import msgspec
 from dagster_shared.error import SerializableErrorInfo
 
 from harvest_pipeline.checks import check_specs
-from harvest_pipeline.settings import Settings, is_loopback
+from harvest_pipeline.settings import Account, Project
+from harvest_pipeline.settings.values import is_loopback
 from harvest_pipeline.text import one_line
 
 #: Dagster gives a whole tick 60 seconds.
@@ -93,18 +94,18 @@ class _Cursor(msgspec.Struct, frozen=True):
         return msgspec.json.encode(self).decode()
 
 
-def alert_sensors(accounts: Sequence[Settings]) -> list[dg.SensorDefinition]:
+def alert_sensors(project: Project) -> list[dg.SensorDefinition]:
     """`alerts_1`, `alerts_2`, …: one for each address of `alerts:`, on from the start.
 
     Each has a cursor of its own, so that an address that does not work holds up no other.
     """
     return [
-        _sensor(f"alerts_{number}", address, accounts)
-        for number, address in enumerate(accounts[0].alerts, 1)
+        _sensor(f"alerts_{number}", address, project.accounts)
+        for number, address in enumerate(project.alerts, 1)
     ]
 
 
-def _sensor(name: str, address: str, accounts: Sequence[Settings]) -> dg.SensorDefinition:
+def _sensor(name: str, address: str, accounts: Sequence[Account]) -> dg.SensorDefinition:
     def tick(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         return _tick(context, address, _Runs(context, accounts))
 
@@ -162,15 +163,15 @@ class _Problem:
 class _Runs:
     """The runs of the project that have ended, and what is to be said of them."""
 
-    def __init__(self, context: dg.SensorEvaluationContext, accounts: Sequence[Settings]) -> None:
+    def __init__(self, context: dg.SensorEvaluationContext, accounts: Sequence[Account]) -> None:
         self._instance = context.instance
         origin = context.code_location_origin
         self._location = (origin.location_name if origin else None, context.repository_name)
-        self._accounts = [settings.schema for settings in accounts]
+        self._accounts = [account.name for account in accounts]
         keys = {
-            dg.AssetKey([settings.schema, dataset.name]): dataset
-            for settings in accounts
-            for dataset in settings.datasets
+            dg.AssetKey([account.name, dataset.name]): dataset
+            for account in accounts
+            for dataset in account.datasets
         }
         #: Dagster makes the key of a step from the asset's.
         self._assets = {"__".join(key.path): key for key in keys}

@@ -8,9 +8,9 @@ import dagster as dg
 import duckdb
 
 from harvest_pipeline.catalogue.columns import Record
-from harvest_pipeline.datasets import Dataset, Update
 from harvest_pipeline.harvest.account import Identity
 from harvest_pipeline.scope import Scope
+from harvest_pipeline.settings.datasets import Dataset, Update
 from harvest_pipeline.warehouse import integrity
 
 _KEY = "key_is_unique"

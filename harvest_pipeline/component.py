@@ -1,58 +1,35 @@
-"""The Dagster component `harvest_pipeline.HarvestAccount`: an account declared in a `defs.yaml`.
-
-For Dagster projects that take this package as a dependency. It says what `harvest.yaml` says, with
-the same models.
-
-Belongs here: the attributes of the component, and their way to definitions.
-Does not belong here: what an account or a dataset is (entries.py), the definitions (building.py).
-"""
+"""The Dagster component `harvest_pipeline.HarvestAccount`: an account declared in a `defs.yaml` of
+another Dagster project, by the models of `harvest.yaml`."""
 
 import textwrap
 from datetime import date
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import dagster as dg
 from pydantic import BaseModel, Field, model_validator
 
 from harvest_pipeline.building import build_definitions
-from harvest_pipeline.config import settings_of
-from harvest_pipeline.entries import AccountEntry, DatasetEntry, ReportName
-from harvest_pipeline.project_file import ProjectFile
-from harvest_pipeline.settings import Settings, load_environment
-from harvest_pipeline.variables import VARIABLES
-
-_DUCKDB = "HARVEST_DUCKDB"
+from harvest_pipeline.settings import Project, load_environment
+from harvest_pipeline.settings.harvest_yaml import AccountEntry, ProjectFile, ReportsEntry
 
 
-class HarvestAccountAttributes(AccountEntry):
+def _of_project(name: str) -> Any:
+    """A setting of the project, as an attribute."""
+    setting = Project.model_fields[name]
+    return Field(
+        default=None, description=f"{setting.description} Without it, that of {setting.alias}."
+    )
+
+
+class HarvestAccountAttributes(AccountEntry, ReportsEntry):
     """An account of Harvest, with its datasets. Credentials come from variables or from
-    `harvest-pipeline connect`, never from here."""
+    `harvest-pipeline connect`, never from here. Paths are relative to the project's folder."""
 
-    disabled_reports: tuple[ReportName, ...] = Field(
-        default=(),
-        description="Reports that get no asset. A dataset can be built on them all the same.",
-    )
-    datasets: tuple[DatasetEntry, ...] = Field(
-        default=(), description="Reports with parameters of your own, beside the 18."
-    )
-    duckdb: Path | None = Field(
-        default=None,
-        description="The DuckDB file, relative to the project's folder; without it, that of "
-        "HARVEST_DUCKDB.",
-    )
-    start_date: date | None = Field(
-        default=None, description="The first partition; HARVEST_START_DATE without it."
-    )
-    timezone: str | None = Field(
-        default=None,
-        description="IANA name of the zone in which today begins; HARVEST_TIMEZONE without it.",
-    )
-    days_back: int | None = Field(
-        default=None,
-        description="Days before today that the schedule of a dataset without a window reads; "
-        "HARVEST_DAYS_BACK without it.",
-    )
+    duckdb: Path | None = _of_project("duckdb")
+    start_date: date | None = _of_project("start_date")
+    timezone: str | None = _of_project("timezone")
+    days_back: int | None = _of_project("days_back")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -62,25 +39,21 @@ class HarvestAccountAttributes(AccountEntry):
     def file(self) -> ProjectFile:
         """The same as a `harvest.yaml`. Raises ValidationError where that would be wrong."""
         account = {name: getattr(self, name) for name in AccountEntry.model_fields}
-        return ProjectFile(
-            accounts=(AccountEntry(**account),),
-            disabled_reports=self.disabled_reports,
-            datasets=self.datasets,
-        )
+        reports = {name: getattr(self, name) for name in ReportsEntry.model_fields}
+        return ProjectFile(accounts=(AccountEntry(**account),), **reports)
 
-    def settings(self, project: Path) -> Settings:
-        """The settings of the account in the project at that folder. Raises SettingsError."""
+    def project(self, folder: Path) -> Project:
+        """The project with this one account, in that folder. Raises SettingsError."""
         environment = dict(load_environment())
-        given = {
-            _DUCKDB: self.duckdb or environment.get(_DUCKDB) or VARIABLES[_DUCKDB].default,
-            "HARVEST_START_DATE": self.start_date,
-            "HARVEST_TIMEZONE": self.timezone,
-            "HARVEST_DAYS_BACK": self.days_back,
-        }
-        environment |= {name: str(value) for name, value in given.items() if value is not None}
-        environment[_DUCKDB] = str(project / Path(environment[_DUCKDB]).expanduser())
-        [settings] = settings_of(self.file(), Settings.from_mapping(environment))
-        return settings
+        for name in ("duckdb", "start_date", "timezone", "days_back"):
+            value, variable = getattr(self, name), Project.model_fields[name].alias
+            if value is not None and variable:
+                environment[variable] = str(value)
+        duckdb = Project.model_fields["duckdb"]
+        variable, default = str(duckdb.alias), str(duckdb.default)
+        path = Path(environment.get(variable, "").strip() or default).expanduser()
+        environment[variable] = str(folder / path)
+        return Project.of(environment, self.file())
 
 
 class _Scaffolder(dg.Scaffolder):
@@ -125,7 +98,8 @@ class HarvestAccount(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Assets, checks, jobs, schedules and resources. Raises SettingsError."""
-        settings = self._attributes.settings(context.project_root)
         return build_definitions(
-            [settings], io_manager_key=f"{settings.schema}_io_manager", executor=None
+            self._attributes.project(context.project_root),
+            io_manager_key=f"{self._attributes.name}_io_manager",
+            executor=None,
         )

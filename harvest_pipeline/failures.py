@@ -8,13 +8,13 @@ from typing import TypeVar
 
 import dagster as dg
 
-from harvest_pipeline.datasets import Retry
 from harvest_pipeline.harvest.errors import HarvestError
 from harvest_pipeline.loads import Loads, spool_folder
-from harvest_pipeline.options import OptionsError
 from harvest_pipeline.partitions import run_chain
 from harvest_pipeline.resources import HarvestResource
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import Account
+from harvest_pipeline.settings.datasets import Retry
+from harvest_pipeline.settings.parameters import OptionsError
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.ledger import refuse_another_account
@@ -51,7 +51,7 @@ class Retries:
 @contextmanager
 def reading(
     context: dg.AssetExecutionContext | dg.OpExecutionContext,
-    settings: Settings,
+    account: Account,
     retries: Retries,
     *,
     only_changed: bool,
@@ -60,14 +60,14 @@ def reading(
 
     Raises Failure for the token of another account than the one whose records are there.
     """
-    harvest: HarvestResource = getattr(context.resources, settings.schema)
-    warehouse = Warehouse(settings.duckdb, settings.schema, log=context.log.info)
+    harvest: HarvestResource = getattr(context.resources, account.name)
+    warehouse = Warehouse(account.project.duckdb, account.name, log=context.log.info)
     with (
         explained(retries),
         warehouse.reserved(),
-        spool_folder(settings.state_folder) as folder,
+        spool_folder(account.project.state_folder) as folder,
     ):
-        client = harvest.client(settings)
+        client = harvest.client(account)
         with warehouse.reader() as connection:
             refuse_another_account(connection, int(client.identity.account_id))
         runs = run_chain(context.run, context.instance)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from harvest_pipeline.datasets import Dataset
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import Account
+from harvest_pipeline.settings.datasets import Dataset
 
 if TYPE_CHECKING:  # Dagster does not export the type of what define_asset_job returns
     from dagster._core.definitions.unresolved_asset_job_definition import (
@@ -27,25 +27,25 @@ def dataset_job(schema: str, dataset: str) -> str:
     return f"{schema}_{dataset}"
 
 
-def reports(settings: Settings) -> list[Dataset]:
+def reports(account: Account) -> list[Dataset]:
     """The reports of an account that are not switched off, without the user's own datasets.
 
     These run only by themselves: one that keeps every read would have each day twice otherwise.
     """
-    return [dataset for dataset in settings.datasets if dataset.is_report]
+    return [dataset for dataset in account.datasets if dataset.is_report]
 
 
-def asset_keys(settings: Settings, datasets: Iterable[Dataset]) -> list[dg.AssetKey]:
+def asset_keys(account: Account, datasets: Iterable[Dataset]) -> list[dg.AssetKey]:
     """The assets of these datasets of an account."""
-    return [dg.AssetKey([settings.schema, dataset.name]) for dataset in datasets]
+    return [dg.AssetKey([account.name, dataset.name]) for dataset in datasets]
 
 
-def all_jobs(accounts: Sequence[Settings]) -> "list[UnresolvedAssetJobDefinition]":
+def all_jobs(accounts: Sequence[Account]) -> "list[UnresolvedAssetJobDefinition]":
     """The jobs of every account; with several accounts also `all_accounts`.
 
     Each takes a partition or a range in the launchpad where one of its assets has partitions.
     """
-    jobs = [job for settings in accounts for job in _account_jobs(settings)]
+    jobs = [job for account in accounts for job in _account_jobs(account)]
     everything = [key for account in accounts for key in asset_keys(account, reports(account))]
     if len(accounts) > 1 and everything:
         description = "All reports of all accounts, in one run: one account after the other."
@@ -53,18 +53,18 @@ def all_jobs(accounts: Sequence[Settings]) -> "list[UnresolvedAssetJobDefinition
     return jobs
 
 
-def _account_jobs(settings: Settings) -> "Iterator[UnresolvedAssetJobDefinition]":
+def _account_jobs(account: Account) -> "Iterator[UnresolvedAssetJobDefinition]":
     """`<schema>_all_reports`, if there are reports, and `<schema>_<dataset>` for each of the user's
     own that has a schedule."""
-    schema, every = settings.schema, reports(settings)
+    schema, every = account.name, reports(account)
     if every:
         description = f"All {len(every)} reports of the account {schema}."
-        yield _job(all_reports_job(schema), asset_keys(settings, every), description)
-    for dataset in settings.datasets:
-        if dataset.cron:
+        yield _job(all_reports_job(schema), asset_keys(account, every), description)
+    for dataset in account.datasets:
+        if dataset.schedule:
             description = f"The dataset {dataset.name} alone."
             name = dataset_job(schema, dataset.name)
-            yield _job(name, asset_keys(settings, [dataset]), description)
+            yield _job(name, asset_keys(account, [dataset]), description)
 
 
 def _job(name: str, keys: list[dg.AssetKey], description: str) -> "UnresolvedAssetJobDefinition":

@@ -11,10 +11,10 @@ from typing import Any
 import dagster as dg
 from tabulate import tabulate
 
-from harvest_pipeline.asking import Asked
 from harvest_pipeline.catalogue.columns import Column
-from harvest_pipeline.datasets import Dataset
 from harvest_pipeline.harvest.account import Identity
+from harvest_pipeline.settings.datasets import Dataset
+from harvest_pipeline.settings.resolve import Resolved
 from harvest_pipeline.text import one_line
 from harvest_pipeline.warehouse.io_manager import Landed
 
@@ -35,7 +35,7 @@ def definition_metadata(dataset: Dataset, schema: str) -> dict[str, Any]:
     return metadata
 
 
-def materialization_metadata(landed: Landed, identity: Identity, ask: Asked) -> dict[str, Any]:
+def materialization_metadata(landed: Landed, identity: Identity, ask: Resolved) -> dict[str, Any]:
     """The figures of one day, or of a table without days, and which part of it was read.
 
     `requests` and `seconds` are those of the loads that brought it, so in a range of days they are

@@ -8,31 +8,31 @@ import dagster as dg
 from dagster._core.storage.tags import ROOT_RUN_ID_TAG, SCHEDULED_EXECUTION_TIME_TAG
 
 from harvest_pipeline.scope import Window
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import Project
 
 #: The run tag that says: of messages and payments, ask only for those of invoices that changed
 #: since theirs were read. Runs that nobody launches by hand carry it; the rest is swept slowly.
 ONLY_CHANGED = {"harvest/children": "changed"}
 
 
-def daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
-    """Every day from the start date to today (`end_offset=1`) in the account's time zone.
+def daily_partitions(project: Project) -> dg.DailyPartitionsDefinition:
+    """Every day from the start date to today (`end_offset=1`) in the project's time zone.
 
     One definition for all reports: different starts would cut a range into several runs
     (dagster#19625).
     """
     return dg.DailyPartitionsDefinition(
-        start_date=settings.start_date.isoformat(),
-        timezone=settings.timezone,
+        start_date=project.start_date.isoformat(),
+        timezone=project.timezone,
         end_offset=1,
     )
 
 
-def existing_days(settings: Settings) -> Window:
+def existing_days(project: Project) -> Window:
     """The days that have a partition now, by Dagster's clock: its own definition is asked, so that
     no run can be requested over a day that Dagster does not know yet."""
-    last = daily_partitions(settings).get_last_partition_key()
-    return Window(settings.start_date, date.fromisoformat(last or settings.start_date.isoformat()))
+    last = daily_partitions(project).get_last_partition_key()
+    return Window(project.start_date, date.fromisoformat(last or project.start_date.isoformat()))
 
 
 def window_of(context: dg.AssetExecutionContext) -> Window | None:

@@ -5,31 +5,20 @@ from typing import Any
 
 import dagster as dg
 
-from harvest_pipeline.options import DAYS, FilterOptions, RunOptions, WindowOptions
+from harvest_pipeline.settings.parameters import DAYS, RunOptions, kind_of
+from harvest_pipeline.settings.values import STATUSES
 
 #: Dagster's plain types. Those of `ConfigurableResource` would also take `{env: VARIABLE}`, and
 #: Dagster repeats the value of that variable, a token for instance, when it is not a number.
 _TYPES: dict[str, Any] = {
-    **dict.fromkeys(("days_back", "days_back_to_start_from", "days_back_to_end_at"), dg.Int),
-    "updated_since_days_back": dg.Int,
-    "updated_since": dg.String,
-    # A day or a number of days; a list, a number or a text.
-    **dict.fromkeys(("start_date", "end_date", "project_ids", "user_ids"), dg.Any),
-    "invoice_status": dg.Enum(
-        "InvoiceStatus",
-        [dg.EnumValue(word) for word in ("none", "draft", "open", "paid", "closed")],
-    ),
-    "full_refresh": dg.Bool,
+    "integer": dg.Int,
+    "string": dg.String,
+    "boolean": dg.Bool,
+    "enum": dg.Enum("InvoiceStatus", [dg.EnumValue(word) for word in STATUSES]),
+    "any": dg.Any,
 }
-
-
-#: The launchpad shows from the start what has a default other than None; empty: not given. Days are
-#: not among them: most runs have partitions, which say them.
-_SHOWN: dict[str, Any] = {
-    **dict.fromkeys(("updated_since", "project_ids", "user_ids"), ""),
-    "invoice_status": "none",
-}
-_NOT_WITH_PARTITIONS = " Not in a run over partitions: they are its days."
+#: The launchpad shows from the start what has a default other than None; empty: not given.
+_SHOWN = {"string": "", "any": "", "enum": "none"}
 
 
 @cache
@@ -40,16 +29,21 @@ def report_options() -> dg.ResourceDefinition:
 
     They hold no secret, no host and no file, so unlike the other resources a launch may set them.
     """
+
+    def field(name: str, description: str) -> dg.Field:
+        kind, days = kind_of(name), name in DAYS  # most runs have partitions, which are their days
+        return dg.Field(
+            dg.Noneable(_TYPES[kind]),
+            default_value=None if days else _SHOWN.get(kind),
+            description=description
+            + (" Not in a run over partitions: they are its days." if days else ""),
+        )
+
     return dg.ResourceDefinition(
         resource_fn=lambda context: dict(context.resource_config),
         config_schema={
-            name: dg.Field(
-                dg.Noneable(_TYPES[name]),
-                default_value=_SHOWN.get(name),
-                description=f"{field.description}{_NOT_WITH_PARTITIONS if name in DAYS else ''}",
-            )
-            for model in (WindowOptions, FilterOptions, RunOptions)
-            for name, field in model.model_fields.items()
+            name: field(name, each.description or "")
+            for name, each in RunOptions.model_fields.items()
         },
         description="What a run reads of the days of its partitions: only what changed since when, "
         "which part. With nothing set: everything.",

@@ -2,7 +2,7 @@
 
 Belongs here: the fields that Dagster shows, and the life of the client in a run.
 Does not belong here: hosts and paths. Whoever can launch a run can edit a resource's config, so
-where a token is sent to, and which file is written, are settings (settings.py).
+where a token is sent to, and which file is written, are settings of the project.
 """
 
 import os
@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, PrivateAttr
 from harvest_pipeline.harvest.access import client_of, variables
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.launches import Initialize, unless_changed
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import Account
 
 
 class HarvestResource(dg.ConfigurableResource["HarvestResource"]):
@@ -52,27 +52,27 @@ class HarvestResource(dg.ConfigurableResource["HarvestResource"]):
     _client: HarvestClient | None = PrivateAttr(default=None)
 
     @classmethod
-    def of_account(cls, settings: Settings) -> "HarvestResource":
+    def of_account(cls, account: Account) -> "HarvestResource":
         """Refer to every variable that is set, by name; no value is read here.
 
         A variable that is not set stays empty, so that what is missing is said in our own words
         when a run starts, not as a failure of Dagster's config.
         """
         values: dict[str, Any] = {
-            name: dg.EnvVar(variable) for name, variable in variables(settings, os.environ).items()
+            name: dg.EnvVar(variable) for name, variable in variables(account, os.environ).items()
         }
-        if settings.account_id:
-            values["account_id"] = settings.account_id
-        if settings.instance:
-            values["instance"] = settings.instance
+        if account.account_id:
+            values["account_id"] = account.account_id
+        if account.instance:
+            values["instance"] = account.instance
         return cls(**values)
 
-    def client(self, settings: Settings) -> HarvestClient:
+    def client(self, account: Account) -> HarvestClient:
         """The client for the account, the same one for the whole run; see `client_of`."""
         if self._client is None:
             # Dagster's own logger puts a line into the step that is running.
             log = dg.get_dagster_logger().info
-            self._client = client_of(settings, self.model_dump(), os.environ, log)
+            self._client = client_of(account, self.model_dump(), os.environ, log)
         return self._client
 
     def _get_initialize_and_run_fn(self) -> Initialize:

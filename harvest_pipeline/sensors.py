@@ -19,7 +19,7 @@ from harvest_pipeline.partitions import existing_days
 from harvest_pipeline.reconcile.job import changes_config, changes_job, reconcile_job, watched
 from harvest_pipeline.reconcile.proof import Held
 from harvest_pipeline.scope import Filters, Scope
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.ledger import refuse_another_account
@@ -39,15 +39,15 @@ _NOT_LOADED = (
 )
 
 
-def all_sensors(accounts: Sequence[Settings]) -> list[dg.SensorDefinition]:
+def all_sensors(accounts: Sequence[Account]) -> list[dg.SensorDefinition]:
     """`<schema>_changes` for each account, as far as it has reports."""
-    return [_changes(settings) for settings in accounts if watched(settings)]
+    return [_changes(account) for account in accounts if watched(account)]
 
 
-def _changes(settings: Settings) -> dg.SensorDefinition:
+def _changes(account: Account) -> dg.SensorDefinition:
     def evaluate(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         try:
-            return _tick(context, settings)
+            return _tick(context, account)
         except (HarvestError, WarehouseError) as error:
             if error.retryable:
                 return dg.SkipReason(str(error))
@@ -55,38 +55,38 @@ def _changes(settings: Settings) -> dg.SensorDefinition:
             raise error.with_traceback(None) from None
 
     return dg.SensorDefinition(
-        name=changes_job(settings.schema),
+        name=changes_job(account.name),
         description=(
             f"Every {_INTERVAL_SECONDS // 60} minutes: asks Harvest how many records changed "
             "(about twelve requests). If any did, or a day is new, one run brings them. What was "
-            f"deleted at Harvest it cannot see: {reconcile_job(settings.schema)} does, every night."
+            f"deleted at Harvest it cannot see: {reconcile_job(account.name)} does, every night."
         ),
-        job_name=changes_job(settings.schema),
+        job_name=changes_job(account.name),
         evaluation_fn=evaluate,
         minimum_interval_seconds=_INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.STOPPED,
     )
 
 
-def _tick(context: dg.SensorEvaluationContext, settings: Settings) -> dg.RunRequest | dg.SkipReason:
-    if reason := _not_now(context.instance, settings):
+def _tick(context: dg.SensorEvaluationContext, account: Account) -> dg.RunRequest | dg.SkipReason:
+    if reason := _not_now(context.instance, account):
         return dg.SkipReason(reason)
     log = context.log.info
-    warehouse = Warehouse(settings.duckdb, settings.schema, _WAIT_SECONDS, log)
-    with closing(client_from_environment(settings, os.environ, log, _PATIENCE)) as client:
+    warehouse = Warehouse(account.project.duckdb, account.name, _WAIT_SECONDS, log)
+    with closing(client_from_environment(account, os.environ, log, _PATIENCE)) as client:
         identity = client.identity
         with warehouse.reader() as connection:
             refuse_another_account(connection, int(identity.account_id))
-            days = existing_days(settings)
-            held = [Held.of(connection, each, days, identity.reader) for each in watched(settings)]
+            days = existing_days(account.project)
+            held = [Held.of(connection, each, days, identity.reader) for each in watched(account)]
         if not any(each.known for each in held):
-            return dg.SkipReason(_NOT_LOADED.format(reconcile_job(settings.schema)))
+            return dg.SkipReason(_NOT_LOADED.format(reconcile_job(account.name)))
         found = list(_moved(client, [each for each in held if each.known]))
         if not found:
             return dg.SkipReason(f"Nothing has changed ({client.requests} requests).")
     log(f"Requesting a run: {'; '.join(map(str, found))}.")
     return dg.RunRequest(
-        run_config=changes_config(settings.schema, [each.record.name for each in found])
+        run_config=changes_config(account.name, [each.record.name for each in found])
     )
 
 
@@ -117,9 +117,9 @@ def _moved(client: HarvestClient, held: Sequence[Held]) -> Iterator[_Moved]:
             yield _Moved(each.record, f"{', '.join(str(scope.window) for scope in each.unread)}")
 
 
-def _not_now(instance: dg.DagsterInstance, settings: Settings) -> str | None:
+def _not_now(instance: dg.DagsterInstance, account: Account) -> str | None:
     """Why no run is to be launched now: one is at it, or the last ones failed a moment ago."""
-    names = (changes_job(settings.schema), reconcile_job(settings.schema))
+    names = (changes_job(account.name), reconcile_job(account.name))
     records = [
         record
         for name in names

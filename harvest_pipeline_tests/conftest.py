@@ -20,7 +20,7 @@ from harvest_pipeline.harvest.limits import Limit, Limits
 from harvest_pipeline.instance import Instance
 from harvest_pipeline.partitions import range_tags
 from harvest_pipeline.scope import Reader, Window
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import load_project
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.truth import truth
 from harvest_pipeline_tests.surroundings import MISSING, of_nobody
@@ -116,7 +116,7 @@ class Project:
         self, *reports: str, window: Window | None = None, **options: Any
     ) -> dg.ExecuteInProcessResult:
         """One run over these reports (all if none is named) and the days of the window."""
-        schema = Settings.from_environment().schema
+        schema = load_project().accounts[0].name
         definitions = build_definitions()
         keys = [dg.AssetKey([schema, report]) for report in reports]
         every = definitions.resolve_asset_graph().materializable_asset_keys

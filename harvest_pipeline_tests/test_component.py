@@ -164,7 +164,7 @@ def test_such_a_project_loads_harvest_into_its_own_duckdb(
             {"name": "acme", "datasets": [{"name": "a", "report": "daily", "account": "globex"}]},
             "there is no account 'globex'; choose one of acme",
         ),
-        ({"name": "acme", "timezone": "Mars"}, "HARVEST_TIMEZONE is 'Mars'"),
+        ({"name": "acme", "timezone": "Mars"}, "HARVEST_TIMEZONE: 'Mars' is not a time zone"),
     ],
 )
 def test_what_is_wrong_in_a_defs_yaml_is_said(

@@ -117,7 +117,6 @@ class Report:
     """
 
     name: str
-    title: str
     record: str
     group: str
     description: str

@@ -1,8 +1,4 @@
-"""The 18 reports (DESIGN section 7, REFERENCE 16), by name.
-
-Belongs here: what a report is called, which record it shows and which parameters it can take.
-Does not belong here: columns (they are the record's).
-"""
+"""The 18 reports, by name: which record each shows, and which parameters it can take."""
 
 from harvest_pipeline.catalogue.columns import Record, Report
 from harvest_pipeline.catalogue.records import RECORDS
@@ -14,7 +10,6 @@ REPORTS: dict[str, Report] = {
     for report in (
         Report(
             "all_projects_time_entries",
-            "All projects' time entries",
             "time_entries",
             "time",
             "Every time entry of every project, by the day worked.",
@@ -22,7 +17,6 @@ REPORTS: dict[str, Report] = {
         ),
         Report(
             "all_users_time_entries",
-            "All users' time entries",
             "time_entries",
             "time",
             "Every time entry of every person, by the day worked. The same rows as all projects' "
@@ -31,7 +25,6 @@ REPORTS: dict[str, Report] = {
         ),
         Report(
             "daily",
-            "Daily",
             "time_entries",
             "time",
             "The time entries of a day, of everybody whom the connected person may see.",
@@ -39,7 +32,6 @@ REPORTS: dict[str, Report] = {
         ),
         Report(
             "all_projects_logged_expenses",
-            "All projects' logged expenses",
             "expenses",
             "expenses",
             "Every expense of every project, by the day spent.",
@@ -47,7 +39,6 @@ REPORTS: dict[str, Report] = {
         ),
         Report(
             "all_users_logged_expenses",
-            "All users' logged expenses",
             "expenses",
             "expenses",
             "Every expense of every person, by the day spent.",
@@ -55,7 +46,6 @@ REPORTS: dict[str, Report] = {
         ),
         Report(
             "project_expenses",
-            "Project expenses",
             "expenses",
             "expenses",
             "The expenses of projects, by the day spent; of all projects where none is named.",
@@ -63,7 +53,6 @@ REPORTS: dict[str, Report] = {
         ),
         Report(
             "user_expenses",
-            "User expenses",
             "expenses",
             "expenses",
             "The expenses of people, by the day spent; of everybody where nobody is named.",
@@ -71,7 +60,6 @@ REPORTS: dict[str, Report] = {
         ),
         Report(
             "expense_categories",
-            "Expense categories",
             "expense_categories",
             "expenses",
             "The kinds of expenses, such as Travel or Mileage.",
@@ -79,7 +67,6 @@ REPORTS: dict[str, Report] = {
         ),
         Report(
             "invoices",
-            "Invoices",
             "invoices",
             "invoices",
             "Every invoice by its issue date, with what is still due. Its lines are in the table "
@@ -88,7 +75,6 @@ REPORTS: dict[str, Report] = {
         ),
         Report(
             "invoice_messages",
-            "Invoice messages",
             "invoice_messages",
             "invoices",
             "The messages about the invoices issued on a day: sendings, reminders, thank-yous.",
@@ -96,7 +82,6 @@ REPORTS: dict[str, Report] = {
         ),
         Report(
             "invoice_payments",
-            "Invoice payments",
             "invoice_payments",
             "invoices",
             "The payments of the invoices issued on a day.",
@@ -104,7 +89,6 @@ REPORTS: dict[str, Report] = {
         ),
         Report(
             "invoice_item_categories",
-            "Invoice item categories",
             "invoice_item_categories",
             "invoices",
             "The kinds of invoice lines, such as Service or Product.",
@@ -112,7 +96,6 @@ REPORTS: dict[str, Report] = {
         ),
         Report(
             "people",
-            "People",
             "users",
             "people",
             "Everybody of the team, archived people too, with capacity and rates.",
@@ -120,7 +103,6 @@ REPORTS: dict[str, Report] = {
         ),
         Report(
             "clients",
-            "Clients",
             "clients",
             "people",
             "Every client, archived ones too, with its currency.",
@@ -128,7 +110,6 @@ REPORTS: dict[str, Report] = {
         ),
         Report(
             "contacts",
-            "Contacts",
             "contacts",
             "people",
             "The contact persons of the clients.",
@@ -136,7 +117,6 @@ REPORTS: dict[str, Report] = {
         ),
         Report(
             "projects",
-            "Projects",
             "projects",
             "projects",
             "Every project, archived ones too, with how it is billed and budgeted.",
@@ -144,7 +124,6 @@ REPORTS: dict[str, Report] = {
         ),
         Report(
             "tasks",
-            "Tasks",
             "tasks",
             "projects",
             "Every task that time can be tracked to.",
@@ -152,7 +131,6 @@ REPORTS: dict[str, Report] = {
         ),
         Report(
             "assignments",
-            "Assignments",
             "task_assignments",
             "projects",
             "Which task can be used in which project, at which rate.",

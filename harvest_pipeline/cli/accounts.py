@@ -9,7 +9,6 @@ import click
 from tabulate import tabulate
 
 from harvest_pipeline.cli.connect import PATIENCE
-from harvest_pipeline.config import account_settings
 from harvest_pipeline.harvest.access import (
     renewed_variable,
     stored_credentials,
@@ -20,7 +19,13 @@ from harvest_pipeline.harvest.account import is_instance
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import HarvestError, StoreUnusable
 from harvest_pipeline.harvest.token_store import TokenStore
-from harvest_pipeline.settings import Settings, SettingsError, load_environment
+from harvest_pipeline.settings import (
+    Account,
+    Project,
+    SettingsError,
+    load_environment,
+    load_project,
+)
 from harvest_pipeline.text import shown
 
 _NONE = "No account is connected; run `harvest-pipeline connect`."
@@ -44,7 +49,7 @@ def command(context: click.Context, as_json: bool) -> int:
         return 0
     environment = load_environment()
     store = TokenStore.from_environment(environment)
-    project = account_settings(environment)
+    project = load_project(environment).accounts
     rows = [
         _of_environment(settings, environment)
         for settings in project
@@ -70,7 +75,7 @@ def command(context: click.Context, as_json: bool) -> int:
 def test(name: str | None) -> int:
     """Ask Harvest who each account is read as, or one of them."""
     environment = load_environment()
-    settings = Settings.from_mapping(environment)
+    settings = Project.of(environment).accounts[0]
     store = TokenStore.from_environment(environment)
     failed = 0
     for each in _named(store, name):
@@ -88,7 +93,7 @@ def remove(name: str) -> int:
     """Forget an account: its secret, and what a refresh token of a variable was renewed to."""
     environment = load_environment()
     store = TokenStore.from_environment(environment)
-    settings = next((s for s in account_settings(environment) if s.schema == name), None)
+    settings = next((s for s in load_project(environment).accounts if s.name == name), None)
     variable = settings and renewed_variable(settings, environment)
     if variable and store.remove(variable[1]):
         click.echo(
@@ -118,19 +123,21 @@ def _named(store: TokenStore, name: str | None) -> list[str]:
     return [name] if name else names
 
 
-def _person(store: TokenStore, name: str, settings: Settings) -> str:
+def _person(store: TokenStore, name: str, settings: Account) -> str:
     """Who an account is read as, with the settings that a run would have."""
     account = store.find(name)
     if account is None:
         raise StoreUnusable("it has just been removed.")
     client = HarvestClient(
-        api_url=settings.api_url,
-        id_url=settings.id_url,
-        credentials=stored_credentials(store, account, settings.api_url, settings.id_url),
+        api_url=settings.project.api_url,
+        id_url=settings.project.id_url,
+        credentials=stored_credentials(
+            store, account, settings.project.api_url, settings.project.id_url
+        ),
         account_id=account.account_id,
         instance=None,
-        contact=settings.contact,
-        state_folder=settings.state_folder,
+        contact=settings.project.contact,
+        state_folder=settings.project.state_folder,
         log=click.echo,
         patience=PATIENCE,
     )
@@ -139,7 +146,7 @@ def _person(store: TokenStore, name: str, settings: Settings) -> str:
     return f"{found.user_name}, {found.role} of {account.account_name}"
 
 
-def _of_environment(settings: Settings, environment: Mapping[str, str]) -> _Row:
+def _of_environment(settings: Account, environment: Mapping[str, str]) -> _Row:
     found = variables(settings, environment)
     # What names no account is not shown: it may be a token in the wrong line.
     instance, account_id = (
@@ -148,12 +155,12 @@ def _of_environment(settings: Settings, environment: Mapping[str, str]) -> _Row:
     )
     return {
         **_EMPTY,
-        "name": settings.schema,
+        "name": settings.name,
         "instance": instance if is_instance(instance) else settings.instance or None,
         "account_id": account_id if account_id.isdecimal() else settings.account_id or None,
         "kind": "token" if "access_token" in found else "oauth2",
         "kept_in": "environment",
-        "api_url": settings.api_url,
+        "api_url": settings.project.api_url,
     }
 
 

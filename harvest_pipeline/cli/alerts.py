@@ -3,8 +3,7 @@
 import click
 
 from harvest_pipeline.alerts import send
-from harvest_pipeline.config import account_settings
-from harvest_pipeline.settings import SettingsError, load_environment
+from harvest_pipeline.settings import SettingsError, load_environment, load_project
 
 
 @click.group("alerts")
@@ -16,14 +15,14 @@ def command() -> None:
 def test() -> int:
     """Send a message to each address; 1 if one of them did not take it."""
     environment = load_environment()
-    accounts = account_settings(environment)
-    names = ", ".join(settings.schema for settings in accounts)
-    if not accounts[0].alerts:
+    project = load_project(environment)
+    names = ", ".join(account.name for account in project.accounts)
+    if not project.alerts:
         raise SettingsError(
             "Alerts are off: harvest.yaml has no `alerts:`; docs/alerts.md has an example."
         )
     problems = 0
-    for address in accounts[0].alerts:
+    for address in project.alerts:
         text = "Somebody ran `harvest-pipeline alerts test`. There is nothing to do."
         problem = send(address, environment, f"{names}: a test of alerts", text)
         click.echo(f"{address}: {problem or 'sent'}.")

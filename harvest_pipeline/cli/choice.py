@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
-from harvest_pipeline.datasets import Dataset
-from harvest_pipeline.options import DAYS, OptionsError, RunOptions
 from harvest_pipeline.scope import Window
-from harvest_pipeline.settings import Settings, SettingsError
+from harvest_pipeline.settings import Account, SettingsError
+from harvest_pipeline.settings.datasets import Dataset
+from harvest_pipeline.settings.parameters import DAYS, OptionsError, RunOptions
 from harvest_pipeline.text import shown
 
 C = TypeVar("C", bound=Callable[..., Any])
@@ -29,7 +29,7 @@ class Run:
     """One run of one account. `window` are its partitions, None where no dataset has any.
     `config` is that of the resource `report_options`."""
 
-    settings: Settings
+    account: Account
     datasets: tuple[Dataset, ...]
     window: Window | None
     config: Mapping[str, Any]
@@ -70,22 +70,22 @@ def options_of(given: Mapping[str, Any]) -> RunOptions:
 
 
 def chosen_accounts(
-    accounts: Sequence[Settings], name: str | None, reports: Sequence[str] = ()
-) -> list[Settings]:
+    accounts: Sequence[Account], name: str | None, reports: Sequence[str] = ()
+) -> list[Account]:
     """The account of that name; without a name those that have all these reports, and all accounts
     where none has. Raises SettingsError."""
     if name is None:
         having = [
-            settings
-            for settings in accounts
-            if {dataset.name for dataset in settings.datasets}.issuperset(reports)
+            account
+            for account in accounts
+            if {dataset.name for dataset in account.datasets}.issuperset(reports)
         ]
         return having or list(accounts)
-    found = [settings for settings in accounts if settings.schema == name]
+    found = [account for account in accounts if account.name == name]
     if not found:
         raise SettingsError(
             f"There is no account {shown(name)}; there are: "
-            f"{', '.join(each.schema for each in accounts)}."
+            f"{', '.join(each.name for each in accounts)}."
         )
     return found
 
@@ -95,29 +95,29 @@ def takes(dataset: Dataset, option: str) -> bool:
     return (dataset.has_partitions and option in DAYS) or dataset.takes_in_a_run(option)
 
 
-def runs_of(settings: Settings, names: Sequence[str], options: RunOptions) -> list[Run]:
+def runs_of(account: Account, names: Sequence[str], options: RunOptions) -> list[Run]:
     """The runs with which Dagster can do it: one, unless datasets have days of their own.
 
     Raises SettingsError for names that are not there, for an option that nothing takes, and for
     days that have no partition.
     """
-    datasets = _chosen(settings, names)
+    datasets = _chosen(account, names)
     for option in options.given:
         if not any(takes(dataset, option) for dataset in datasets):
             raise SettingsError(_refusal(option, datasets))
-    today = settings.today()
-    every = Window(settings.start_date, today)
+    today = account.project.today()
+    every = Window(account.project.start_date, today)
     days: dict[str, Any] = {}
     try:
         if options.full_refresh:
             asked, days = every, {"full_refresh": True}
         elif options.has_window:
-            asked = options.window(today, every)
+            asked = options.days(today, every)
             days = {"start_date": str(asked.first), "end_date": str(asked.last)}
         else:
             asked = None
         windows = [
-            (asked or settings.days_of(each, today, every)) if each.has_partitions else None
+            (asked or account.project.days_of(each, today, every)) if each.has_partitions else None
             for each in datasets
         ]
     except OptionsError as error:
@@ -131,7 +131,7 @@ def runs_of(settings: Settings, names: Sequence[str], options: RunOptions) -> li
         of_runs.setdefault(None if alone else window or first, []).append(dataset)
     part = options.model_dump(mode="json", include=set(options.given) - set(DAYS))
     return [
-        Run(settings, tuple(each), window, part if window else {**part, **days})
+        Run(account, tuple(each), window, part if window else {**part, **days})
         for window, each in of_runs.items()
     ]
 
@@ -150,25 +150,25 @@ def ignored(runs: Sequence[Run], options: RunOptions) -> list[str]:
     ]
 
 
-def _chosen(settings: Settings, names: Sequence[str]) -> list[Dataset]:
+def _chosen(account: Account, names: Sequence[str]) -> list[Dataset]:
     """The datasets of these names in their own order; without names, all reports."""
-    known = [dataset.name for dataset in settings.datasets]
+    known = [dataset.name for dataset in account.datasets]
     for name in names:
         if name not in known:
             close = get_close_matches(name, known, n=3, cutoff=0.5)
             hint = f"did you mean {' or '.join(close)}?" if close else "these are the ones there:"
             rest = "" if close else f" {', '.join(known)}."
             raise SettingsError(
-                f"{settings.schema} has no report {shown(name)}; {hint}{rest} "
+                f"{account.name} has no report {shown(name)}; {hint}{rest} "
                 "`harvest-pipeline reports` lists them."
             )
-    chosen = [each for each in settings.datasets if (each.name in names or not names)]
+    chosen = [each for each in account.datasets if (each.name in names or not names)]
     if names:
         return chosen
     if reports := [dataset for dataset in chosen if dataset.is_report]:
         return reports
     raise SettingsError(
-        f"All reports of {settings.schema} are switched off; name what to read: {', '.join(known)}."
+        f"All reports of {account.name} are switched off; name what to read: {', '.join(known)}."
     )
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from harvest_pipeline.config import account_settings
+from harvest_pipeline import settings as configured
 from harvest_pipeline.harvest.access import winning_variables
 from harvest_pipeline.harvest.account import Account, AccountFinder, listed
 from harvest_pipeline.harvest.auth import PersonalAccessToken
@@ -25,7 +25,8 @@ from harvest_pipeline.harvest.redirect import RedirectServer, redirect_address
 from harvest_pipeline.harvest.token_store import StoredAccount, TokenStore, check_name
 from harvest_pipeline.sandbox import DEFAULT_PORT as SANDBOX_PORT
 from harvest_pipeline.sandbox.oauth import CLIENT_ID, CLIENT_SECRET
-from harvest_pipeline.settings import Settings, SettingsError, is_loopback, load_environment
+from harvest_pipeline.settings import Project, SettingsError, load_environment, load_project
+from harvest_pipeline.settings.values import is_loopback
 from harvest_pipeline.text import one_line, shown
 
 #: A person waits: so fewer attempts and shorter pauses than in a run.
@@ -80,23 +81,23 @@ def command(
                 "is shared."
             )
         environment = load_environment()
-        project = account_settings(environment)
-        settings = Settings.from_mapping(environment)
+        project = load_project(environment).accounts
+        settings = Project.of(environment).accounts[0]
         name = _name(name, project)
         store = TokenStore.from_environment(environment)
         store.kept_in(name)  # an unusable store is told of at once
-        entry = next((each for each in project if each.schema == name), None)
+        entry = next((each for each in project if each.name == name), None)
         requested = _requested(account_id, instance, environment, entry)
         if sandbox:
             settings = _of_sandbox(settings)
             # The settings mean the account at Harvest.
             requested = _requested(account_id, instance, {}, None)
-        with closing(Transport(user_agent(settings.contact), PATIENCE)) as transport:
+        with closing(Transport(user_agent(settings.project.contact), PATIENCE)) as transport:
             if token:
                 tokens = TokenSet(access_token=_token())
             else:
                 pair = (CLIENT_ID, CLIENT_SECRET) if sandbox else _application(environment, port)
-                consent = Consent(*pair, settings.id_url, redirect_address(port))
+                consent = Consent(*pair, settings.project.id_url, redirect_address(port))
                 answer = _pasted(consent) if no_browser else _by_browser(consent, port)
                 tokens = consent.tokens(transport, consent.code(answer))
         account = _identified(name, settings, tokens, requested)
@@ -110,21 +111,21 @@ def command(
     return 0
 
 
-def _name(name: str | None, project: Sequence[Settings]) -> str:
+def _name(name: str | None, project: Sequence[configured.Account]) -> str:
     """The name to store under. Raises SettingsError, and StoreUnusable for an impossible one."""
     if not name and len(project) > 1:
-        names = ", ".join(settings.schema for settings in project)
+        names = ", ".join(settings.name for settings in project)
         raise SettingsError(
             f"harvest.yaml names several accounts ({names}): say which one you connect with --name."
         )
-    return check_name(name or project[0].schema)
+    return check_name(name or project[0].name)
 
 
 def _requested(
     account_id: str | None,
     instance: str | None,
     environment: Mapping[str, str],
-    entry: Settings | None,
+    entry: configured.Account | None,
 ) -> Requested | None:
     """What the arguments say, else the environment, else the entry in harvest.yaml."""
     said = (
@@ -141,19 +142,21 @@ def _requested(
     )
 
 
-def _of_sandbox(settings: Settings) -> Settings:
+def _of_sandbox(settings: configured.Account) -> configured.Account:
     """The settings with the hosts of the sandbox. Raises SettingsError if none is running."""
-    hosts = [urlsplit(url).hostname or "" for url in (settings.api_url, settings.id_url)]
+    project = settings.project
+    hosts = [urlsplit(url).hostname or "" for url in (project.api_url, project.id_url)]
     if not all(map(is_loopback, hosts)):
         id_url = f"http://127.0.0.1:{SANDBOX_PORT}"
-        settings = replace(settings, api_url=f"{id_url}/v2", id_url=id_url)
-    address = urlsplit(settings.id_url)
+        there = {"api_url": f"{id_url}/v2", "id_url": id_url}
+        settings = replace(settings, project=project.model_copy(update=there))
+    address = urlsplit(settings.project.id_url)
     try:
         socket.create_connection((address.hostname or "", address.port or 80), 2).close()
     except OSError:
         raise SettingsError(
-            f"No sandbox answers at {settings.id_url}: start `harvest-pipeline sandbox` in another "
-            "terminal and leave it running."
+            f"No sandbox answers at {settings.project.id_url}: start `harvest-pipeline sandbox` in "
+            "another terminal and leave it running."
         ) from None
     return settings
 
@@ -232,7 +235,7 @@ def _needs_person(missing: str) -> None:
 
 
 def _identified(
-    name: str, settings: Settings, tokens: TokenSet, requested: Requested | None
+    name: str, settings: configured.Account, tokens: TokenSet, requested: Requested | None
 ) -> StoredAccount:
     """The account as it is to be stored: read with these very tokens, so they are known to work.
 
@@ -241,13 +244,13 @@ def _identified(
     """
     origin = "Harvest's answer" if tokens.refresh_token else "standard input"
     client = HarvestClient(
-        api_url=settings.api_url,
-        id_url=settings.id_url,
+        api_url=settings.project.api_url,
+        id_url=settings.project.id_url,
         credentials=PersonalAccessToken(tokens.access_token, origin),
         account_id=None,
         instance=None,
-        contact=settings.contact,
-        state_folder=settings.state_folder,
+        contact=settings.project.contact,
+        state_folder=settings.project.state_folder,
         log=click.echo,
         patience=PATIENCE,
     )
@@ -257,8 +260,8 @@ def _identified(
         instance = client.finder.instance_of(str(account.id))
     return StoredAccount(
         name=name,
-        api_url=settings.api_url,
-        id_url=settings.id_url,
+        api_url=settings.project.api_url,
+        id_url=settings.project.id_url,
         account_id=identity.account_id,
         account_name=one_line(account.name),
         instance=instance,
@@ -313,7 +316,7 @@ def _check_company(store: TokenStore, new: StoredAccount) -> None:
 def _summary(
     account: StoredAccount,
     store: TokenStore,
-    project: Sequence[Settings],
+    project: Sequence[configured.Account],
     environment: Mapping[str, str],
 ) -> str:
     """What was connected, and what to do next."""
@@ -338,7 +341,7 @@ def _summary(
             "This account is a sandbox; it is read where these are set:\n\n"
             f"export HARVEST_API_URL={account.api_url}\nexport HARVEST_ID_URL={account.id_url}"
         )
-    entry = next((each for each in project if each.schema == account.name), None)
+    entry = next((each for each in project if each.name == account.name), None)
     if entry is None:
         parts.append(
             "Next: name it in harvest.yaml, beside the accounts that are there, and run `make dev`."

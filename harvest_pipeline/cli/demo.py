@@ -12,11 +12,10 @@ from datetime import date, timedelta
 import click
 from tabulate import tabulate
 
-from harvest_pipeline.config import account_settings
 from harvest_pipeline.harvest.access import is_connected
 from harvest_pipeline.local import dagster, dagster_environment, ui
 from harvest_pipeline.sandbox.server import SandboxServer
-from harvest_pipeline.settings import Settings, load_environment, project_folder
+from harvest_pipeline.settings import Account, load_project, project_folder
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.statistics import row_counts
 
@@ -33,9 +32,9 @@ def command(once: bool) -> int:
     With credentials in the environment or in .env, or stored by `connect`, it reads their account,
     otherwise the sandbox.
     """
-    accounts = account_settings(load_environment())
-    if any(is_connected(settings, os.environ) for settings in accounts):
-        print(f"Reading your Harvest data: {', '.join(each.schema for each in accounts)}.")
+    accounts = load_project().accounts
+    if any(is_connected(account, os.environ) for account in accounts):
+        print(f"Reading your Harvest data: {', '.join(each.name for each in accounts)}.")
         return _demonstrate(dagster_environment(os.environ, project_folder() / ".dagster"), once)
     with _sandbox_environment() as environment:
         return _demonstrate(environment, once)
@@ -72,12 +71,12 @@ def _sandbox_environment() -> Generator[dict[str, str]]:
 
 
 def _demonstrate(environment: dict[str, str], once: bool) -> int:
-    accounts = account_settings(environment)
-    settings = accounts[0]  # the days and the database are those of all
-    first, last = settings.start_date, settings.today()
+    accounts = load_project(environment).accounts
+    account = accounts[0]  # the days and the database are those of all
+    first, last = account.project.start_date, account.project.today()
     if not environment.get("HARVEST_START_DATE"):
         first = max(first, last - timedelta(days=_DAYS - 1))
-    reports = len(settings.datasets)
+    reports = len(account.datasets)
     print(f"Materializing all {reports} reports, {first} to {last}, in one run.")
     print("Dagster writes down every day of it first: a minute or two for a year ...", flush=True)
     failed = dagster(
@@ -93,13 +92,13 @@ def _demonstrate(environment: dict[str, str], once: bool) -> int:
     return ui(environment)
 
 
-def _what_is_there(settings: Settings) -> str:
-    datasets = {dataset.name: dataset for dataset in settings.datasets}
-    with Warehouse(settings.duckdb, settings.schema).reader() as connection:
+def _what_is_there(account: Account) -> str:
+    datasets = {dataset.name: dataset for dataset in account.datasets}
+    with Warehouse(account.project.duckdb, account.name).reader() as connection:
         counts = row_counts(connection, datasets)
     rows = [
         (name, dataset.record.name, counts.get(name, "not loaded"))
         for name, dataset in datasets.items()
     ]
     table = tabulate(rows, headers=["report", "record", "rows"], intfmt=",")
-    return f"\n{table}\n\nDuckDB: {settings.duckdb}, schema {settings.schema}"
+    return f"\n{table}\n\nDuckDB: {account.project.duckdb}, schema {account.name}"

@@ -5,9 +5,8 @@ import re
 
 import click
 
-from harvest_pipeline.config import account_settings
 from harvest_pipeline.local import dagster_environment, ui
-from harvest_pipeline.settings import SettingsError, load_environment, project_folder
+from harvest_pipeline.settings import SettingsError, load_project, project_folder
 
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?(:\d{1,5})?", re.IGNORECASE)
 
@@ -35,6 +34,6 @@ def command(port: int | None, read_only: bool, hosts: tuple[str, ...]) -> int:
                 "dagster.example.com or dagster.example.com:8443."
             )
     # A setting that cannot work would be an error of the code location in the UI.
-    account_settings(load_environment())
+    load_project()
     environment = dagster_environment(os.environ, project_folder() / ".dagster")
     return ui(environment, port=port, allowed=hosts, read_only=read_only)

@@ -17,7 +17,6 @@ import msgspec
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.cli.findings import Finding, Section, as_json, count
-from harvest_pipeline.config import account_settings
 from harvest_pipeline.harvest.access import (
     CREDENTIAL_FIELDS,
     client_from_environment,
@@ -28,15 +27,17 @@ from harvest_pipeline.harvest.errors import HarvestError, PermissionMissing, Rat
 from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.harvest.token_store import TokenStore, is_name
 from harvest_pipeline.settings import (
-    Settings,
+    VARIABLES,
+    Account,
+    Project,
     SettingsError,
-    dotenv,
     dotenv_path,
     load_environment,
+    load_project,
     project_folder,
 )
+from harvest_pipeline.settings.environment import dotenv
 from harvest_pipeline.text import one_line
-from harvest_pipeline.variables import VARIABLES
 from harvest_pipeline.warehouse import ledger
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError, WarehouseLocked
@@ -46,9 +47,9 @@ if TYPE_CHECKING:  # it takes a second or two to import
     import dagster as dg
 
 _HOSTS = {"HARVEST_API_URL", "HARVEST_ID_URL"}
-#: Settings whose value is shown: a secret in them is refused.
+#: Account whose value is shown: a secret in them is refused.
 _SHOWN = _HOSTS | {"HARVEST_CONFIG", "HARVEST_DUCKDB"}
-#: Settings whose value is shown if it is too short for a token. Of all others only "set" is.
+#: Account whose value is shown if it is too short for a token. Of all others only "set" is.
 _SHOWN_IF_SHORT = {
     *("HARVEST_ACCOUNT_ID", "HARVEST_INSTANCE", "HARVEST_CONTACT", "HARVEST_SCHEMA"),
     *("HARVEST_START_DATE", "HARVEST_TIMEZONE", "HARVEST_DAYS_BACK"),
@@ -96,9 +97,9 @@ def examine(*, offline: bool) -> Iterator[Section]:
     # Without its own host a token would be sent to the default one.
     offline = offline or bool(_HOSTS & project.refused.keys())
     readable = not count([warehouse], "wrong")
-    for settings in project.accounts:
-        findings = _account(project, settings, offline=offline, readable=readable)
-        yield Section.of("account", findings, settings.schema)
+    for account in project.accounts:
+        findings = _account(project, account, offline=offline, readable=readable)
+        yield Section.of("account", findings, account.name)
     yield Section.of("Dagster", _dagster(project))
 
 
@@ -123,17 +124,17 @@ class _Project:
         self.variables = {name: text for name, text in os.environ.items() if text.strip()}
         self.environment = dict(self.variables)
         self.refused: dict[str, SettingsError] = {}
-        self.accounts: tuple[Settings, ...] = ()
+        self.accounts: tuple[Account, ...] = ()
         while not self.accounts and "HARVEST_CONFIG" not in self.refused:
             try:
-                self.accounts = account_settings(self.environment)
+                self.accounts = load_project(self.environment).accounts
             except SettingsError as error:
                 names = re.findall(r"HARVEST_[A-Z_]+", error.message)
                 name = next((n for n in names if n in self.environment), "HARVEST_CONFIG")
                 self.refused[name] = error
                 if name != "HARVEST_CONFIG":
                     del self.environment[name]
-        self.base = Settings.from_mapping(self.environment)
+        self.base = Project.of(self.environment).accounts[0]
         self.named = [each for each in self.accounts if len(each.prefixes) > 1]
 
     def source(self, name: str) -> str:
@@ -174,18 +175,18 @@ def _settings(project: _Project) -> Iterator[Finding]:
             yield Finding(name, "warning", text, "Correct the name, or remove the variable.")
 
 
-def _name(settings: Settings) -> str:
-    which = settings.account_id or settings.instance
-    return f"{settings.schema} ({which})" if which else settings.schema
+def _name(account: Account) -> str:
+    which = account.account_id or account.instance
+    return f"{account.name} ({which})" if which else account.name
 
 
-def _database(settings: Settings) -> Iterator[Finding]:
+def _database(account: Account) -> Iterator[Finding]:
     """The file, who holds it, who can read it, and the space beside it."""
-    path = settings.duckdb
+    path = account.project.duckdb
     if path.exists():
         text = f"{path}, {path.stat().st_size / 2**20:,.1f} MiB"
         try:
-            holder = Warehouse(path, settings.schema).holder()
+            holder = Warehouse(path, account.name).holder()
         except WarehouseError as error:
             yield Finding.from_error("database", error)
         else:
@@ -211,30 +212,30 @@ def _open_to_others(subject: str, path: Path) -> Iterator[Finding]:
 
 
 def _account(
-    project: _Project, settings: Settings, *, offline: bool, readable: bool
+    project: _Project, account: Account, *, offline: bool, readable: bool
 ) -> Iterator[Finding]:
     """Credentials, who reads and what they may read, and the last load of one account."""
     environment = project.environment
-    account_id = settings.account_id or environment.get("HARVEST_ACCOUNT_ID", "")
+    account_id = account.account_id or environment.get("HARVEST_ACCOUNT_ID", "")
     try:
-        if names := winning_variables(settings, environment):
+        if names := winning_variables(account, environment):
             text = ", ".join(f"{name} ({project.source(name)})" for name in names)
             yield Finding("credentials", "ok", text)
         else:
             store = TokenStore.from_environment(environment)
-            stored = store.find(settings.schema) if is_name(settings.schema) else None
+            stored = store.find(account.name) if is_name(account.name) else None
             if stored:
                 account_id = stored.account_id
                 text = f"connected on {stored.connected_at:%Y-%m-%d}, stored in {store.folder}"
                 yield Finding("credentials", "ok", text)
             else:
                 offline = True
-                name = f" --name {settings.schema}" if project.named else ""
+                name = f" --name {account.name}" if project.named else ""
                 remedy = f"Run `harvest-pipeline connect{name}`, or set HARVEST_ACCESS_TOKEN."
                 yield Finding("credentials", "wrong", "there are none.", remedy)
         if not offline:
             with closing(
-                client_from_environment(settings, environment, lambda line: None, _PATIENCE)
+                client_from_environment(account, environment, lambda line: None, _PATIENCE)
             ) as client:
                 account_id = client.identity.account_id
                 yield from _reader(client)
@@ -242,7 +243,7 @@ def _account(
         state = "warning" if isinstance(error, RateLimited) else "wrong"
         yield Finding.from_error("Harvest", error, state)
     if readable:
-        yield from _last_load(settings, account_id)
+        yield from _last_load(account, account_id)
 
 
 def _reader(client: HarvestClient) -> Iterator[Finding]:
@@ -280,10 +281,10 @@ def _refused_reports(client: HarvestClient) -> list[str]:
     return [each.name for each in REPORTS.values() if RECORDS[each.record].permission in refused]
 
 
-def _last_load(settings: Settings, account_id: str) -> Iterator[Finding]:
+def _last_load(account: Account, account_id: str) -> Iterator[Finding]:
     """When the account was loaded last, and whether what is there is this company's."""
     try:
-        warehouse = Warehouse(settings.duckdb, settings.schema, 0, lambda line: None)
+        warehouse = Warehouse(account.project.duckdb, account.name, 0, lambda line: None)
         with warehouse.reader() as connection:
             last = last_loaded_at(connection)
             if account_id.isdecimal():
@@ -294,7 +295,7 @@ def _last_load(settings: Settings, account_id: str) -> Iterator[Finding]:
         yield Finding.from_error("last load", error)
     else:
         text = f"{last:%Y-%m-%d %H:%M} UTC" if last else "nothing is loaded yet"
-        yield Finding("last load", "ok", f"{text} (schema {settings.schema})")
+        yield Finding("last load", "ok", f"{text} (schema {account.name})")
 
 
 def _dagster(project: _Project) -> Iterator[Finding]:

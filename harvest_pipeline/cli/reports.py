@@ -15,10 +15,9 @@ import click
 from tabulate import MIN_PADDING, tabulate
 
 from harvest_pipeline.cli.choice import chosen_accounts, takes
-from harvest_pipeline.config import account_settings
-from harvest_pipeline.datasets import Dataset
-from harvest_pipeline.options import RunOptions, parameter_of
-from harvest_pipeline.settings import Settings, load_environment
+from harvest_pipeline.settings import Account, load_project
+from harvest_pipeline.settings.datasets import Dataset
+from harvest_pipeline.settings.parameters import RunOptions, parameter_of
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.last_loads import LastLoad, last_loads
@@ -37,21 +36,23 @@ def command(account: str | None, as_json: bool) -> int:
 
     The exit code is 0 even if the database cannot be read now, which standard error says.
     """
-    accounts = chosen_accounts(account_settings(load_environment()), account)
-    rows = [row for settings in accounts for row in _rows(settings)]
+    accounts = chosen_accounts(load_project().accounts, account)
+    rows = [row for account in accounts for row in _rows(account)]
     for problem in dict.fromkeys(row["problem"] for row in rows if row["problem"]):
         click.echo(f"The last loads are not known: {problem}", err=True)
     if as_json:
         click.echo(json.dumps(rows, indent=2, default=datetime.isoformat))
     else:
-        zone = ZoneInfo(accounts[0].timezone)
+        zone = ZoneInfo(accounts[0].project.timezone)
         click.echo(_listing(rows, zone, several=len(accounts) > 1))
     return 0
 
 
-def _rows(settings: Settings) -> list[dict[str, Any]]:
+def _rows(account: Account) -> list[dict[str, Any]]:
     """The datasets of an account with what the ledger has of them, as `--json` prints it."""
-    warehouse = Warehouse(settings.duckdb, settings.schema, wait_seconds=_WAIT, log=lambda _: None)
+    warehouse = Warehouse(
+        account.project.duckdb, account.name, wait_seconds=_WAIT, log=lambda _: None
+    )
     loads, problem = list[LastLoad](), None
     try:
         with warehouse.reader() as connection:
@@ -59,12 +60,12 @@ def _rows(settings: Settings) -> list[dict[str, Any]]:
     except WarehouseError as error:
         problem = str(error)
     rows: list[dict[str, Any]] = []
-    for dataset in settings.datasets:
+    for dataset in account.datasets:
         last = next((load for load in loads if _shows(dataset, load)), None)
         first_sentence = f"{dataset.description.split('. ')[0].rstrip('.')}."
         rows.append(
             {
-                "account": settings.schema,
+                "account": account.name,
                 "name": dataset.name,
                 "shows": first_sentence if dataset.is_report else dataset.description,
                 "parameters": [name for name in RunOptions.model_fields if takes(dataset, name)],

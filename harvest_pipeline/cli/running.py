@@ -28,11 +28,11 @@ from rich.live import Live
 from rich.text import Text
 from tabulate import tabulate
 
-from harvest_pipeline.asking import REPORT_OPTIONS
 from harvest_pipeline.cli.choice import Run
 from harvest_pipeline.harvest.progress import Observer, observed_by
 from harvest_pipeline.partitions import range_tags
-from harvest_pipeline.settings import Settings, project_folder
+from harvest_pipeline.settings import Account, project_folder
+from harvest_pipeline.settings.resolve import REPORT_OPTIONS
 from harvest_pipeline.text import one_line
 from harvest_pipeline.warehouse.database import SECONDS_BETWEEN_LINES, WAITING, Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
@@ -61,7 +61,7 @@ def run_now(run: Run, *, verbose: bool) -> int:
             stack.enter_context(redirect_stderr(nothing))
         stack.enter_context(progress)
         status = _execute(run, run_id, progress)
-    print(_table(run, progress, _loaded_by(run.settings, run_id)))
+    print(_table(run, progress, _loaded_by(run.account, run_id)))
     for problem in progress.problems(status):
         click.echo(f"\nError: {problem}", err=True)
     click.echo(f"\nRun {run_id}; `harvest-pipeline dev` shows it.")
@@ -121,7 +121,7 @@ def _materialize(instance: dg.DagsterInstance, run: Run, run_id: str) -> None:
         instance=instance,
         run_id=run_id,
         run_config={"resources": {REPORT_OPTIONS: {"config": run.config}}} if run.config else {},
-        asset_selection=[dg.AssetKey([run.settings.schema, each.name]) for each in run.datasets],
+        asset_selection=[dg.AssetKey([run.account.name, each.name]) for each in run.datasets],
         tags=range_tags(run.window) if run.window else {},
         raise_on_error=False,
     )
@@ -208,7 +208,7 @@ class Progress(Observer):
     def __init__(self, run: Run, *, plain: bool) -> None:
         self.states = {dataset.name: "not begun" for dataset in run.datasets}
         self._problems: dict[str, str] = {}
-        self._prefix = f"{run.settings.schema}__"
+        self._prefix = f"{run.account.name}__"
         self._console = Console(file=sys.stderr, highlight=False, markup=False)
         self._lock = threading.Lock()
         self._current: str | None = None
@@ -313,9 +313,11 @@ class Progress(Observer):
         return Text(f"[{ended}/{len(self.states)}]  {said}", no_wrap=True, overflow="ellipsis")
 
 
-def _loaded_by(settings: Settings, run_id: str) -> dict[str, tuple[int, int]]:
+def _loaded_by(account: Account, run_id: str) -> dict[str, tuple[int, int]]:
     """What the ledger has of the run: rows and requests, by report."""
-    warehouse = Warehouse(settings.duckdb, settings.schema, wait_seconds=_WAIT, log=lambda _: None)
+    warehouse = Warehouse(
+        account.project.duckdb, account.name, wait_seconds=_WAIT, log=lambda _: None
+    )
     try:
         with warehouse.reader() as connection:
             found = connection.execute(

@@ -6,10 +6,9 @@ from typing import Any
 import click
 
 from harvest_pipeline.cli.choice import chosen_accounts, ignored, options_of, run_options, runs_of
-from harvest_pipeline.config import account_settings
 from harvest_pipeline.harvest.access import client_from_environment
 from harvest_pipeline.local import dagster_environment
-from harvest_pipeline.settings import load_environment, project_folder
+from harvest_pipeline.settings import load_environment, load_project, project_folder
 
 
 @click.command("sync")
@@ -25,7 +24,7 @@ def command(reports: tuple[str, ...], account: str | None, verbose: bool, **give
     1 if something failed, 130 if it was cancelled.
     """
     environment = load_environment()
-    accounts = chosen_accounts(account_settings(environment), account, reports)
+    accounts = chosen_accounts(load_project(environment).accounts, account, reports)
     options = options_of(given)
     runs = [run for settings in accounts for run in runs_of(settings, reports, options)]
     for settings in accounts:  # credentials that are missing are said by what would use them
@@ -41,7 +40,7 @@ def command(reports: tuple[str, ...], account: str | None, verbose: bool, **give
         if len(runs) > 1:
             names = ", ".join(dataset.name for dataset in run.datasets)
             days = f", {run.window}" if run.window else ""
-            click.echo(f"{run.settings.schema}: {names}{days}", err=True)
+            click.echo(f"{run.account.name}: {names}{days}", err=True)
         code = max(code, run_now(run, verbose=verbose))
         if code == CANCELLED:
             break

@@ -13,7 +13,6 @@ import click
 
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.cli.choice import chosen_accounts
-from harvest_pipeline.config import account_settings
 from harvest_pipeline.equality.comparison import compare, compare_and_repair
 from harvest_pipeline.equality.questions import RECORDS as COMPARED
 from harvest_pipeline.equality.questions import themes
@@ -24,7 +23,7 @@ from harvest_pipeline.harvest.errors import HarvestError
 from harvest_pipeline.loads import Loads, spool_folder
 from harvest_pipeline.reconcile.reconciliation import Reconciliation
 from harvest_pipeline.scope import Window
-from harvest_pipeline.settings import Settings, SettingsError, load_environment
+from harvest_pipeline.settings import Account, SettingsError, load_environment, load_project
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.ledger import LoadContext
@@ -66,10 +65,10 @@ def command(
     """
     try:
         environment = load_environment()
-        accounts = chosen_accounts(account_settings(environment), account)
+        accounts = chosen_accounts(load_project(environment).accounts, account)
         statements = [
-            _statement(settings, _days(settings, first, last), environment, repair=repair)
-            for settings in accounts
+            _statement(account, _days(account, first, last), environment, repair=repair)
+            for account in accounts
         ]
     except (click.ClickException, HarvestError, WarehouseError) as error:
         click.echo(f"Error: {error}", err=True)
@@ -82,51 +81,52 @@ def command(
 
 
 def _statement(
-    settings: Settings, days: Window, environment: Mapping[str, str], *, repair: bool
+    account: Account, days: Window, environment: Mapping[str, str], *, repair: bool
 ) -> Statement:
     """Compare the account. Raises HarvestError and WarehouseError."""
-    warehouse = Warehouse(settings.duckdb, settings.schema, log=_say)
-    today = settings.today()
+    warehouse = Warehouse(account.project.duckdb, account.name, log=_say)
+    today = account.project.today()
     with (
-        closing(client_from_environment(settings, environment, _say)) as client,
-        spool_folder(settings.state_folder) as folder,
+        closing(client_from_environment(account, environment, _say)) as client,
+        spool_folder(account.project.state_folder) as folder,
     ):
         if not repair:
             outcomes = [
                 compare(client, warehouse, theme, days, today, by_month=True)
-                for theme in themes(settings)
+                for theme in themes(account)
             ]
-            return Statement(settings, days, outcomes)
+            return Statement(account, days, outcomes)
         identity = client.identity
         again = Reconciliation(
             Loads(client, warehouse, (), folder, _say),
             LoadContext("verify", "verify", int(identity.account_id), identity.reader),
-            [RECORDS[name] for theme in themes(settings) for name in COMPARED[theme]],
-            Window(settings.start_date, today),
+            [RECORDS[name] for theme in themes(account) for name in COMPARED[theme]],
+            Window(account.project.start_date, today),
             thorough=False,
         )
         outcomes = [
             compare_and_repair(
                 client, warehouse, theme, days, today, again.read_again, by_month=True
             )
-            for theme in themes(settings)
+            for theme in themes(account)
         ]
         if again.refused:
             raise again.refused
-    return Statement(settings, days, outcomes)
+    return Statement(account, days, outcomes)
 
 
-def _days(settings: Settings, first: date | None, last: date | None) -> Window:
+def _days(account: Account, first: date | None, last: date | None) -> Window:
     """The days that are asked for. Raises SettingsError for those that cannot be there."""
-    today = settings.today()
+    today = account.project.today()
     end = last or today
-    start = first or max(_months_before(end, _MONTHS), settings.start_date)
+    start = first or max(_months_before(end, _MONTHS), account.project.start_date)
     if end > today:
         raise SettingsError(f"--to is {end}, which is in the future (today is {today}).")
-    if start < settings.start_date:
+    if start < account.project.start_date:
         raise SettingsError(
-            f"--from is {start}, and nothing before HARVEST_START_DATE ({settings.start_date}) is "
-            "loaded; name a later day, or set that variable to an earlier one and load."
+            f"--from is {start}, and nothing before HARVEST_START_DATE "
+            f"({account.project.start_date}) is loaded; name a later day, or set that variable "
+            "to an earlier one and load."
         )
     if start > end:
         raise SettingsError(f"The days {start} to {end} end before they begin; swap them.")

@@ -20,7 +20,7 @@ from harvest_pipeline.failures import Retries, explained
 from harvest_pipeline.metadata import markdown
 from harvest_pipeline.partitions import existing_days
 from harvest_pipeline.resources import HarvestResource
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse.database import Warehouse
 
 _MOST_SHOWN = 20
@@ -44,42 +44,42 @@ CHECKS: dict[Theme, tuple[str, str]] = {
 }
 
 
-def reconciliation_key(settings: Settings) -> dg.AssetKey:
+def reconciliation_key(account: Account) -> dg.AssetKey:
     """The key of the asset of an account."""
-    return dg.AssetKey([settings.schema, "reconciliation"])
+    return dg.AssetKey([account.name, "reconciliation"])
 
 
-def reconciliation_assets(accounts: Sequence[Settings]) -> list[dg.AssetSpec]:
+def reconciliation_assets(accounts: Sequence[Account]) -> list[dg.AssetSpec]:
     """The asset of each account of which anything can be compared."""
     return [
         dg.AssetSpec(
-            reconciliation_key(settings),
+            reconciliation_key(account),
             description="Whether the warehouse equals Harvest: the statement of the last night, "
-            f"and the checks that compare with Harvest's own reports. The job {settings.schema}"
+            f"and the checks that compare with Harvest's own reports. The job {account.name}"
             "_reconcile makes both.",
             group_name="reconciliation",
             kinds={"harvest", "duckdb"},
             deps=[
-                dg.AssetKey([settings.schema, each.name])
-                for each in settings.datasets
-                if each.is_report and each.record.name in _records(settings)
+                dg.AssetKey([account.name, each.name])
+                for each in account.datasets
+                if each.is_report and each.record.name in _records(account)
             ],
         )
-        for settings in accounts
-        if themes(settings)
+        for account in accounts
+        if themes(account)
     ]
 
 
-def reconciliation_checks(accounts: Sequence[Settings]) -> list[dg.AssetChecksDefinition]:
+def reconciliation_checks(accounts: Sequence[Account]) -> list[dg.AssetChecksDefinition]:
     """A check for each theme of each account."""
-    return [_check(settings, theme) for settings in accounts for theme in themes(settings)]
+    return [_check(account, theme) for account in accounts for theme in themes(account)]
 
 
 def statement_events(
-    settings: Settings, statement: Statement
+    account: Account, statement: Statement
 ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
     """The statement as the materialization of the asset, and what its checks say."""
-    key, data = reconciliation_key(settings), statement.data()
+    key, data = reconciliation_key(account), statement.data()
     metadata: dict[str, Any] = {
         "verdict": data["verdict"],
         "statement": dg.MetadataValue.md(
@@ -96,25 +96,25 @@ def statement_events(
         yield evaluation(key, check_result(outcome, CHECKS[outcome.theme][0]))
 
 
-def _records(settings: Settings) -> set[str]:
-    return {record for theme in themes(settings) for record in RECORDS[theme]}
+def _records(account: Account) -> set[str]:
+    return {record for theme in themes(account) for record in RECORDS[theme]}
 
 
-def _check(settings: Settings, theme: Theme) -> dg.AssetChecksDefinition:
+def _check(account: Account, theme: Theme) -> dg.AssetChecksDefinition:
     name, description = CHECKS[theme]
 
     @dg.asset_check(
-        asset=reconciliation_key(settings),
+        asset=reconciliation_key(account),
         name=name,
         description=description,
-        required_resource_keys={settings.schema},
+        required_resource_keys={account.name},
     )
     def comparison(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        harvest: HarvestResource = getattr(context.resources, settings.schema)
-        warehouse = Warehouse(settings.duckdb, settings.schema, log=context.log.info)
-        days = existing_days(settings)
+        harvest: HarvestResource = getattr(context.resources, account.name)
+        warehouse = Warehouse(account.project.duckdb, account.name, log=context.log.info)
+        days = existing_days(account.project)
         with explained(Retries.of(None)):
-            outcome = compare(harvest.client(settings), warehouse, theme, days, days.last)
+            outcome = compare(harvest.client(account), warehouse, theme, days, days.last)
         return check_result(outcome)
 
     return comparison

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import Account
 
 Theme = Literal["time", "expenses", "uninvoiced"]
 
@@ -16,9 +16,9 @@ RECORDS: dict[Theme, tuple[str, ...]] = {
 }
 
 
-def themes(settings: Settings) -> list[Theme]:
+def themes(account: Account) -> list[Theme]:
     """What can be compared of an account: that of which no report is switched off."""
-    records = {each.record.name for each in settings.datasets if each.is_report}
+    records = {each.record.name for each in account.datasets if each.is_report}
     return [theme for theme, needed in RECORDS.items() if records.issuperset(needed)]
 
 

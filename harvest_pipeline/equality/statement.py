@@ -15,7 +15,7 @@ from harvest_pipeline.equality.questions import HOURS, QUESTIONS
 from harvest_pipeline.equality.spans import month_of
 from harvest_pipeline.equality.verdict import Verdict, reasons, verdict
 from harvest_pipeline.scope import Window
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import Account
 from harvest_pipeline.text import one_line
 
 #: Differences on paper; programs get all of them.
@@ -33,7 +33,7 @@ _ORDER = [
 class Statement:
     """What is known of an account after the comparison of `days`."""
 
-    settings: Settings
+    account: Account
     days: Window
     outcomes: Sequence[Outcome]
 
@@ -61,7 +61,7 @@ class Statement:
         """The same for a program; numbers are text, so that no digit is lost."""
         first = self.outcomes[0] if self.outcomes else None
         return {
-            "account": self.settings.schema,
+            "account": self.account.name,
             "account_id": first and first.identity.account_id,
             "person": first and first.identity.user_name,
             "role": first and first.identity.role,
@@ -99,17 +99,17 @@ class Statement:
         }
 
     def _head(self) -> str:
-        rows = [("account", self.settings.schema), ("days", str(self.days))]
+        rows = [("account", self.account.name), ("days", str(self.days))]
         for outcome in self.outcomes[:1]:
             who = outcome.identity
             name = f" {one_line(who.account_name)}" if who.account_name else ""
-            rows[0] = ("account", f"{self.settings.schema} (Harvest's {who.account_id}{name})")
+            rows[0] = ("account", f"{self.account.name} (Harvest's {who.account_id}{name})")
             rows += [
                 ("asked as", f"{who.user_name}, {who.role}"),
                 ("asked at", f"{outcome.at:%Y-%m-%d %H:%M:%S} UTC"),
             ]
         rows += [
-            ("warehouse", f"{self.settings.duckdb}, schema {self.settings.schema}"),
+            ("warehouse", f"{self.account.project.duckdb}, schema {self.account.name}"),
             ("requests", str(sum(outcome.requests for outcome in self.outcomes))),
         ]
         lines = [f"{title:<10} {value}" for title, value in rows]

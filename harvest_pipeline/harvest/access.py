@@ -10,7 +10,7 @@ from harvest_pipeline.harvest.errors import AccountNotFound, CredentialsMissing
 from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.harvest.oauth import DEVELOPERS, TokenSet, checked
 from harvest_pipeline.harvest.token_store import StoredAccount, TokenStore, is_name
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import Account
 from harvest_pipeline.text import shown
 
 OAUTH_FIELDS = ("client_id", "client_secret", "refresh_token")
@@ -19,16 +19,16 @@ _TOKEN_FIELDS = ("access_token", "refresh_token")
 _ACCOUNT_FIELDS = ("account_id", "instance")
 
 
-def variables(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+def variables(account: Account, environment: Mapping[str, str]) -> dict[str, str]:
     """The names of the variables that are set for the account, by the field that they fill.
 
     The account's own (HARVEST_ACME_…) win over those of all accounts if they hold a token; the two
     are not mixed.
     """
-    named = len(settings.prefixes) > 1  # harvest.yaml says which account it is
+    named = len(account.prefixes) > 1  # harvest.yaml says which account it is
     fields = CREDENTIAL_FIELDS if named else (*CREDENTIAL_FIELDS, *_ACCOUNT_FIELDS)
     found: dict[str, str] = {}
-    for prefix in settings.prefixes:
+    for prefix in account.prefixes:
         names = {field: f"{prefix}{field.upper()}" for field in fields}
         found = {key: name for key, name in names.items() if environment.get(name, "").strip()}
         if _holds_token(found):
@@ -36,25 +36,25 @@ def variables(settings: Settings, environment: Mapping[str, str]) -> dict[str, s
     return found
 
 
-def winning_variables(settings: Settings, environment: Mapping[str, str]) -> list[str]:
+def winning_variables(account: Account, environment: Mapping[str, str]) -> list[str]:
     """The variables whose credentials win over a stored account of these settings.
 
     A client id and secret by themselves do not: they are what an account is connected with.
     """
-    found = variables(settings, environment)
+    found = variables(account, environment)
     return [found[field] for field in _TOKEN_FIELDS if field in found]
 
 
-def is_connected(settings: Settings, environment: Mapping[str, str]) -> bool:
+def is_connected(account: Account, environment: Mapping[str, str]) -> bool:
     """Whether there are any credentials for the account, at its hosts. Raises StoreUnusable."""
-    if winning_variables(settings, environment):
+    if winning_variables(account, environment):
         return True
-    stored = _stored(TokenStore.from_environment(environment), settings)
-    return stored is not None and stored.api_url == settings.api_url
+    stored = _stored(TokenStore.from_environment(environment), account)
+    return stored is not None and stored.api_url == account.project.api_url
 
 
 def client_of(
-    settings: Settings,
+    account: Account,
     given: Mapping[str, str],
     environment: Mapping[str, str],
     log: Callable[[str], None],
@@ -62,39 +62,39 @@ def client_of(
 ) -> HarvestClient:
     """The client of an account. Nothing is sent to Harvest yet.
 
-    `given` are the values of the fields, those of `variables` and of the settings. Raises
+    `given` are the values of the fields, those of `variables` and of the account. Raises
     CredentialsMissing if there is neither a token nor all three OAuth 2 values nor a stored
     account, AccountNotFound for an account id that is no number or not that of the stored account,
     CredentialsMalformed, and StoreUnusable.
     """
-    credentials, stored = _credentials(settings, given, environment)
+    credentials, stored = _credentials(account, given, environment)
     return HarvestClient(
-        api_url=settings.api_url,
-        id_url=settings.id_url,
+        api_url=account.project.api_url,
+        id_url=account.project.id_url,
         credentials=credentials,
         account_id=stored.account_id if stored else given.get("account_id", "").strip() or None,
         instance=None if stored else given.get("instance", "").strip() or None,
-        contact=settings.contact,
-        state_folder=settings.state_folder,
+        contact=account.project.contact,
+        state_folder=account.project.state_folder,
         log=log,
         patience=patience,
     )
 
 
 def client_from_environment(
-    settings: Settings,
+    account: Account,
     environment: Mapping[str, str],
     log: Callable[[str], None],
     patience: Patience | None = None,
 ) -> HarvestClient:
     """The client of an account as a run would make it, for what is no run of Dagster. Raises as
     `client_of` does."""
-    given = _values(settings, environment)
-    if settings.account_id:
-        given["account_id"] = settings.account_id
-    if settings.instance:
-        given["instance"] = settings.instance
-    return client_of(settings, given, environment, log, patience)
+    given = _values(account, environment)
+    if account.account_id:
+        given["account_id"] = account.account_id
+    if account.instance:
+        given["instance"] = account.instance
+    return client_of(account, given, environment, log, patience)
 
 
 def stored_credentials(
@@ -155,13 +155,13 @@ def environment_credentials(
     )
 
 
-def renewed_variable(settings: Settings, environment: Mapping[str, str]) -> tuple[str, str] | None:
+def renewed_variable(account: Account, environment: Mapping[str, str]) -> tuple[str, str] | None:
     """The variable with the refresh token that is used for the account, and the key by which the
     store knows what it was renewed to; None if another kind of credentials is used."""
-    names, given = variables(settings, environment), _values(settings, environment)
+    names, given = variables(account, environment), _values(account, environment)
     if "access_token" in given or not all(field in given for field in OAUTH_FIELDS):
         return None
-    return names["refresh_token"], _digest(given, settings.id_url)
+    return names["refresh_token"], _digest(given, account.project.id_url)
 
 
 def _digest(given: Mapping[str, str], id_url: str) -> str:
@@ -174,32 +174,34 @@ def _digest(given: Mapping[str, str], id_url: str) -> str:
     return f"environment-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:32]}"
 
 
-def _values(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
-    names = variables(settings, environment)
+def _values(account: Account, environment: Mapping[str, str]) -> dict[str, str]:
+    names = variables(account, environment)
     return {field: environment[name] for field, name in names.items()}
 
 
 def _credentials(
-    settings: Settings, given: Mapping[str, str], environment: Mapping[str, str]
+    account: Account, given: Mapping[str, str], environment: Mapping[str, str]
 ) -> tuple[Credentials, StoredAccount | None]:
     """The credentials, and the stored account if they are those of one."""
-    prefix = _prefix(settings, environment)
+    prefix = _prefix(account, environment)
     if token := given.get("access_token"):
         return PersonalAccessToken(token, f"{prefix}ACCESS_TOKEN"), None
     store = TokenStore.from_environment(environment)
     if all(given.get(field) for field in OAUTH_FIELDS):
-        return environment_credentials(store, given, prefix, settings.id_url), None
-    stored = None if given.get("refresh_token") else _stored(store, settings)
+        return environment_credentials(store, given, prefix, account.project.id_url), None
+    stored = None if given.get("refresh_token") else _stored(store, account)
     if stored is None:
         some = any(given.get(field) for field in OAUTH_FIELDS)
-        raise CredentialsMissing(_incomplete(given, prefix) if some else _nothing(settings))
+        raise CredentialsMissing(_incomplete(given, prefix) if some else _nothing(account))
     _check_same(stored, given)
-    return stored_credentials(store, stored, settings.api_url, settings.id_url), stored
+    return stored_credentials(
+        store, stored, account.project.api_url, account.project.id_url
+    ), stored
 
 
-def _stored(store: TokenStore, settings: Settings) -> StoredAccount | None:
+def _stored(store: TokenStore, account: Account) -> StoredAccount | None:
     # HARVEST_SCHEMA may be a word that `connect` would not take.
-    return store.find(settings.schema) if is_name(settings.schema) else None
+    return store.find(account.name) if is_name(account.name) else None
 
 
 def _holds_token(fields: Mapping[str, str]) -> bool:
@@ -207,12 +209,12 @@ def _holds_token(fields: Mapping[str, str]) -> bool:
     return any(fields.get(field) for field in _TOKEN_FIELDS)
 
 
-def _prefix(settings: Settings, environment: Mapping[str, str]) -> str:
+def _prefix(account: Account, environment: Mapping[str, str]) -> str:
     """How the names of the variables begin that hold the account's credentials."""
-    names = tuple(variables(settings, environment).values())
+    names = tuple(variables(account, environment).values())
     return next(
-        (prefix for prefix in settings.prefixes if names and names[0].startswith(prefix)),
-        settings.prefixes[-1],
+        (prefix for prefix in account.prefixes if names and names[0].startswith(prefix)),
+        account.prefixes[-1],
     )
 
 
@@ -242,11 +244,11 @@ def _incomplete(given: Mapping[str, str], prefix: str) -> str:
     )
 
 
-def _nothing(settings: Settings) -> str:
-    prefix = settings.prefixes[0]
+def _nothing(account: Account) -> str:
+    prefix = account.prefixes[0]
     return (
-        f"No Harvest credentials for {settings.schema}: run `harvest-pipeline connect"
-        f"{'' if len(settings.prefixes) == 1 else f' --name {settings.schema}'}`, or set "
+        f"No Harvest credentials for {account.name}: run `harvest-pipeline connect"
+        f"{'' if len(account.prefixes) == 1 else f' --name {account.name}'}`, or set "
         f"{prefix}ACCESS_TOKEN and the account id in the environment or in .env (a token is made "
         f"at {DEVELOPERS}); `make demo` needs none."
     )

@@ -21,7 +21,7 @@ from harvest_pipeline.partitions import existing_days
 from harvest_pipeline.reconcile.reconciliation import RECONCILE, Reconciled, Reconciliation
 from harvest_pipeline.retention import delete_old_runs, materialized
 from harvest_pipeline.scope import Scope, Window
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse.ledger import LoadContext
 
 #: The hour of the night, by the project's time zone, and how often a night that was missed, dropped
@@ -42,24 +42,24 @@ def changes_job(schema: str) -> str:
     return f"{schema}_changes"
 
 
-def reconcile_jobs(accounts: Sequence[Settings]) -> list[dg.JobDefinition]:
+def reconcile_jobs(accounts: Sequence[Account]) -> list[dg.JobDefinition]:
     """Two jobs for each account."""
     return [
         job
-        for settings in accounts
-        if reports(settings)
-        for job in (_reconcile_job(settings), _changes_job(settings))
+        for account in accounts
+        if reports(account)
+        for job in (_reconcile_job(account), _changes_job(account))
     ]
 
 
-def reconcile_schedules(accounts: Sequence[Settings]) -> list[dg.ScheduleDefinition]:
+def reconcile_schedules(accounts: Sequence[Account]) -> list[dg.ScheduleDefinition]:
     """One schedule for each account: every night at 03:00, off until switched on."""
-    return [_schedule(settings) for settings in accounts if reports(settings)]
+    return [_schedule(account) for account in accounts if reports(account)]
 
 
-def watched(settings: Settings) -> list[Record]:
+def watched(account: Account) -> list[Record]:
     """The records of the account whose lists are asked for, those of their children left out."""
-    return [record for record in _records(settings) if record.parent is None]
+    return [record for record in _records(account) if record.parent is None]
 
 
 def changes_config(schema: str, records: Sequence[str]) -> dict[str, object]:
@@ -73,52 +73,52 @@ def _changes_op(schema: str) -> str:
     return f"bring_changes_{schema}"
 
 
-def _records(settings: Settings) -> list[Record]:
-    return [RECORDS[name] for name in dict.fromkeys(each.record.name for each in reports(settings))]
+def _records(account: Account) -> list[Record]:
+    return [RECORDS[name] for name in dict.fromkeys(each.record.name for each in reports(account))]
 
 
-def _reconcile_job(settings: Settings) -> dg.JobDefinition:
+def _reconcile_job(account: Account) -> dg.JobDefinition:
     description = (
-        f"Makes the whole history of the account {settings.schema} equal to Harvest: changes, new "
+        f"Makes the whole history of the account {account.name} equal to Harvest: changes, new "
         "days, deletions; compares the sums with Harvest's own reports, and reads again what "
         "differs."
     )
 
     @dg.op(
-        name=f"reconcile_{settings.schema}",
+        name=f"reconcile_{account.name}",
         description=description,
-        required_resource_keys={settings.schema},
+        required_resource_keys={account.name},
         out=dg.Out(dg.Nothing),
     )
     def op(context: dg.OpExecutionContext) -> Iterator[_Event | dg.Output[None]]:
-        records = _records(settings)
-        with reading(context, settings, Retries.of(None), only_changed=True) as loads:
-            reconciliation = _reconciliation(context, settings, loads, records, thorough=True)
+        records = _records(account)
+        with reading(context, account, Retries.of(None), only_changed=True) as loads:
+            reconciliation = _reconciliation(context, account, loads, records, thorough=True)
             found = reconciliation.run()
             statement = None
             if reconciliation.refused is None:
-                statement = _compared(settings, loads, reconciliation)
-            yield from _reported(settings, loads, found)
+                statement = _compared(account, loads, reconciliation)
+            yield from _reported(account, loads, found)
             if statement:
-                yield from statement_events(settings, statement)
+                yield from statement_events(account, statement)
             if reconciliation.refused:
                 raise reconciliation.refused
-            yield from _without_old_runs(context.instance, settings)
+            yield from _without_old_runs(context.instance, account)
             yield dg.Output(None)
 
-    return _job(reconcile_job(settings.schema), description, op)
+    return _job(reconcile_job(account.name), description, op)
 
 
-def _changes_job(settings: Settings) -> dg.JobDefinition:
+def _changes_job(account: Account) -> dg.JobDefinition:
     description = (
         "Brings what changed at Harvest and the days that are new; the sensor of the same name "
         "launches it."
     )
 
     @dg.op(
-        name=_changes_op(settings.schema),
+        name=_changes_op(account.name),
         description=description,
-        required_resource_keys={settings.schema},
+        required_resource_keys={account.name},
         out=dg.Out(dg.Nothing),
         config_schema={
             "records": dg.Field(
@@ -128,15 +128,15 @@ def _changes_job(settings: Settings) -> dg.JobDefinition:
     )
     def op(context: dg.OpExecutionContext) -> Iterator[_Event | dg.Output[None]]:
         names: list[str] = context.op_config.get("records") or [*RECORDS]
-        records = [each for each in _records(settings) if {each.name, each.parent} & {*names}]
-        with reading(context, settings, Retries.of(None), only_changed=True) as loads:
-            reconciliation = _reconciliation(context, settings, loads, records, thorough=False)
-            yield from _reported(settings, loads, reconciliation.run())
+        records = [each for each in _records(account) if {each.name, each.parent} & {*names}]
+        with reading(context, account, Retries.of(None), only_changed=True) as loads:
+            reconciliation = _reconciliation(context, account, loads, records, thorough=False)
+            yield from _reported(account, loads, reconciliation.run())
             if reconciliation.refused:
                 raise reconciliation.refused
             yield dg.Output(None)
 
-    return _job(changes_job(settings.schema), description, op)
+    return _job(changes_job(account.name), description, op)
 
 
 def _job(name: str, description: str, op: dg.OpDefinition) -> dg.JobDefinition:
@@ -147,7 +147,7 @@ def _job(name: str, description: str, op: dg.OpDefinition) -> dg.JobDefinition:
 
 def _reconciliation(
     context: dg.OpExecutionContext,
-    settings: Settings,
+    account: Account,
     loads: Loads,
     records: Sequence[Record],
     *,
@@ -158,25 +158,25 @@ def _reconciliation(
         loads,
         LoadContext(context.run_id, RECONCILE, int(identity.account_id), identity.reader),
         records,
-        existing_days(settings),
+        existing_days(account.project),
         thorough=thorough,
-        sweep_requests=settings.sweep_requests,
+        sweep_requests=account.project.sweep_requests,
     )
 
 
-def _compared(settings: Settings, loads: Loads, reconciliation: Reconciliation) -> Statement:
+def _compared(account: Account, loads: Loads, reconciliation: Reconciliation) -> Statement:
     """Compare with Harvest's reports, and read again what differs. Raises HarvestError."""
-    client, warehouse, days = loads.client, loads.warehouse, existing_days(settings)
+    client, warehouse, days = loads.client, loads.warehouse, existing_days(account.project)
     outcomes = [
         compare_and_repair(client, warehouse, theme, days, days.last, reconciliation.read_again)
-        for theme in themes(settings)
+        for theme in themes(account)
     ]
-    return Statement(settings, days, outcomes)
+    return Statement(account, days, outcomes)
 
 
-def _reported(settings: Settings, loads: Loads, every: Sequence[Reconciled]) -> Iterator[_Event]:
+def _reported(account: Account, loads: Loads, every: Sequence[Reconciled]) -> Iterator[_Event]:
     """The materializations of every report and day that was touched, and the checks of these."""
-    identity, kept = loads.client.identity, existing_days(settings)
+    identity, kept = loads.client.identity, existing_days(account.project)
     with loads.warehouse.reader() as connection:
         for found in every:
             rows = sum(load.rows for load in found.loads)
@@ -189,8 +189,8 @@ def _reported(settings: Settings, loads: Loads, every: Sequence[Reconciled]) -> 
                 continue
             scope = Scope(found.record.name, Window(days[0], days[-1]) if days else None)
             metadata = {"reconciled": True, "deleted": found.deleted}
-            of_record = [each for each in reports(settings) if each.record is found.record]
-            for dataset, key in zip(of_record, asset_keys(settings, of_record), strict=True):
+            of_record = [each for each in reports(account) if each.record is found.record]
+            for dataset, key in zip(of_record, asset_keys(account, of_record), strict=True):
                 for day in days or [None]:
                     partition = day.isoformat() if day else None
                     yield dg.AssetMaterialization(key, partition=partition, metadata=metadata)
@@ -199,13 +199,13 @@ def _reported(settings: Settings, loads: Loads, every: Sequence[Reconciled]) -> 
 
 
 def _without_old_runs(
-    instance: dg.DagsterInstance, settings: Settings
+    instance: dg.DagsterInstance, account: Account
 ) -> Iterator[dg.AssetMaterialization]:
     """Delete old runs of the sensor, and report again the days that only they had materialized: the
     night has just shown that they are here."""
-    keys = asset_keys(settings, [each for each in reports(settings) if each.has_partitions])
+    keys = asset_keys(account, [each for each in reports(account) if each.has_partitions])
     before = materialized(instance, keys)
-    if not delete_old_runs(instance, changes_job(settings.schema), settings.keep_runs_days):
+    if not delete_old_runs(instance, changes_job(account.name), account.project.keep_runs_days):
         return
     after = materialized(instance, keys)
     for key in keys:
@@ -213,11 +213,11 @@ def _without_old_runs(
             yield dg.AssetMaterialization(key, partition=day, metadata={"reconciled": True})
 
 
-def _schedule(settings: Settings) -> dg.ScheduleDefinition:
-    name = reconcile_job(settings.schema)
+def _schedule(account: Account) -> dg.ScheduleDefinition:
+    name = reconcile_job(account.name)
 
     def due(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        tick = context.scheduled_execution_time.astimezone(ZoneInfo(settings.timezone))
+        tick = context.scheduled_execution_time.astimezone(ZoneInfo(account.project.timezone))
         night = datetime.combine(tick.date(), _NIGHT, tick.tzinfo)
         if tick < night:
             night = datetime.combine(tick.date() - timedelta(days=1), _NIGHT, tick.tzinfo)
@@ -239,7 +239,7 @@ def _schedule(settings: Settings) -> dg.ScheduleDefinition:
         job_name=name,
         # Every hour, so that a night which was missed is made up for within one.
         cron_schedule="0 * * * *",
-        execution_timezone=settings.timezone,
+        execution_timezone=account.project.timezone,
         execution_fn=due,
         description="Every night at 03:00: the whole history is made equal to Harvest, and "
         "compared with Harvest's own reports. A night that was missed, or whose run failed, is "

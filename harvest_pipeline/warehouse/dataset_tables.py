@@ -9,8 +9,8 @@ Does not belong here: reading and the record's table (loading.py).
 
 import duckdb
 
-from harvest_pipeline.datasets import Dataset, Update
 from harvest_pipeline.scope import Scope
+from harvest_pipeline.settings.datasets import Dataset, Update
 from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.scopes import condition

@@ -9,8 +9,7 @@ import dagster as dg
 import pytest
 
 from harvest_pipeline.alerts import alert_sensors
-from harvest_pipeline.config import account_settings
-from harvest_pipeline.settings import load_environment
+from harvest_pipeline.settings import load_project
 from harvest_pipeline_tests.conftest import TODAY, Project
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.fault_server import FaultServer
@@ -87,7 +86,7 @@ class Alerts:
 
     def tick(self, number: int = 1) -> Any:
         """One tick of the sensor of an address; what came of it. Raises what the tick raises."""
-        sensor = alert_sensors(account_settings(load_environment()))[number - 1]
+        sensor = alert_sensors(load_project())[number - 1]
         with dg.build_sensor_context(
             instance=self.project.instance, cursor=self.cursors.get(number)
         ) as context:

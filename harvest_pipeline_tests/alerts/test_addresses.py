@@ -11,7 +11,7 @@ from harvest_pipeline.cli.main import main
 from harvest_pipeline_tests.alerts.conftest import PASSWORD, PATH, Alerts, Hook
 from harvest_pipeline_tests.alerts.mail_server import MailServer
 from harvest_pipeline_tests.harvest import fault_server as fault
-from harvest_pipeline_tests.test_config import refusal_of, settings_of
+from harvest_pipeline_tests.settings.written import project_of, refusal_of
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_variables_and_addresses_without_a_secret_are_the_same_for_all_accounts(
     address: str, tmp_path: Path
 ) -> None:
     text = f"accounts: [{{name: acme}}, {{name: blue_sky}}]\nalerts: ['{address}']\n"
-    assert [each.alerts for each in settings_of(tmp_path, text)] == [(address,)] * 2
+    assert project_of(tmp_path, text).alerts == (address,)
 
 
 @pytest.mark.parametrize(

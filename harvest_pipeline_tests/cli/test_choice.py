@@ -13,35 +13,35 @@ from harvest_pipeline.cli.choice import (
     options_of,
     runs_of,
 )
-from harvest_pipeline.datasets import Dataset, Update, report_datasets
-from harvest_pipeline.options import RunOptions
 from harvest_pipeline.scope import Window
-from harvest_pipeline.settings import Settings, SettingsError
+from harvest_pipeline.settings import Account, SettingsError
+from harvest_pipeline.settings.datasets import Dataset
+from harvest_pipeline_tests.projects import dataset, project
 
-OLD_TIME = Dataset(
+OLD_TIME = dataset(
     "old_time",
-    REPORTS["all_projects_time_entries"],
-    RunOptions(project_ids=(1, 2), days_back_to_start_from=10, days_back_to_end_at=5),
+    "all_projects_time_entries",
+    project_ids=[1, 2],
+    days_back_to_start_from=10,
+    days_back_to_end_at=5,
 )
-HISTORY = Dataset("history", REPORTS["projects"], RunOptions(days_back=7), Update.APPEND)
+HISTORY = dataset("history", "projects", "append", days_back=7)
 
 
-def settings(*more: Dataset, without: tuple[str, ...] = ()) -> Settings:
+def settings(*more: Dataset, without: tuple[str, ...] = ()) -> Account:
     """An account with the reports and these datasets, since the beginning of 2026."""
-    made = Settings.from_mapping({"HARVEST_START_DATE": "2026-01-01", "HARVEST_DAYS_BACK": "30"})
-    object.__setattr__(made, "datasets", (*report_datasets(without), *more))
-    return made
+    return project(*more, without=without, start_date="2026-01-01").accounts[0]
 
 
 ACCOUNT = settings(OLD_TIME, HISTORY)
-TODAY = ACCOUNT.today()
+TODAY = ACCOUNT.project.today()
 
 
 def back(first: int, last: int = 0) -> Window:
     return Window(TODAY - timedelta(days=first), TODAY - timedelta(days=last))
 
 
-def runs(*names: str, account: Settings = ACCOUNT, **given: Any) -> list[Run]:
+def runs(*names: str, account: Account = ACCOUNT, **given: Any) -> list[Run]:
     return runs_of(account, names, options_of(given))
 
 
@@ -49,7 +49,7 @@ def names_of(run: Run) -> list[str]:
     return [dataset.name for dataset in run.datasets]
 
 
-def refusal(*names: str, account: Settings = ACCOUNT, **given: Any) -> str:
+def refusal(*names: str, account: Account = ACCOUNT, **given: Any) -> str:
     with pytest.raises(SettingsError) as raised:
         runs(*names, account=account, **given)
     return raised.value.message

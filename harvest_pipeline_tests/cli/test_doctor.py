@@ -29,7 +29,7 @@ from harvest_pipeline.cli import doctor
 from harvest_pipeline.cli.findings import Finding, Section
 from harvest_pipeline.cli.main import main
 from harvest_pipeline.scope import Proof, Scope
-from harvest_pipeline.variables import VARIABLES
+from harvest_pipeline.settings import VARIABLES
 from harvest_pipeline.warehouse import ledger, tables
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline_tests.conftest import ADMINISTRATOR

@@ -6,7 +6,7 @@ import pytest
 from harvest_pipeline.catalogue.reports import REPORTS, record_of
 from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.resources import HarvestResource
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import load_project
 
 START = "2026-01-01"
 
@@ -43,7 +43,7 @@ def test_every_report_is_an_asset_that_explains_itself(definitions: dg.Definitio
 def test_reports_with_a_day_share_one_partitions_definition_that_includes_today(
     definitions: dg.Definitions,
 ) -> None:
-    today = Settings.from_environment().today().isoformat()
+    today = load_project().today().isoformat()
     partitioned = {
         spec.key.path[-1]: spec.partitions_def
         for spec in definitions.resolve_all_asset_specs()

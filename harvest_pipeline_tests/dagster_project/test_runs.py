@@ -17,7 +17,7 @@ from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.harvest.errors import ReadNotProven
 from harvest_pipeline.partitions import daily_partitions, range_tags
 from harvest_pipeline.scope import Window
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import load_project
 from harvest_pipeline_tests.conftest import TODAY, Project
 from harvest_pipeline_tests.sandbox.faults import AddField, DropField, Forbid, RetypeField
 from harvest_pipeline_tests.sandbox.server import SandboxServer
@@ -332,7 +332,7 @@ def test_unknown_references_are_reported(project: Project) -> None:
 
 
 def test_other_assets_read_a_report_as_a_dataframe_of_their_partition(project: Project) -> None:
-    days = daily_partitions(Settings.from_environment())
+    days = daily_partitions(load_project())
 
     @dg.asset(
         key_prefix="harvest",
@@ -365,10 +365,10 @@ def test_other_assets_read_a_report_as_a_dataframe_of_their_partition(project: P
 
 def test_days_belong_to_the_time_zone_of_the_settings(project: Project) -> None:
     project.set(HARVEST_TIMEZONE="Pacific/Auckland", HARVEST_START_DATE="2026-01-01")
-    settings = Settings.from_environment()
-    days = daily_partitions(settings).get_partition_keys()
-    assert days[-1] == settings.today().isoformat()
+    settings = load_project()
+    days = daily_partitions(settings.project).get_partition_keys()
+    assert days[-1] == settings.project.today().isoformat()
     assert days[0] == "2026-01-01"
     assert [date.fromisoformat(day) for day in days] == list(
-        Window(date(2026, 1, 1), settings.today()).days()
+        Window(date(2026, 1, 1), settings.project.today()).days()
     )

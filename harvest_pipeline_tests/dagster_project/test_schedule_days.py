@@ -13,7 +13,7 @@ import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator
 
 from harvest_pipeline.partitions import daily_partitions
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import Account
 from harvest_pipeline_tests.dagster_project.ticks import (
     dataset,
     days,
@@ -47,14 +47,14 @@ def ticks(schedule: dg.ScheduleDefinition, first: date, last: date) -> Iterator[
         yield moment
 
 
-def existing(of: Settings) -> list[date]:
+def existing(of: Account) -> list[date]:
     """The days that have a partition now."""
-    return [date.fromisoformat(key) for key in daily_partitions(of).get_partition_keys()]
+    return [date.fromisoformat(key) for key in daily_partitions(of.project).get_partition_keys()]
 
 
-def last_day(of: Settings) -> date:
+def last_day(of: Account) -> date:
     """The last day that has a partition now."""
-    return date.fromisoformat(daily_partitions(of).get_last_partition_key() or "")
+    return date.fromisoformat(daily_partitions(of.project).get_last_partition_key() or "")
 
 
 @pytest.mark.parametrize("zone", ZONES)

@@ -1,6 +1,5 @@
 """Schedules: what each asks for, and what stands in the UI about it."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,10 @@ from dagster._core.storage.tags import SCHEDULED_EXECUTION_TIME_TAG
 from dagster._core.test_utils import freeze_time
 
 from harvest_pipeline.catalogue.reports import REPORTS, record_of
-from harvest_pipeline.config import account_settings
-from harvest_pipeline.datasets import Update
 from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.schedules import dataset_schedules
-from harvest_pipeline.settings import load_environment
+from harvest_pipeline.settings import load_project
+from harvest_pipeline.settings.datasets import Update
 from harvest_pipeline_tests.conftest import TODAY, Project
 from harvest_pipeline_tests.dagster_project.ticks import (
     NIGHT,
@@ -26,6 +24,7 @@ from harvest_pipeline_tests.dagster_project.ticks import (
     schedule,
     settings,
 )
+from harvest_pipeline_tests.projects import project
 
 NOVEMBER_20 = date(2026, 11, 20)
 SMALL = {name for name, report in REPORTS.items() if not record_of(report).day}
@@ -33,13 +32,13 @@ SMALL = {name for name, report in REPORTS.items() if not record_of(report).day}
 
 def job_of(accounts: Any, name: str) -> set[str]:
     """The names of the assets of a job."""
-    keys = build_definitions([accounts]).resolve_job_def(name).asset_layer.selected_asset_keys
+    keys = build_definitions(accounts.project).resolve_job_def(name).asset_layer.selected_asset_keys
     return {key.path[-1] for key in keys}
 
 
 def test_all_schedules_are_off_and_say_in_the_ui_what_they_do() -> None:
     mine = settings([dataset("daily", "0 6 * * 1-5")], days_back="20")
-    schedules = {each.name: each for each in build_definitions([mine]).schedules or []}
+    schedules = {each.name: each for each in build_definitions(mine.project).schedules or []}
     assert set(schedules) == {"harvest_mine", "harvest_reconcile"}
     for each in schedules.values():
         assert isinstance(each, dg.ScheduleDefinition)
@@ -58,17 +57,20 @@ def test_reports_that_are_switched_off_are_in_no_job(
     off = [*SMALL, "invoices", "invoice_messages", "invoice_payments", "daily"]
     file.write_text(f"disabled_reports: [{', '.join(off)}]")
     monkeypatch.setenv("HARVEST_CONFIG", str(file))
-    (mine,) = account_settings(load_environment())
+    (mine,) = load_project().accounts
     assert job_of(mine, "harvest_all_reports") == set(REPORTS) - set(off)
 
 
 def test_an_account_of_own_datasets_only_has_no_schedule_but_theirs() -> None:
-    bare = replace(settings(), datasets=(dataset("daily", "0 6 * * *"),))
-    assert {each.name for each in build_definitions([bare]).schedules or []} == {"harvest_mine"}
-    assert {job.name for job in build_definitions([bare]).jobs or []} == {"harvest_mine"}
-    twice = [replace(bare, schema=name) for name in ("acme", "cedar")]
-    assert [each.name for each in dataset_schedules(twice)] == ["acme_mine", "cedar_mine"]
-    assert {job.name for job in build_definitions(twice).jobs or []} == {"acme_mine", "cedar_mine"}
+    mine = dataset("daily", "0 6 * * *")
+    bare = build_definitions(project(mine, without=REPORTS))
+    assert {each.name for each in bare.schedules or []} == {"harvest_mine"}
+    assert {job.name for job in bare.jobs or []} == {"harvest_mine"}
+    own = [mine.model_copy(update={"account": name}) for name in ("acme", "cedar")]
+    twice = project(*own, accounts=("acme", "cedar"), without=REPORTS)
+    names = ["acme_mine", "cedar_mine"]
+    assert [each.name for each in dataset_schedules(twice.accounts)] == names
+    assert {job.name for job in build_definitions(twice).jobs or []} == {*names}
 
 
 @pytest.mark.parametrize(

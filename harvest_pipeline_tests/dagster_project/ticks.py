@@ -1,42 +1,32 @@
 """Ticks of schedules as the daemon evaluates them, at a time of the test's choice."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
 
-from harvest_pipeline.catalogue.reports import REPORTS
-from harvest_pipeline.datasets import Cron, Dataset, default_update, report_datasets
-from harvest_pipeline.options import RunOptions
 from harvest_pipeline.schedules import dataset_schedules
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import Account
+from harvest_pipeline.settings.datasets import Dataset, Schedule
+from harvest_pipeline_tests import projects
 
 NIGHT = datetime(2026, 11, 20, 5, 0, tzinfo=UTC)
 
 
-def settings(datasets: Iterable[Dataset] = (), **variables: str) -> Settings:
-    """Settings with these variables (`days_back="3"`), and these datasets beside the reports."""
-    given = {f"HARVEST_{name.upper()}": value for name, value in variables.items()}
-    read = Settings.from_mapping({"HARVEST_START_DATE": "2025-01-01", **given})
-    return replace(read, datasets=(*report_datasets(), *datasets))
+def settings(datasets: Iterable[Dataset] = (), **variables: str) -> Account:
+    """An account with these variables (`days_back="3"`), and these datasets beside the reports."""
+    given = {"start_date": "2025-01-01", **variables}
+    return projects.project(*datasets, **given).accounts[0]
 
 
 def dataset(report: str, cron: str, zone: str = "UTC", **options: Any) -> Dataset:
     """The dataset `mine` of a report, at these times."""
-    update = options.pop("update", None)
-    fixed = RunOptions.model_validate(options)
-    return Dataset(
-        "mine",
-        REPORTS[report],
-        fixed,
-        update or default_update(REPORTS[report], fixed),
-        Cron(cron, zone),
-    )
+    times = Schedule(cron=cron, timezone=zone)
+    return projects.dataset("mine", report, options.pop("update", None), schedule=times, **options)
 
 
-def schedule(of: Settings) -> dg.ScheduleDefinition:
+def schedule(of: Account) -> dg.ScheduleDefinition:
     """The one schedule of a dataset."""
     (found,) = dataset_schedules([of])
     return found

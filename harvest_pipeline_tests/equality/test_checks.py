@@ -1,7 +1,6 @@
 """The asset checks of the comparison: where they stand, how bad an outcome is, what they say."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,13 +8,12 @@ import dagster as dg
 import pytest
 
 from harvest_pipeline.catalogue.reports import REPORTS
-from harvest_pipeline.datasets import report_datasets
 from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.equality.checks import CHECKS
 from harvest_pipeline.equality.questions import themes
-from harvest_pipeline.settings import Settings
 from harvest_pipeline_tests.conftest import TODAY
 from harvest_pipeline_tests.equality.conftest import Place
+from harvest_pipeline_tests.projects import project
 
 KEY = dg.AssetKey(["harvest", "reconciliation"])
 #: What Dagster takes for now, so that the last partition is TODAY.
@@ -93,9 +91,8 @@ def test_a_run_that_materializes_asks_for_none_of_harvests_reports(
 
 
 def test_only_that_is_compared_of_which_no_report_is_switched_off() -> None:
-    settings = Settings.from_mapping({})
     expenses = {name for name, report in REPORTS.items() if report.record == "expenses"}
-    without = replace(settings, datasets=report_datasets(without=expenses))
+    without = project(without=expenses).accounts[0]
     assert themes(without) == ["time"]
-    another = replace(settings, datasets=report_datasets(without=["daily", "project_expenses"]))
+    another = project(without=["daily", "project_expenses"]).accounts[0]
     assert themes(another) == ["time", "expenses", "uninvoiced"]

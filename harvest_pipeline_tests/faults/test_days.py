@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from harvest_pipeline.partitions import daily_partitions
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings import load_project
 
 FIRST = date(2024, 11, 20)
 DAYS = 730
@@ -20,7 +20,7 @@ def test_the_730_keys_of_two_years_are_the_days_without_a_gap(
 ) -> None:
     monkeypatch.setenv("HARVEST_TIMEZONE", zone)
     monkeypatch.setenv("HARVEST_START_DATE", FIRST.isoformat())
-    partitions = daily_partitions(Settings.from_environment())
+    partitions = daily_partitions(load_project())
     days = [FIRST + timedelta(days=n) for n in range(DAYS)]
     assert partitions.get_partition_keys()[:DAYS] == [day.isoformat() for day in days]
     for day in days:

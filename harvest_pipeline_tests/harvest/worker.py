@@ -7,15 +7,15 @@ import os
 import sys
 from contextlib import closing
 
-from harvest_pipeline.config import account_settings
 from harvest_pipeline.harvest.access import client_from_environment
 from harvest_pipeline.harvest.errors import HarvestError
+from harvest_pipeline.settings import load_project
 
 
 def main() -> None:
     print("ready", flush=True)
     for _ in sys.stdin:
-        for settings in account_settings(os.environ):
+        for settings in load_project(os.environ).accounts:
             try:
                 with closing(client_from_environment(settings, os.environ, print)) as client:
                     print(client.identity.role, flush=True)

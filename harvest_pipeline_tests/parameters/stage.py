@@ -4,10 +4,11 @@ Belongs here: the sandbox, the database as it was before, and a run on a copy of
 Does not belong here: what must come of a run (expected.py).
 """
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -19,18 +20,19 @@ import duckdb
 import pytest
 
 from harvest_pipeline import build_definitions
-from harvest_pipeline.asking import REPORT_OPTIONS
+from harvest_pipeline import settings as configured
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS
-from harvest_pipeline.datasets import Dataset
 from harvest_pipeline.harvest import access
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.partitions import range_tags
 from harvest_pipeline.scope import Window
-from harvest_pipeline.settings import Settings
+from harvest_pipeline.settings.datasets import Dataset
+from harvest_pipeline.settings.resolve import REPORT_OPTIONS
 from harvest_pipeline_tests.conftest import HASTE, in_memory
 from harvest_pipeline_tests.parameters.expected import Account, Rows, of_table
 from harvest_pipeline_tests.parameters.story import START, TODAY, Story
+from harvest_pipeline_tests.projects import project
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 
 #: What Dagster takes for now, so that the last partition is TODAY.
@@ -82,7 +84,7 @@ def environment(sandbox: SandboxServer, database: Path) -> dict[str, str]:
 class Stage:
     """Runs in process, on a database that is put back before each where it is to be."""
 
-    def __init__(self, folder: Path, settings: Settings, sandbox: SandboxServer) -> None:
+    def __init__(self, folder: Path, settings: configured.Account, sandbox: SandboxServer) -> None:
         self.settings = settings
         self.sandbox = sandbox
         #: The second account: the one that HARVEST_INSTANCE names.
@@ -93,15 +95,21 @@ class Stage:
     @cached_property
     def job(self) -> dg.JobDefinition:
         """The job over all assets; making it is slow."""
-        return build_definitions([self.settings]).resolve_implicit_global_asset_job_def()
+        return build_definitions(self.settings.project).resolve_implicit_global_asset_job_def()
+
+    def declare(self, *datasets: Dataset, **variables: str) -> None:
+        """Let there be these datasets too, and these variables (`timezone="UTC"`)."""
+        own = (*self.settings.project.file.datasets, *datasets)
+        self.settings = project(*own, environment=os.environ, **variables).accounts[0]
+        self.__dict__.pop("job", None)
 
     def keep(self) -> None:
         """Let the database be put back as it is now."""
-        shutil.copy(self.settings.duckdb, self._before)
+        shutil.copy(self.settings.project.duckdb, self._before)
 
     def put_back(self) -> None:
         """The database as it was kept."""
-        shutil.copy(self._before, self.settings.duckdb)
+        shutil.copy(self._before, self.settings.project.duckdb)
 
     def run(
         self,
@@ -116,7 +124,7 @@ class Stage:
         with dg.partition_loading_context(effective_dt=_NOW):
             result = self.job.execute_in_process(
                 instance=self.instance,
-                asset_selection=[dg.AssetKey([self.settings.schema, each]) for each in datasets],
+                asset_selection=[dg.AssetKey([self.settings.name, each]) for each in datasets],
                 tags={**(range_tags(Window(*days)) if days else {}), **(tags or {})},
                 run_config=resource if options else None,
                 raise_on_error=False,
@@ -129,10 +137,10 @@ class Stage:
 
     def all_rows(self, names: Any) -> dict[str, Rows]:
         """The same of several."""
-        if not self.settings.duckdb.exists():
+        if not self.settings.project.duckdb.exists():
             return {name: {} for name in names}
-        with duckdb.connect(self.settings.duckdb, read_only=True) as connection:
-            connection.execute(f"USE {self.settings.schema}")
+        with duckdb.connect(self.settings.project.duckdb, read_only=True) as connection:
+            connection.execute(f"USE {self.settings.name}")
             found: dict[str, Rows] = {}
             for name in names:
                 try:
@@ -146,8 +154,8 @@ class Stage:
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a query."""
-        with duckdb.connect(self.settings.duckdb, read_only=True) as connection:
-            connection.execute(f"USE {self.settings.schema}")
+        with duckdb.connect(self.settings.project.duckdb, read_only=True) as connection:
+            connection.execute(f"USE {self.settings.name}")
             return connection.execute(sql).fetchall()
 
     def truth(self) -> Account:
@@ -250,9 +258,7 @@ def new_account(folder: Path, datasets: Iterable[Dataset] = (), **options: Any) 
         hasten(patch)
         for name, value in environment(sandbox, folder / "warehouse.duckdb").items():
             patch.setenv(name, value)
-        settings = Settings.from_environment()
-        both = (*settings.datasets, *datasets)
-        stage = Stage(folder, replace(settings, datasets=both), sandbox)
+        stage = Stage(folder, project(*datasets, environment=os.environ).accounts[0], sandbox)
         yield stage
         stage.instance.dispose()
 

@@ -21,13 +21,14 @@ import dagster as dg
 import pytest
 from tabulate import tabulate
 
-from harvest_pipeline.asking import Days, asked
+from harvest_pipeline import settings as configured
 from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.cli.choice import options_of, runs_of
-from harvest_pipeline.datasets import Dataset
-from harvest_pipeline.options import DAYS, OptionsError
 from harvest_pipeline.scope import Filters, Scope, Window
-from harvest_pipeline.settings import Settings, project_folder
+from harvest_pipeline.settings import Project, project_folder
+from harvest_pipeline.settings.datasets import Dataset
+from harvest_pipeline.settings.parameters import DAYS, OptionsError
+from harvest_pipeline.settings.resolve import Days, resolve
 from harvest_pipeline_tests import reference
 from harvest_pipeline_tests.parameters.expected import Account, Part, differences, expected
 from harvest_pipeline_tests.parameters.stage import (
@@ -252,18 +253,18 @@ def test_every_way_to_write_a_parameter_means_the_same_for_every_report(
     report: str, parameter: Parameter
 ) -> None:
     ids = {"project": 1, "project2": 2, "user": 3, "user2": 4}
-    settings = Settings.from_mapping({"HARVEST_START_DATE": START.isoformat()})
+    [settings] = Project.of({"HARVEST_START_DATE": START.isoformat()}).accounts
     partitions, values = _launch(settings, [report], parameter, ids)
     run = Window(*partitions) if partitions and _dated(report) else Window(TODAY, TODAY)
     days = Days(run, Window(*_EVERY_DAY), "UTC")
-    dataset = Dataset.of_report(REPORTS[report])
+    dataset = Dataset(name=report, report=REPORTS[report])
     if not takes(report, parameter) and parameter.options != {"invoice_status": "none"}:
         if parameter.options:
             with pytest.raises(OptionsError) as refused:
-                asked(dataset, values, days, [dataset])
+                resolve(dataset, values, days, [dataset])
             assert str(refused.value) == _refusal(report, parameter)
         return
-    ask = asked(dataset, values, days, [dataset])
+    ask = resolve(dataset, values, days, [dataset])
     part = parameter.part(ids)
     assert ask.scope == Scope(
         TABLE[report]["record"],
@@ -276,7 +277,7 @@ def test_every_way_to_write_a_parameter_means_the_same_for_every_report(
 def test_what_reports_take_is_what_the_reference_says() -> None:
     said = {title.lower(): line for title, line in reference.parameters().items()}
     for report, line in TABLE.items():
-        cells = said.pop(REPORTS[report].title.replace("'", "").lower())
+        cells = said.pop(report.replace("_", " "))
         for kind in ("days", "since", "status", "projects", "users"):
             # Only the first word: what it is compared with, and how, is said in words.
             assert re.sub(r"[^SCP-]", "", cells[kind].split()[0]) == line[kind], (report, kind)
@@ -391,14 +392,17 @@ def _dated(report: str) -> bool:
 
 
 def _launch(
-    settings: Settings, reports: Sequence[str], parameter: Parameter, ids: Mapping[str, int]
+    settings: configured.Account,
+    reports: Sequence[str],
+    parameter: Parameter,
+    ids: Mapping[str, int],
 ) -> tuple[tuple[date, date] | None, Mapping[str, Any]]:
     """The partitions and the parameters of the run."""
     options = _filled(parameter.options, ids)
     by_sync = options and options.keys() <= set(DAYS)
     if not (by_sync and all(takes(each, parameter) for each in reports)):
         return parameter.partitions, options
-    with patch.object(Settings, "today", lambda _: TODAY):
+    with patch.object(Project, "today", lambda _: TODAY):
         (run,) = runs_of(settings, reports, options_of(options))
     return run.window and (run.window.first, run.window.last), run.config
 
@@ -443,7 +447,7 @@ def _refusal(report: str, parameter: Parameter) -> str:
 def _assert_has_no_days(stage: Stage, report: str) -> str:
     """There is no day to choose, neither in the launchpad nor in a backfill."""
     graph = stage.job.asset_layer.asset_graph
-    assert not graph.get(dg.AssetKey([stage.settings.schema, report])).is_partitioned
+    assert not graph.get(dg.AssetKey([stage.settings.name, report])).is_partitioned
     return "read whole"
 
 

@@ -11,8 +11,8 @@ from hypothesis import settings as tried
 from hypothesis import strategies as st
 
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.options import OptionsError, RunOptions
 from harvest_pipeline.scope import Filters, Scope, Window
+from harvest_pipeline.settings.parameters import OptionsError, RunOptions
 from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.scopes import condition, owned
 
@@ -81,7 +81,7 @@ def test_a_window_has_the_days_that_are_meant_and_exist(
     too_early = specific and date.fromisoformat(way["start_date"]) < every.first
     upside_down = way.get("days_back_to_start_from", 99) < way.get("days_back_to_end_at", 0)
     try:
-        window = RunOptions.of(way, "a test").window(today, every)
+        window = RunOptions.of(way, "a test").days(today, every)
     except OptionsError:
         assert not there or too_early or upside_down
     else:

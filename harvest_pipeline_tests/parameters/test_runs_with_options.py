@@ -4,7 +4,6 @@ The table of all reports and parameters is in test_parameters.py.
 """
 
 from collections import Counter
-from dataclasses import replace
 from datetime import date, timedelta
 from itertools import cycle
 from typing import Any
@@ -12,8 +11,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from harvest_pipeline.asking import REPORT_OPTIONS
-from harvest_pipeline.options import RunOptions
+from harvest_pipeline.settings.parameters import RunOptions
+from harvest_pipeline.settings.resolve import REPORT_OPTIONS
 from harvest_pipeline_tests.parameters.expected import Account as Rows
 from harvest_pipeline_tests.parameters.expected import Part, expected
 from harvest_pipeline_tests.parameters.stage import WHO, Ran, Stage, question
@@ -40,7 +39,7 @@ def materialized(stage: Stage, report: str) -> set[str]:
 
 
 def key(stage: Stage, name: str) -> dg.AssetKey:
-    return dg.AssetKey([stage.settings.schema, name])
+    return dg.AssetKey([stage.settings.name, name])
 
 
 def assert_loaded(stage: Stage, report: str, record: str, part: Part) -> None:
@@ -219,7 +218,7 @@ def test_a_module_that_is_off_keeps_the_part_that_was_loaded(stage: Stage) -> No
 def test_a_day_begins_in_the_time_zone_of_the_settings(
     stage: Stage, since: str, asked: str
 ) -> None:
-    stage.settings = replace(stage.settings, timezone="America/Los_Angeles")
+    stage.declare(timezone="America/Los_Angeles")
     ran = stage.run("clients", days=None, updated_since=since)
     assert question("/clients", updated_since=asked) in ran.questions
 

@@ -6,18 +6,16 @@ what its update mode says of the three reads, worked out from the sandbox's trut
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from harvest_pipeline.catalogue.reports import REPORTS
-from harvest_pipeline.datasets import Dataset, Update
-from harvest_pipeline.options import RunOptions
 from harvest_pipeline_tests.parameters.expected import Account, Part, Row, Rows
 from harvest_pipeline_tests.parameters.stage import WHO, Ran, Stage, new_account
 from harvest_pipeline_tests.parameters.story import DAY, START, TODAY, Story
+from harvest_pipeline_tests.projects import dataset
 
 pytestmark = pytest.mark.slow
 
@@ -25,10 +23,6 @@ _DAY_SECONDS = 24 * 3600
 #: The window of the datasets, as days before TODAY.
 _BACK = {"days_back_to_start_from": 5, "days_back_to_end_at": 2}
 _WINDOW = (date(2026, 11, 15), date(2026, 11, 18))
-
-
-def dataset(name: str, report: str, update: str, **options: Any) -> Dataset:
-    return Dataset(name, REPORTS[report], RunOptions.model_validate(options), Update(update))
 
 
 @dataclass
@@ -60,8 +54,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
             dataset("clients_merged", "clients", "merge", updated_since_days_back=3650),
             dataset("contacts_of_days", "contacts", "merge", **_BACK),
         )
-        settings = stage.settings
-        stage.settings = replace(settings, datasets=(*settings.datasets, *datasets))
+        stage.declare(*datasets)
         told = Told(stage, story.ids, [], [], [])
         for number in range(3):
             if number == 1:
@@ -245,8 +238,7 @@ def test_changes_are_read_although_records_were_followed_out_of_a_part(told: Tol
         dataset("a_part", "daily", "replace", project_ids=[project], **_BACK),
         dataset("b_changes", "daily", "merge", updated_since="2026-11-21T12:00:00Z", **_BACK),
     )
-    stage.settings = replace(stage.settings, datasets=(*stage.settings.datasets, *datasets))
-    del stage.__dict__["job"]
+    stage.declare(*datasets)
     stage.account.clock.advance(_DAY_SECONDS)
     entries = inside(stage.truth(), "time_entries", Part(DAY, DAY))
     left = next(key for key, row in entries.items() if row["project_id"] == project)
@@ -264,34 +256,6 @@ def test_changes_are_read_although_records_were_followed_out_of_a_part(told: Tol
 def inside_since(truth: Account, since: datetime) -> set[int]:
     rows = inside(truth, "time_entries", Part(*_WINDOW))
     return {key for key, row in rows.items() if row["updated_at"] >= since}
-
-
-@pytest.mark.parametrize(
-    ("report", "update", "options", "reason"),
-    [
-        ("clients", "partition", {},
-         "update: partition replaces days, and clients has none; use replace, merge or append"),
-        ("daily", "partition", {"updated_since_days_back": 1},
-         "update: partition would delete the rows of each day that updated_since_days_back leaves "
-         "out; use merge"),
-        ("daily", "replace", {"updated_since": "2026-11-01"},
-         "update: replace would leave only what changed (updated_since) in the table; use merge, "
-         "or append for a history"),
-        ("clients", "replace", {"days_back": 3},
-         "update: replace would leave only what changed (days_back: clients has no day, so its "
-         "window is that of updated_at) in the table; use merge, or append for a history"),
-        ("clients", "replace", {"user_ids": [1]},
-         "the report clients has no user_ids; it takes days_back, days_back_to_start_from, "
-         "days_back_to_end_at, start_date, end_date, updated_since, updated_since_days_back, "
-         "full_refresh"),
-    ],
-)  # fmt: skip
-def test_a_dataset_that_would_lose_rows_is_refused(
-    report: str, update: str, options: dict[str, Any], reason: str
-) -> None:
-    with pytest.raises(ValueError) as refused:
-        dataset("mine", report, update, **options)
-    assert str(refused.value) == reason
 
 
 def test_a_run_that_would_lose_rows_of_a_dataset_is_refused(told: Told) -> None:

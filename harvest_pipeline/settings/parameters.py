@@ -1,4 +1,4 @@
-"""The parameters that a launch, a command and `harvest.yaml` give: which days, which changes, which
+"""The parameters that a launch, a command and a dataset give: which days, which changes, which
 part; what goes together, and the way from them to a window and filters."""
 
 from collections.abc import Mapping
@@ -6,16 +6,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, ValidationError, model_validator
 
-from harvest_pipeline.option_types import Day, DaysBack, Ids, Instant, Status
 from harvest_pipeline.scope import Filters, Window
+from harvest_pipeline.settings.values import Day, DaysBack, Ids, Instant, Model, Problem, Status
 from harvest_pipeline.text import shown
 
 
@@ -23,18 +17,12 @@ class OptionsError(ValueError):
     """A parameter cannot work; the message is one sentence: what, where it was set, what to do."""
 
 
-class _Options(BaseModel):
-    # A value that somebody put into the wrong field may be a secret.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
+class _Options(Model):
     @property
     def given(self) -> tuple[str, ...]:
-        """The names of the parameters that say anything."""
-        return tuple(name for name in type(self).model_fields if _says(getattr(self, name)))
-
-
-def _says(value: object) -> bool:
-    return value is not None and value is not False and value != ()
+        """The names of the parameters that say anything; 0 days back do."""
+        values = ((name, getattr(self, name)) for name in type(self).model_fields)
+        return tuple(n for n, v in values if v is not None and v is not False and v != ())
 
 
 class WindowOptions(_Options):
@@ -67,49 +55,51 @@ class WindowOptions(_Options):
     )
 
     @property
+    def _ways(self) -> list[tuple[str, str | None, Any, Any]]:
+        """The ways to say days that are used: names and values of the first and the last day."""
+        ways = (
+            ("days_back", None),
+            ("days_back_to_start_from", "days_back_to_end_at"),
+            ("start_date", "end_date"),
+        )
+        values = [(a, b, getattr(self, a), getattr(self, b) if b else None) for a, b in ways]
+        return [way for way in values if way[2:] != (None, None)]
+
+    @property
     def has_window(self) -> bool:
         """Whether they say which days are read."""
-        return not WindowOptions.model_fields.keys().isdisjoint(self.given)
+        return bool(self._ways)
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
-        given = WindowOptions.model_fields.keys() & set(self.given)
-        ways = [
-            sorted(given & names)
-            for names in (
-                {"days_back"},
-                {"days_back_to_start_from", "days_back_to_end_at"},
-                {"start_date", "end_date"},
-            )
-        ]
-        said = [names[0] for names in ways if names]
-        if len(said) > 1:
-            raise ValueError(f"{said[0]} and {said[1]} both say which days are read; keep one")
-        for last, first in (
-            ("days_back_to_end_at", "days_back_to_start_from"),
-            ("end_date", "start_date"),
-        ):
-            if last in given and first not in given:
+        used = [first if value is not None else last for first, last, value, _ in self._ways]
+        if len(used) > 1:
+            raise ValueError(f"{used[0]} and {used[1]} both say which days are read; keep one")
+        for first, last, value, _ in self._ways:
+            if value is None:
                 raise ValueError(f"{last} needs {first}")
-        first, last = self.days_back_to_start_from, self.days_back_to_end_at
-        if first is not None and last is not None and last > first:
+        if (self.days_back_to_end_at or 0) > (self.days_back_to_start_from or 0):
             raise ValueError(
                 "days_back_to_end_at is the larger number, so the window would end before it "
                 "begins; exchange it with days_back_to_start_from"
             )
         return self
 
-    def window(self, today: date, every: Window) -> Window:
+    def days(self, today: date, every: Window) -> Window:
         """The days to read, of those that have a partition (`every`); there must be a window.
 
         Relative days before the first partition are left out, and days after the last one.
         Raises OptionsError for a specific day before the first partition, a window upside down,
         or if no day is left.
         """
-        first, last = self._edges(today)
+        [(_, _, start, end)] = self._ways
+        first, last = (
+            today - timedelta(days=day) if isinstance(day, int) else day
+            for day in (start, 0 if end is None else end)
+        )
         if first > last:
             raise OptionsError(f"The window {first} to {last} ends before it begins.")
-        if first < every.first and isinstance(self.start_date, date):
+        if first < every.first and isinstance(start, date):
             raise OptionsError(
                 f"start_date is {first}, and the first partition is {every.first}; choose a later "
                 "day, or set HARVEST_START_DATE to an earlier one."
@@ -121,21 +111,6 @@ class WindowOptions(_Options):
                 "set HARVEST_START_DATE to an earlier one."
             )
         return Window(first, last)
-
-    def _edges(self, today: date) -> tuple[date, date]:
-        if self.days_back is not None:
-            return _counted(self.days_back, today), today
-        if self.days_back_to_start_from is not None:
-            end = self.days_back_to_end_at or 0
-            return _counted(self.days_back_to_start_from, today), _counted(end, today)
-        if self.start_date is not None:
-            end = self.end_date if self.end_date is not None else 0
-            return _counted(self.start_date, today), _counted(end, today)
-        raise AssertionError(f"no days in {self.given}")
-
-
-def _counted(day: date | int, today: date) -> date:
-    return today - timedelta(days=day) if isinstance(day, int) else day
 
 
 class FilterOptions(_Options):
@@ -171,17 +146,21 @@ class FilterOptions(_Options):
             )
         return self
 
-    def filters(self, today: date, timezone: str) -> Filters:
-        """What Harvest is asked for; `today` is what days back are counted from."""
-        since = self.updated_since
-        if self.updated_since_days_back is not None:
-            since = today - timedelta(days=self.updated_since_days_back)
+    @property
+    def part(self) -> Filters:
+        """The part of a record, whenever it changed."""
         return Filters(
-            updated_since=None if since is None else start_of(since, timezone),
             invoice_status=self.invoice_status,
             project_ids=self.project_ids,
             user_ids=self.user_ids,
         )
+
+    def since(self, today: date, timezone: str) -> datetime | None:
+        """The instant in UTC since which records changed; `today` is what days back count from."""
+        since = self.updated_since
+        if self.updated_since_days_back is not None:
+            since = today - timedelta(days=self.updated_since_days_back)
+        return None if since is None else start_of(since, timezone)
 
 
 #: The two ways to say since when.
@@ -201,12 +180,9 @@ class RunOptions(FilterOptions, WindowOptions):
 
     @model_validator(mode="after")
     def _is_full_or_not(self) -> Self:
-        if self.full_refresh:
-            others = [
-                name for name in self.given if name in WindowOptions.model_fields or name in SINCE
-            ]
-            if others:
-                raise ValueError(f"full_refresh reads everything; leave out {', '.join(others)}")
+        others = [n for n in self.given if n in WindowOptions.model_fields or n in SINCE]
+        if self.full_refresh and others:
+            raise ValueError(f"full_refresh reads everything; leave out {', '.join(others)}")
         return self
 
     @classmethod
@@ -218,7 +194,12 @@ class RunOptions(FilterOptions, WindowOptions):
         try:
             return cls.model_validate({k: v for k, v in values.items() if v not in (None, "")})
         except ValidationError as error:
-            raise OptionsError(f"{wrong(error)}; it is set in {where}.") from None
+            problem = Problem.of(error)
+            name = str(problem.keys[0]) if problem.keys else ""
+            sentence = f"{name}: {problem.message}" if name else problem.message
+            if problem.kind == "extra_forbidden":
+                sentence = f"{shown(name)} is no parameter of a run"
+            raise OptionsError(f"{sentence}; it is set in {where}.") from None
 
     def over(self, fixed: "RunOptions") -> "RunOptions":
         """These options, and those of `fixed` (a dataset's) that they say nothing about."""
@@ -231,6 +212,10 @@ class RunOptions(FilterOptions, WindowOptions):
         theirs = {name: getattr(fixed, name) for name in fixed.given if name not in replaced}
         return RunOptions.model_validate({**theirs, **ours})
 
+    def only(self, names: set[str]) -> "RunOptions":
+        """Of these options those of these names."""
+        return RunOptions.model_validate({n: getattr(self, n) for n in self.given if n in names})
+
 
 def parameter_of(option: str) -> str | None:
     """The catalogue's parameter (`Report.parameters`) that an option is about; None: any report."""
@@ -241,16 +226,13 @@ def parameter_of(option: str) -> str | None:
     return None if option == "full_refresh" else option
 
 
-def wrong(error: ValidationError) -> str:
-    """The first thing that is wrong, with the name of the parameter, without a full stop."""
-    problem = error.errors(include_url=False, include_input=False)[0]
-    name = ".".join(str(key) for key in problem["loc"][:1])
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        return f"{shown(name)} is no parameter of a run"
-    if problem["type"] == "literal_error":
-        message = "choose one of none, draft, open, paid, closed"
-    return f"{name}: {message}" if name else message
+def kind_of(option: str) -> str:
+    """How an option is written: `integer`, `boolean`, `string`, `enum`, or `any` for several."""
+    field = RunOptions.model_json_schema()["properties"][option]
+    kinds = [one for one in field.get("anyOf", [field]) if one.get("type") != "null"]
+    if len(kinds) > 1 or "anyOf" in kinds[0]:
+        return "any"
+    return "enum" if "enum" in kinds[0] else kinds[0]["type"]
 
 
 def start_of(moment: date | datetime, timezone: str) -> datetime:

@@ -1,4 +1,4 @@
-"""What a run asks Harvest for: its days, its parameters and those of a dataset become a scope, or a
+"""What a run asks Harvest for: its days and parameters and those of a dataset as one scope, or a
 refusal."""
 
 from collections.abc import Mapping, Sequence
@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from harvest_pipeline.datasets import Dataset
-from harvest_pipeline.options import DAYS, OptionsError, RunOptions, start_of
-from harvest_pipeline.scope import Filters, Scope, Window
+from harvest_pipeline.scope import Scope, Window
+from harvest_pipeline.settings.datasets import Dataset
+from harvest_pipeline.settings.parameters import DAYS, OptionsError, RunOptions, start_of
 
-#: Where a launch sets its parameters.
+#: The Dagster resource with which a launch sets its parameters.
 REPORT_OPTIONS = "report_options"
 _WHERE = f"{REPORT_OPTIONS} of the launch"
 
@@ -29,19 +29,19 @@ class Days:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What is read for a dataset. `ignored` are parameters of the run that mean nothing for it;
-    `anew`: what a table of its own holds is given up."""
+class Resolved:
+    """What a run reads for a dataset. `ignored` are parameters of the run that mean nothing for it;
+    `full_refresh`: what a table of its own holds is given up."""
 
     scope: Scope
-    anew: bool = False
+    full_refresh: bool = False
     ignored: tuple[str, ...] = ()
 
 
-def asked(
+def resolve(
     dataset: Dataset, values: Mapping[str, Any], days: Days, together: Sequence[Dataset]
-) -> Asked:
-    """What a run asks for one dataset.
+) -> Resolved:
+    """What a run reads for one dataset.
 
     `values` are the parameters of the run as given, `together` all datasets of the run. Raises
     OptionsError for a value that cannot work, for days where a dataset of the run has partitions,
@@ -54,36 +54,30 @@ def asked(
     for name in ignored:
         if not any(each.takes_in_a_run(name) for each in together):
             raise OptionsError(_refusal(dataset, name))
-    meant = RunOptions.model_validate(
-        {name: getattr(given, name) for name in given.given if name not in ignored}
-    ).over(dataset.options)
-    if dataset.has_own_table and (reason := dataset.losing(meant)):
-        raise OptionsError(f"{dataset.name}: {reason}; the parameter is set in {_WHERE}.")
-    return Asked(_scope(dataset, meant, days), meant.full_refresh, ignored)
+    options = given.only(set(given.given) - set(ignored)).over(dataset.options)
+    if dataset.has_own_table and (reason := dataset.losing(options)):
+        raise OptionsError(
+            f"{dataset.name}: update: {dataset.update} {reason}; the parameter is set in {_WHERE}."
+        )
+    return Resolved(_scope(dataset, options, days), options.full_refresh, ignored)
 
 
 def _scope(dataset: Dataset, options: RunOptions, days: Days) -> Scope:
-    record = dataset.record
-    today = days.run.last
-    filters = options.filters(today, days.timezone)
+    record, today = dataset.record, days.run.last
+    filters = replace(options.part, updated_since=options.since(today, days.timezone))
     if dataset.has_partitions:
         return Scope(record.name, days.run, filters)
-    window = options.window(today, days.every) if options.has_window else days.every
+    window = options.days(today, days.every) if options.has_window else days.every
     if record.day is not None:
         return Scope(record.name, window, filters)
-    if options.has_window:
-        filters = _changed_in(window, filters, days.timezone)
+    if options.has_window:  # of a record without a day: the window of `updated_at`
+        first = start_of(window.first, days.timezone)
+        filters = replace(
+            filters,
+            updated_since=max(first, filters.updated_since or first),
+            updated_before=start_of(window.last + timedelta(days=1), days.timezone),
+        )
     return Scope(record.name, None, filters)
-
-
-def _changed_in(window: Window, filters: Filters, timezone: str) -> Filters:
-    """The window of a record without a day: that of `updated_at`."""
-    first = start_of(window.first, timezone)
-    return replace(
-        filters,
-        updated_since=max(first, filters.updated_since or first),
-        updated_before=start_of(window.last + timedelta(days=1), timezone),
-    )
 
 
 def _refuse_days(given: RunOptions, together: Sequence[Dataset]) -> None:

@@ -15,8 +15,8 @@ from dagster._core.secrets.env_file import get_env_var_dict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvest_pipeline import settings
-from harvest_pipeline.settings import SettingsError, dotenv, load_environment, project_folder
+from harvest_pipeline.settings import SettingsError, environment, load_environment, project_folder
+from harvest_pipeline.settings.environment import dotenv
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 
 DAGSTER = ("-m", "dagster", "asset", "materialize", "-m", "harvest_pipeline.definitions")
@@ -175,25 +175,25 @@ def test_whatever_stands_in_dotenv_is_read_as_dagster_reads_it_and_wins(
 ) -> None:
     folder = tmp_path_factory.mktemp("dotenv")
     (folder / ".env").write_text("\n".join(lines))
-    told: list[str] = []
+    sentences: list[str] = []
     # All of the environment is put back: the names that `load_environment` sets are made up.
     with mock.patch.dict(os.environ), pytest.MonkeyPatch.context() as patch:
         for name in (*NAMES, "PYTHON_DOTENV_DISABLED"):
             patch.delenv(name, raising=False)
         for name, text in outside.items():
             patch.setenv(name, text)
-        patch.setattr(settings, "project_folder", lambda: folder)
-        patch.setattr(settings, "_TOLD", set())
+        patch.setattr(environment, "project_folder", lambda: folder)
+        patch.setattr(environment, "_NAMED", set())
         inside = get_env_var_dict(str(folder))
         assert dotenv() == inside
-        seen = load_environment(told.append)
+        seen = load_environment(sentences.append)
         assert {name: seen.get(name) for name in NAMES} == {
             name: inside.get(name, outside.get(name)) for name in NAMES
         }
     differing = [n for n in NAMES if n in inside and outside.get(n, inside[n]) != inside[n]]
     named = [n for n in differing if n.startswith("HARVEST_")]
-    assert len(told) == bool(named)
-    assert all(name in "".join(told).partition(" set in ")[0] for name in named)
+    assert len(sentences) == bool(named)
+    assert all(name in "".join(sentences).partition(" set in ")[0] for name in named)
 
 
 def test_a_dotenv_that_may_not_be_read_is_one_sentence(
@@ -204,7 +204,7 @@ def test_a_dotenv_that_may_not_be_read_is_one_sentence(
 
     (tmp_path / ".env").write_text("HARVEST_SCHEMA=a\n")
     monkeypatch.delenv("PYTHON_DOTENV_DISABLED")
-    monkeypatch.setattr(settings, "project_folder", lambda: tmp_path)
+    monkeypatch.setattr(environment, "project_folder", lambda: tmp_path)
     monkeypatch.setattr("dotenv.main.open", refused, raising=False)  # root may read everything
     with pytest.raises(SettingsError, match="cannot be read: Permission denied; make it readable"):
         dotenv()

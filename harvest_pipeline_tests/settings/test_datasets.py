@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from harvest_pipeline.catalogue.reports import REPORTS
-from harvest_pipeline.datasets import Cron, Dataset, Retry, Update
 from harvest_pipeline.definitions import build_definitions
-from harvest_pipeline.options import RunOptions, parameter_of
-from harvest_pipeline.project_file import json_schema
 from harvest_pipeline.settings import project_folder
-from harvest_pipeline_tests.test_config import refusal_of, settings_of
+from harvest_pipeline.settings.datasets import TAKEN, Dataset
+from harvest_pipeline.settings.parameters import RunOptions, parameter_of
+from harvest_pipeline_tests.projects import dataset
+from harvest_pipeline_tests.settings.written import project_of, refusal_of
 
 EXAMPLE = (project_folder() / "harvest.example.yaml").read_text("utf-8")
 
@@ -24,11 +24,13 @@ def own(datasets: tuple[Dataset, ...]) -> list[Dataset]:
 
 
 def of_one(folder: Path, text: str, **variables: str) -> list[Dataset]:
-    (only,) = settings_of(folder, text, **variables)
+    [only] = project_of(folder, text, **variables).accounts
     return own(only.datasets)
 
 
-def test_the_example_of_the_issue_is_a_dataset_with_all_that_it_says(tmp_path: Path) -> None:
+def test_the_example_of_the_documentation_is_a_dataset_with_all_that_it_says(
+    tmp_path: Path,
+) -> None:
     text = """
         accounts:
           - name: acme
@@ -42,28 +44,37 @@ def test_the_example_of_the_issue_is_a_dataset_with_all_that_it_says(tmp_path: P
             update: partition          # replace | append | merge | partition
             retry: {attempts: 3, wait_minutes: 10}
     """
-    assert of_one(tmp_path, text) == [
-        Dataset(
-            "support_projects_time",
-            REPORTS["all_projects_time_entries"],
-            RunOptions(
-                project_ids=(14307913, 14308069),
-                days_back_to_start_from=10,
-                days_back_to_end_at=5,
-            ),
-            Update.PARTITION,
-            Cron("0 6 * * 1-5", "Europe/Berlin"),
-            Retry(3, 10),
-        )
-    ]
+    [made] = of_one(tmp_path, text)
+    assert made == dataset(
+        "support_projects_time",
+        "all_projects_time_entries",
+        "partition",
+        account="acme",
+        project_ids=[14307913, 14308069],
+        days_back_to_start_from=10,
+        days_back_to_end_at=5,
+        schedule={"cron": "0 6 * * 1-5", "timezone": "Europe/Berlin"},
+        retry={"attempts": 3, "wait_minutes": 10},
+    )
+    assert made.options == RunOptions.of(
+        {
+            "project_ids": "14308069,14307913",
+            "days_back_to_start_from": 10,
+            "days_back_to_end_at": 5,
+        },
+        "a test",
+    )
 
 
-def test_a_dataset_needs_a_name_and_a_report_and_no_accounts(tmp_path: Path) -> None:
-    text = "datasets:\n  - {name: mine, report: daily}\n  - {name: lots, report: clients}\n"
-    assert of_one(tmp_path, text) == [
-        Dataset("mine", REPORTS["daily"], update=Update.PARTITION),
-        Dataset("lots", REPORTS["clients"], update=Update.REPLACE),
-    ]
+def test_the_update_suits_the_report_and_its_parameters() -> None:
+    for report, parameters, update in (
+        ("daily", {}, "partition"),
+        ("daily", {"project_ids": [1], "days_back": 3}, "partition"),
+        ("daily", {"updated_since_days_back": 3}, "merge"),
+        ("clients", {}, "replace"),
+        ("clients", {"days_back": 3}, "merge"),
+    ):
+        assert dataset("mine", report, **parameters).update == update
 
 
 def test_a_schedule_is_in_the_time_zone_of_the_project_unless_it_has_its_own(
@@ -74,11 +85,9 @@ def test_a_schedule_is_in_the_time_zone_of_the_project_unless_it_has_its_own(
           - {name: a, report: daily, schedule: {cron: "0 6 * * *"}}
           - {name: b, report: daily, schedule: {cron: "0 6 * * *", timezone: Asia/Kolkata}}
     """
-    made = of_one(tmp_path, text, HARVEST_TIMEZONE="Pacific/Auckland")
-    assert [dataset.cron and dataset.cron.timezone for dataset in made] == [
-        "Pacific/Auckland",
-        "Asia/Kolkata",
-    ]
+    [only] = project_of(tmp_path, text, HARVEST_TIMEZONE="Pacific/Auckland").accounts
+    zones = [only.zone_of(each) for each in own(only.datasets)]
+    assert zones == ["Pacific/Auckland", "Asia/Kolkata"]
 
 
 def test_days_instants_and_ids_can_be_written_as_yaml_or_as_text(tmp_path: Path) -> None:
@@ -107,39 +116,18 @@ def test_a_report_that_is_switched_off_has_no_dataset_and_can_be_built_on(tmp_pa
         datasets:
           - {name: mine, report: daily}
     """
-    (only,) = settings_of(tmp_path, text)
+    [only] = project_of(tmp_path, text).accounts
     left = [name for name in REPORTS if name not in ("invoice_messages", "daily")]
     assert [dataset.name for dataset in only.datasets] == [*left, "mine"]
 
 
 def test_no_dataset_can_be_called_like_a_job_or_schedule_that_there_is(tmp_path: Path) -> None:
-    (settings,) = settings_of(tmp_path, "")
-    made = build_definitions([settings])
+    made = build_definitions(project_of(tmp_path, ""))
     names = [each.name for each in (*(made.jobs or ()), *(made.schedules or ()))]
     assert len(names) >= 4
     for name in names:
         text = f"datasets: [{{name: {name.removeprefix('harvest_')}, report: daily}}]\n"
         assert "choose another name" in refusal_of(tmp_path, text)
-
-
-def test_each_of_several_accounts_has_its_own_datasets_and_the_same_reports(
-    tmp_path: Path,
-) -> None:
-    text = """
-        accounts: [{name: acme}, {name: blue_sky}, {name: third}]
-        disabled_reports: [tasks]
-        datasets:
-          - {name: mine, report: daily, account: acme}
-          - {name: mine, report: clients, account: blue_sky}
-          - {name: more, report: daily, account: acme}
-    """
-    accounts = settings_of(tmp_path, text)
-    assert {s.schema: [(d.name, d.report.name) for d in own(s.datasets)] for s in accounts} == {
-        "acme": [("mine", "daily"), ("more", "daily")],
-        "blue_sky": [("mine", "clients")],
-        "third": [],
-    }
-    assert all(len(s.datasets) - len(own(s.datasets)) == 17 for s in accounts)
 
 
 WINDOWS = st.one_of(
@@ -161,7 +149,6 @@ FILTER_VALUES: dict[str, st.SearchStrategy[Any]] = {
     "project_ids": st.lists(st.integers(1, 10**9), min_size=1, max_size=4, unique=True),
     "user_ids": st.integers(1, 10**9).map(str),
 }
-TAKEN = json_schema()["$defs"]["DatasetEntry"]["properties"]["name"]["not"]["enum"]
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,39}", fullmatch=True).filter(lambda n: n not in TAKEN)
 SCHEDULES = st.fixed_dictionaries(
     {"cron": st.sampled_from(["0 6 * * 1-5", "*/15 * * * *", "@daily", "5 4 1,15 * MON"])},
@@ -218,22 +205,23 @@ def test_whatever_is_made_of_valid_pieces_loads_and_says_what_was_written(
         "datasets": datasets,
     }
     text = yaml.safe_dump(document, sort_keys=False)
-    loaded = settings_of(tmp_path, text, HARVEST_TIMEZONE="Asia/Tokyo")
-    assert [each.schema for each in loaded] == (accounts or ["harvest"])
+    loaded = project_of(tmp_path, text, HARVEST_TIMEZONE="Asia/Tokyo").accounts
+    assert [each.name for each in loaded] == (accounts or ["harvest"])
     for each in loaded:
         reports = {dataset.name for dataset in each.datasets if dataset.is_report}
         assert reports == set(REPORTS) - set(disabled)
-        written = [e for e in datasets if e.get("account", each.schema) == each.schema]
+        written = [e for e in datasets if e.get("account", each.name) == each.name]
         assert [dataset.name for dataset in own(each.datasets)] == [e["name"] for e in written]
-        for dataset, entry in zip(own(each.datasets), written, strict=True):
-            said = {**entry["filters"], **entry["window"]}
-            assert dataset.report.name == entry["report"]
-            assert dataset.options == RunOptions.model_validate(said)
-            assert dataset.update == entry.get("update", dataset.update)
-            assert (dataset.cron is None) == ("schedule" not in entry)
-            if dataset.cron:
-                assert dataset.cron.timezone == entry["schedule"].get("timezone", "Asia/Tokyo")
-            assert (dataset.retry is None) == ("retry" not in entry)
+        for made, entry in zip(own(each.datasets), written, strict=True):
+            assert made.report.name == entry["report"]
+            assert made.options == RunOptions.model_validate(
+                {**entry["filters"], **entry["window"]}
+            )
+            assert made.update == entry.get("update", made.update)
+            assert (made.schedule is None) == ("schedule" not in entry)
+            if made.schedule:
+                assert each.zone_of(made) == entry["schedule"].get("timezone", "Asia/Tokyo")
+            assert (made.retry is None) == ("retry" not in entry)
 
 
 def keys_of(node: yaml.Node) -> list[yaml.ScalarNode]:

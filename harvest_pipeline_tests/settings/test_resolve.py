@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from harvest_pipeline.asking import Asked, Days, asked
 from harvest_pipeline.catalogue.reports import REPORTS
-from harvest_pipeline.datasets import Dataset, Update, default_update
-from harvest_pipeline.options import OptionsError, RunOptions
 from harvest_pipeline.scope import Filters, Scope, Window
+from harvest_pipeline.settings.datasets import Dataset, Update
+from harvest_pipeline.settings.parameters import OptionsError
+from harvest_pipeline.settings.resolve import Days, Resolved, resolve
+from harvest_pipeline_tests import projects
 
 TODAY = date(2026, 11, 20)
 ONE_DAY = Window(TODAY, TODAY)
@@ -21,13 +22,11 @@ def window(first: str, last: str) -> Window:
 
 
 def report(name: str) -> Dataset:
-    return Dataset.of_report(REPORTS[name])
+    return Dataset(name=name, report=REPORTS[name])
 
 
 def dataset(report: str, update: str | None = None, **parameters: Any) -> Dataset:
-    options = RunOptions.of(parameters, "harvest.yaml")
-    chosen = Update(update) if update else default_update(REPORTS[report], options)
-    return Dataset("ours", REPORTS[report], options, chosen)
+    return projects.dataset("ours", report, update, **parameters)
 
 
 def ask(
@@ -36,8 +35,8 @@ def ask(
     run: Window = ONE_DAY,
     timezone: str = "UTC",
     **parameters: Any,
-) -> Asked:
-    return asked(subject, parameters, Days(run, EVERY, timezone), (subject, *others))
+) -> Resolved:
+    return resolve(subject, parameters, Days(run, EVERY, timezone), (subject, *others))
 
 
 def test_without_parameters_the_window_is_that_of_the_runs_partitions() -> None:
@@ -65,7 +64,7 @@ def test_days_are_refused_in_a_run_over_partitions_whatever_else_it_reads(
     for subject in (report("daily"), dataset("daily", days_back=2), merged):
         together = [report("daily"), *map(report, others), subject]
         with pytest.raises(OptionsError) as refused:
-            asked(subject, given, Days(ONE_DAY, EVERY, "UTC"), together)
+            resolve(subject, given, Days(ONE_DAY, EVERY, "UTC"), together)
         assert str(refused.value) == (
             f"{first} is set in report_options of the launch, but daily has a partition for each "
             f"day; remove {first} and choose the days as the partitions of the run."
@@ -131,13 +130,13 @@ def test_full_refresh_is_every_day_of_the_part_and_gives_up_what_was_merged() ->
     full = ask(dataset("daily", "replace", project_ids=[1], days_back=3), full_refresh=True)
     assert full.scope == Scope("time_entries", EVERY, Filters(project_ids=(1,)))
     merged = ask(dataset("daily", "merge", updated_since_days_back=1), full_refresh=True)
-    assert merged == Asked(Scope("time_entries", EVERY), anew=True)
+    assert merged == Resolved(Scope("time_entries", EVERY), full_refresh=True)
 
 
 def test_what_only_others_of_the_run_take_is_ignored_and_said() -> None:
     other = dataset("daily", "merge")
     some = ask(report("clients"), other, project_ids="5, 5", days_back=3)
-    assert some == Asked(Scope("clients"), ignored=("days_back", "project_ids"))
+    assert some == Resolved(Scope("clients"), ignored=("days_back", "project_ids"))
     with pytest.raises(OptionsError) as refused:
         ask(report("clients"), report("tasks"), project_ids="5")
     assert str(refused.value) == (
@@ -222,67 +221,3 @@ def test_relative_days_before_the_first_partition_and_days_to_come_are_left_out(
     assert ask(ours, days_back=3000).scope.window == EVERY
     future = ask(ours, start_date="2026-11-19", end_date="2027-01-01")
     assert future.scope.window == window("2026-11-19", "2026-11-20")
-
-
-@pytest.mark.parametrize(
-    ("name", "parameters", "update"),
-    [
-        ("daily", {}, "partition"),
-        ("daily", {"project_ids": [1], "days_back": 3}, "partition"),
-        ("daily", {"updated_since_days_back": 3}, "merge"),
-        ("clients", {}, "replace"),
-        ("clients", {"days_back": 3}, "merge"),
-    ],
-)
-def test_every_report_has_a_sensible_update(
-    name: str, parameters: dict[str, Any], update: str
-) -> None:
-    assert dataset(name, **parameters).update == update
-
-
-@pytest.mark.parametrize(
-    ("name", "update", "parameters", "reason"),
-    [
-        (
-            "clients",
-            "partition",
-            {},
-            "update: partition replaces days, and clients has none; use replace, merge or append",
-        ),
-        (
-            "daily",
-            "partition",
-            {"updated_since_days_back": 1},
-            "update: partition would delete the rows of each day that updated_since_days_back "
-            "leaves out; use merge",
-        ),
-        (
-            "daily",
-            "replace",
-            {"updated_since": "2026-11-02"},
-            "update: replace would leave only what changed (updated_since) in the table; use "
-            "merge, or append for a history",
-        ),
-        (
-            "clients",
-            "replace",
-            {"days_back": 3},
-            "update: replace would leave only what changed (days_back: clients has no day, so its "
-            "window is that of updated_at) in the table; use merge, or append for a history",
-        ),
-        (
-            "clients",
-            "merge",
-            {"project_ids": [1]},
-            "the report clients has no project_ids; it takes days_back, days_back_to_start_from, "
-            "days_back_to_end_at, start_date, end_date, updated_since, updated_since_days_back, "
-            "full_refresh",
-        ),
-    ],
-)
-def test_a_dataset_that_would_lose_or_repeat_rows_is_refused(
-    name: str, update: str, parameters: dict[str, Any], reason: str
-) -> None:
-    with pytest.raises(ValueError, match=r".") as refused:
-        dataset(name, update, **parameters)
-    assert str(refused.value) == reason

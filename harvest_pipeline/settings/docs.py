@@ -1,0 +1,198 @@
+"""The documents that are written from the models (`make docs`), which tests compare with the code:
+docs/configuration.md, docs/harvest.schema.json and docs/reports.md."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import yaml
+from tabulate import tabulate
+
+from harvest_pipeline.catalogue.columns import Column, Record
+from harvest_pipeline.catalogue.records import RECORDS
+from harvest_pipeline.catalogue.reports import REPORTS, record_of
+from harvest_pipeline.settings.datasets import Update
+from harvest_pipeline.settings.environment import project_folder
+from harvest_pipeline.settings.harvest_yaml import json_schema
+from harvest_pipeline.settings.parameters import RunOptions
+from harvest_pipeline.settings.project import VARIABLES
+
+
+def configuration() -> str:
+    """docs/configuration.md, with the tables between its marks as they are now."""
+    schema, parameters = json_schema(), RunOptions.model_json_schema()
+    example = (project_folder() / "harvest.example.yaml").read_text("utf-8")
+    written = {
+        "variables": _table(
+            ["variable", "default", "meaning"],
+            [(f"`{v.name}`", _code(v.default), v.meaning) for v in VARIABLES.values()],
+        ),
+        "example": f"```yaml\n{example}```",
+        "harvest.yaml": "\n\n".join(_sections(schema)),
+        "updates": _table(["update", "meaning"], [(f"`{u}`", u.meaning) for u in Update]),
+        "parameters": _fields(parameters, parameters),
+    }
+    text = (project_folder() / "docs" / "configuration.md").read_text("utf-8")
+    for name, table in written.items():
+        before, _, rest = text.partition(f"<!-- {name} -->")
+        _, end, after = rest.partition("<!-- end -->")
+        text = f"{before}<!-- {name} -->\n{table}\n{end}{after}"
+    return text
+
+
+def schema() -> str:
+    """docs/harvest.schema.json."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _sections(schema: dict[str, Any]) -> Iterator[str]:
+    """A table for each group of settings of the file, but for the parameters of a run, which have
+    one of their own."""
+    yield _fields(schema, schema)
+    for key, part in _parts(schema, schema):
+        if not part["title"].endswith("Options"):
+            yield f"### `{key}:`\n\n{part['description']}"
+            yield _fields(part, schema)
+
+
+def _parts(section: dict[str, Any], schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The groups of settings inside one, each with its key, and those inside them."""
+    for key, field in section["properties"].items():
+        for one in (field, field.get("items", {}), *field.get("anyOf", ())):
+            if "$ref" in one:
+                part = schema["$defs"][one["$ref"].rpartition("/")[2]]
+                if "properties" in part:
+                    yield key, part
+                    yield from _parts(part, schema)
+
+
+def _fields(section: dict[str, Any], schema: dict[str, Any]) -> str:
+    needed = section.get("required", ())
+    return _table(
+        ["setting", "is", "default", "meaning"],
+        [
+            (
+                f"`{name}`",
+                _kind(field, schema),
+                "**needed**" if name in needed else _code(field.get("default")),
+                field["description"],
+            )
+            for name, field in section["properties"].items()
+        ],
+    )
+
+
+def _kind(field: dict[str, Any], schema: dict[str, Any]) -> str:
+    """What a setting is, and which values it can have, in words."""
+    kinds: list[str] = []
+    for one in field.get("anyOf", [field]):
+        if reference := one.get("$ref"):
+            one = schema["$defs"][reference.rpartition("/")[2]]
+        words = one.get("enum")
+        if words == list(REPORTS):
+            kinds.append("name of a report")
+        elif words:
+            kinds.append(", ".join(map(_code, words)))
+        elif "anyOf" in one:
+            kinds.append(_kind(one, schema))
+        elif one["type"] == "array":
+            kinds.append(f"list ({_kind(one['items'], schema)})")
+        elif one["type"] != "null":
+            kinds.append(_KINDS[one["type"]] + _limits(one))
+    examples = [_code(example) for example in field.get("examples", ())]
+    return " or ".join(kinds) + (f", as {', '.join(examples)}" if examples else "")
+
+
+_KINDS = {
+    "object": "settings",
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true or false",
+}
+
+
+def _limits(kind: dict[str, Any]) -> str:
+    if "pattern" in kind:
+        return f" that matches `{kind['pattern']}`"
+    if "maximum" in kind:
+        return f" from {kind['minimum']} to {kind['maximum']}"
+    return ""
+
+
+def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
+
+
+def _code(value: object) -> str:
+    """A value as it is written in YAML; nothing for a default that means "not set"."""
+    if value is None or value in ("", False, []):
+        return ""
+    if isinstance(value, dict | list):
+        value = yaml.safe_dump(value, default_flow_style=True, width=1000, sort_keys=False).strip()
+    return f"`{value}`"
+
+
+_HEADER = """# Reports, tables and columns
+
+Written from the catalogue by `make docs`; do not edit. Amounts are `DECIMAL`, days `DATE`, instants
+`TIMESTAMPTZ` in UTC. Every table also has `_loaded_at` (when the row was loaded) and `_extra` (what
+Harvest sent that no column holds, as JSON). *May be empty*: Harvest may send null, or leave it out.
+A record that does not fit into its columns is in the table `_rejected` instead, with the reason.
+"""
+
+
+def reports() -> str:
+    """The whole text, as Markdown."""
+    listed = tabulate(
+        [
+            (
+                f"`{report.name}`",
+                f"[`{report.record}`](#{report.record})",
+                record_of(report).day or "read whole",
+                report.description,
+            )
+            for report in REPORTS.values()
+        ],
+        headers=["report", "table", "partitioned by", "what it is"],
+        tablefmt="github",
+    )
+    return "\n".join([_HEADER, listed, *map(_section, RECORDS.values())]) + "\n"
+
+
+def _section(record: Record) -> str:
+    columns = tabulate(
+        [(f"`{c.name}`", c.type, "yes" if c.nullable or c.optional else "", _meaning(c))
+         for c in record.columns],
+        headers=["column", "type", "may be empty", "meaning"],
+        tablefmt="github",
+    )  # fmt: skip
+    return "\n".join(["", f"## {record.name}", "", *_about(record), "", columns])
+
+
+def _about(record: Record) -> Iterator[str]:
+    yield record.description
+    source = f"`GET {record.endpoint}`" if record.endpoint else f"the list inside `{record.inside}`"
+    yield f"Read from {source} ([Harvest's documentation]({record.documentation}))."
+    yield f"Who may read it: {record.permission}."
+
+
+def _meaning(column: Column) -> str:
+    link = f" → [`{column.references}`](#{column.references})" if column.references else ""
+    return column.description + link
+
+
+#: What is written, by the name of the file in docs/.
+DOCUMENTS = {
+    "configuration.md": configuration,
+    "harvest.schema.json": schema,
+    "reports.md": reports,
+}
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["schema"]:
+        print(schema(), end="")
+    else:
+        for name, text in DOCUMENTS.items():
+            (project_folder() / "docs" / name).write_text(text(), "utf-8")

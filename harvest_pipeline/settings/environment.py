@@ -1,0 +1,107 @@
+"""The environment with `.env` over it, and the folder of the project."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import click
+from dotenv import dotenv_values
+
+_PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
+#: The variables that this process has named, for being set twice.
+_NAMED: set[str] = set()
+
+
+class SettingsError(click.ClickException):
+    """A setting cannot work; the message says which one, and what to do.
+
+    A `ClickException`, because the `dagster` command prints those as one sentence.
+    """
+
+
+def project_folder() -> Path:
+    """The folder of `workspace.yaml`, which relative paths and `.env` are relative to.
+
+    Where the package is installed without its project (as a dependency of another one), the
+    current folder.
+    """
+    beside = _PACKAGE_FOLDER.parent
+    return beside if (beside / "workspace.yaml").is_file() else Path.cwd()
+
+
+def load_environment(report: Callable[[str], object] | None = None) -> Mapping[str, str]:
+    """The environment with `.env` over it, for this process and its children.
+
+    That `.env` wins is Dagster's own rule, so `dagster` and our commands see the same account and
+    database. `report` (without it, standard error) gets one sentence, once in a process, if both
+    set a HARVEST_ variable and differ. Raises SettingsError for a file that cannot be read.
+    """
+    before = (dict(os.environ), _started_with())
+    values = dotenv()
+    os.environ.update(values)
+    differing = [
+        name
+        for name, text in sorted(values.items())
+        if name.startswith("HARVEST_") and any(each.get(name, text) != text for each in before)
+    ]
+    if differing and not _NAMED.issuperset(differing):
+        _NAMED.update(differing)
+        (report or _to_standard_error)(_sentence(differing))
+    return os.environ
+
+
+def _sentence(differing: list[str]) -> str:
+    names, be, them = differing[-1], "is", "it"
+    if others := differing[:-1]:
+        names, be, them = f"{', '.join(others)} and {names}", "are", "them"
+    return (
+        f"{names} {be} set in the environment and, differently, in {dotenv_path()}, which wins; "
+        f"remove {them} from one of the two."
+    )
+
+
+def _to_standard_error(sentence: str) -> None:
+    click.echo(sentence, err=True)
+
+
+def dotenv_path() -> Path:
+    """The file `.env` beside `workspace.yaml`, whether it exists or not."""
+    return project_folder() / ".env"
+
+
+def dotenv() -> dict[str, str]:
+    """What `.env` sets, as Dagster's own loader (`dagster._core.secrets.env_file`, whose import
+    costs a second or two) has it. Raises SettingsError.
+
+    Nothing where PYTHON_DOTENV_DISABLED says so, as for `load_dotenv`, nor in a workspace of `dg`:
+    each project has a file of its own there, which Dagster has loaded by then.
+    """
+    disabled = os.environ.get("PYTHON_DOTENV_DISABLED", "").casefold()
+    if disabled in ("1", "true", "t", "yes", "y") or "DAGSTER_PROJECT_ENV_FILE_PATHS" in os.environ:
+        return {}
+    path = dotenv_path()
+    try:
+        values = {name: text for name, text in dotenv_values(path).items() if text is not None}
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be read: {error.strerror or error}; make it readable for you."
+        ) from None
+    except UnicodeDecodeError:
+        values = {"": ""}
+    # UTF-16 without a mark has a NUL in every other place.
+    if not all(name and name.isprintable() and "\0" not in text for name, text in values.items()):
+        raise SettingsError(f"{path} is not a text file in UTF-8; save it as one.")
+    return values
+
+
+def _started_with() -> dict[str, str]:
+    """The environment that this process got: a command of Dagster's has put `.env` over it by now.
+
+    Empty where the system does not say (Linux does).
+    """
+    try:
+        content = Path("/proc/self/environ").read_bytes()
+    except OSError:
+        return {}
+    pairs = (os.fsdecode(each).partition("=") for each in content.split(b"\0"))
+    return {name: text for name, equals, text in pairs if equals}

@@ -1,0 +1,267 @@
+"""The project and its accounts, and the variables that set them.
+
+No value here is ever a secret: credentials stay in the environment, where `EnvVar` finds them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from harvest_pipeline.scope import Window
+from harvest_pipeline.settings.datasets import Dataset
+from harvest_pipeline.settings.environment import SettingsError, project_folder
+from harvest_pipeline.settings.harvest_yaml import ProjectFile
+from harvest_pipeline.settings.parameters import WindowOptions
+from harvest_pipeline.settings.values import (
+    Contact,
+    DatabaseFile,
+    HarvestUrl,
+    Model,
+    Problem,
+    SchemaName,
+    TimeZone,
+    misplaced,
+)
+from harvest_pipeline.text import shown
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable of the environment or of `.env`. `default` is empty where there is none."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+def _set_by(variable: str, default: str, meaning: str, **limits: Any) -> Any:
+    return Field(
+        default=default, validate_default=True, alias=variable, description=meaning, **limits
+    )
+
+
+class Project(Model):
+    """What one checkout runs: its settings, which variables set, and its accounts.
+
+    `file` is harvest.yaml.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    contact: Contact = _set_by(
+        "HARVEST_CONTACT", "", "Your e-mail or web address; Harvest wants it in every request."
+    )
+    timezone: TimeZone = _set_by(
+        "HARVEST_TIMEZONE",
+        "UTC",
+        "The zone in which today begins. An IANA name such as Europe/Berlin.",
+    )
+    start_date: date = _set_by(
+        "HARVEST_START_DATE",
+        "2020-01-01",
+        "First day that can be loaded: the first partition. A day, as 2024-01-31.",
+    )
+    days_back: int = _set_by(
+        "HARVEST_DAYS_BACK",
+        "30",
+        "Days before today that `sync`, and the schedule of a dataset without a window, read: "
+        "0 to 3660.",
+        ge=0,
+        le=3660,
+    )
+    sweep_requests: int | None = _set_by(
+        "HARVEST_SWEEP_REQUESTS",
+        "",
+        "Requests a night that the reconcile job may spend on messages, and as many on payments, "
+        "of invoices that did not change. Without it, as many as read those of every invoice of "
+        "the last 400 days once a week; 0: none.",
+        ge=0,
+    )
+    keep_runs_days: int = _set_by(
+        "HARVEST_KEEP_RUNS_DAYS",
+        "30",
+        "Days after which the nightly job deletes the runs of the sensor, with their files; the "
+        "last ten that failed stay. 1 to 3660.",
+        ge=1,
+        le=3660,
+    )
+    duckdb: DatabaseFile = _set_by(
+        "HARVEST_DUCKDB",
+        "data/warehouse.duckdb",
+        "Path of the database file; its name may not equal that of an account.",
+    )
+    account_name: SchemaName = _set_by(
+        "HARVEST_SCHEMA",
+        "harvest",
+        "Name of the one account: DuckDB schema, and prefix of the asset keys. With accounts in "
+        "harvest.yaml each has its own name, and this variable is refused.",
+    )
+    api_url: HarvestUrl = _set_by(
+        "HARVEST_API_URL",
+        "https://api.harvestapp.com/v2",
+        "Harvest's API: one of Harvest's own hosts, or this machine.",
+    )
+    id_url: HarvestUrl = _set_by(
+        "HARVEST_ID_URL",
+        "https://id.getharvest.com",
+        "Where Harvest signs people in; hosts as for HARVEST_API_URL.",
+    )
+    file: ProjectFile = Field(default_factory=ProjectFile)
+
+    @field_validator("sweep_requests", "contact", mode="before")
+    @classmethod
+    def _may_be_missing(cls, text: object, info: ValidationInfo) -> object:
+        if text == "":
+            return None if info.field_name == "sweep_requests" else "HARVEST_CONTACT is not set"
+        return text
+
+    @field_validator("start_date", mode="before")
+    @classmethod
+    def _is_a_day(cls, text: str, info: ValidationInfo) -> date:
+        try:
+            start = date.fromisoformat(text)
+        except ValueError:
+            raise ValueError(f"{shown(text)} is not a day; write it as 2024-01-31") from None
+        zone = info.data.get("timezone", "UTC")
+        if start > (today := _today(zone)):
+            raise ValueError(
+                f"{text} is in the future (today is {today} in {zone}); set it to the first day "
+                "that you want"
+            )
+        return start
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        for account in self.accounts:
+            if account.name.lower() == self.duckdb.stem.lower():
+                reason = (
+                    f"the name of {str(self.duckdb)!r} equals that of the account "
+                    f"{account.name!r} (HARVEST_SCHEMA, or a name in harvest.yaml), which DuckDB "
+                    "cannot tell apart; rename one of them"
+                )
+                raise misplaced(reason, "HARVEST_DUCKDB")
+        return self
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str], file: ProjectFile | None = None) -> "Project":
+        """The project with these variables; an empty value counts as not set.
+
+        Raises SettingsError naming the first variable whose value cannot work.
+        """
+        values = {name: environment.get(name, "").strip() for name in VARIABLES}
+        given = {name: text for name, text in values.items() if text}
+        try:
+            return cls.model_validate({**given, "file": file or ProjectFile()})
+        except ValidationError as error:
+            problem = Problem.of(error)
+            raise SettingsError(f"{problem.keys[0]}: {problem.message}.") from None
+
+    @cached_property
+    def accounts(self) -> "tuple[Account, ...]":
+        """The accounts, in the order of the file; without any there, the one of the environment."""
+        if not self.file.accounts:
+            return (Account(self, self.account_name, datasets=self.file.datasets_of(None)),)
+        return tuple(
+            Account(
+                self,
+                entry.name,
+                account_id=str(entry.account_id or ""),
+                instance=entry.instance or "",
+                prefixes=(f"HARVEST_{entry.name.upper()}_", "HARVEST_"),
+                datasets=self.file.datasets_of(entry.name),
+            )
+            for entry in self.file.accounts
+        )
+
+    @property
+    def alerts(self) -> tuple[str, ...]:
+        """The addresses that get alerts of all accounts: `$NAME` of a variable, or without a
+        secret."""
+        return self.file.alerts
+
+    @property
+    def state_folder(self) -> Path:
+        """Where processes on this machine share the request limit, and where spools lie."""
+        return project_folder() / "data" / "state"
+
+    def today(self) -> date:
+        """Today in the project's time zone."""
+        return _today(self.timezone)
+
+    def days_of(self, dataset: Dataset, today: date, every: Window) -> Window:
+        """The days over which `sync` and its schedule run a dataset with partitions: those of its
+        window, else the last HARVEST_DAYS_BACK and today; of `every` day that there is.
+
+        Raises OptionsError.
+        """
+        own = dataset.window
+        recent = WindowOptions(days_back=self.days_back)
+        return (own if own.has_window else recent).days(today, every)
+
+
+def _today(timezone: str) -> date:
+    return datetime.now(ZoneInfo(timezone)).date()
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One Harvest account of a project. Holds no secret.
+
+    `name` is its DuckDB schema, the prefix of its asset keys, and its Dagster resource.
+    `account_id` and `instance` are those of harvest.yaml, else empty. `prefixes` are how the names
+    of the variables with its credentials begin, the ones that win first. `datasets` are the reports
+    that are not switched off, and the user's own.
+    """
+
+    project: Project = field(repr=False, compare=False)  # which has the account
+    name: str
+    account_id: str = ""
+    instance: str = ""
+    prefixes: tuple[str, ...] = ("HARVEST_",)
+    datasets: tuple[Dataset, ...] = ()
+
+    def zone_of(self, dataset: Dataset) -> str:
+        """The IANA name of the time zone in which a dataset's schedule counts days."""
+        schedule = dataset.schedule
+        return (schedule and schedule.timezone) or self.project.timezone
+
+
+#: What is read where it is used, and kept in no model: credentials, and where these are.
+_ELSEWHERE = {
+    "HARVEST_ACCESS_TOKEN": "Personal access token, made at "
+    "https://id.getharvest.com/developers. Secret.",
+    "HARVEST_CLIENT_ID": "Client id of an OAuth 2 application.",
+    "HARVEST_CLIENT_SECRET": "Client secret of that application. Secret.",
+    "HARVEST_REFRESH_TOKEN": "Refresh token of that application, instead of the access token. "
+    "Secret.",
+    "HARVEST_ACCOUNT_ID": "Harvest's number of the account; without it, the only account of the "
+    "token.",
+    "HARVEST_INSTANCE": "The acme of acme.harvestapp.com, instead of the account id.",
+    "HARVEST_TOKEN_STORE": "Where `harvest-pipeline connect` keeps secrets: `keyring`, or the path "
+    "of a folder. Without it, the system keyring if it answers, else your configuration folder.",
+    "HARVEST_ALERTS": "An address that gets alerts, where harvest.yaml says "
+    "`alerts: [$HARVEST_ALERTS]`; a variable of any other name will do as well. Secret.",
+    "HARVEST_CONFIG": "The file that names accounts and datasets; without it harvest.yaml, which "
+    "need not be there.",
+}
+#: Every variable that there is, but for the credentials of single accounts of harvest.yaml.
+VARIABLES: dict[str, Variable] = {
+    name: Variable(name, "", meaning) for name, meaning in _ELSEWHERE.items()
+} | {
+    each.alias: Variable(each.alias, each.default, each.description or "")
+    for each in Project.model_fields.values()
+    if each.alias
+}

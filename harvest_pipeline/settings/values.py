@@ -1,0 +1,262 @@
+"""How a single value may be written (a day, ids, a time zone, an address …), for pydantic and for a
+JSON schema; and what is said of one that cannot work."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+from harvest_pipeline.settings.environment import project_folder
+from harvest_pipeline.text import shown
+
+#: Ten years: more is a slip of the keyboard.
+_MOST_DAYS = 3660
+_MOST_IDS = 1000
+_NAME = r"^[a-z][a-z0-9_]{0,39}$"
+_RELATIVE = re.compile(r"(\d{1,4})(?:\s+days?\s+(?:back|ago))?")
+#: Harvest's domains: nothing else on the internet is ever sent a token.
+_HARVEST = (".harvestapp.com", ".getharvest.com")
+_INSTANCE = re.compile(r"(https?://)?[a-z0-9-]{1,63}(\.harvestapp\.com)?(/.*)?", re.IGNORECASE)
+STATUSES = ["none", "draft", "open", "paid", "closed"]
+
+
+class Model(BaseModel):
+    """Settings that belong together; every key is known."""
+
+    # A value that somebody put into the wrong field may be a secret.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong in a model: under which keys, pydantic's word for the kind, and a sentence
+    without a full stop, which never repeats what may be a secret."""
+
+    keys: tuple[str | int, ...]
+    kind: str
+    message: str
+
+    @classmethod
+    def of(cls, error: ValidationError) -> "Problem":
+        """The first one."""
+        problems = error.errors(include_url=False, include_input=False)
+        # A misspelt key is why another one is missing.
+        first = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
+        kind, context = first["type"], first.get("ctx", {})
+        message = first["msg"].removeprefix("Value error, ")
+        if kind in ("enum", "literal_error"):
+            message = f"choose one of {context['expected']}".replace("'", "").replace(" or ", ", ")
+        message = _SENTENCES.get(kind, message.replace("Input should be", "it must be"))
+        return cls((*first["loc"], *context.get("place", ())), kind, message)
+
+
+_SENTENCES = {
+    "missing": "it is missing, and there is no default",
+    "model_type": "settings are expected here",
+    "tuple_type": "a list is expected here",
+    "int_parsing": "a whole number is expected here",
+    "string_type": "text is expected here; put it into quotes",
+}
+
+
+def misplaced(reason: str, *place: str | int) -> PydanticCustomError:
+    """A ValueError about what stands at `place` (keys below the model that is being validated)."""
+    return PydanticCustomError("misplaced", "{reason}", {"reason": reason, "place": place})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(_NAME, text):
+        raise ValueError(
+            "a name is made of small letters, digits and underscores (40 at most), and begins with "
+            "a letter"
+        )
+    return text
+
+
+def _timezone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(
+            f"{shown(text)} is not a time zone; use an IANA name such as Europe/Berlin or UTC"
+        ) from None
+    return text
+
+
+def _instance(text: str) -> str:
+    # Dagster shows it: a token that somebody puts here must not get that far.
+    if not _INSTANCE.fullmatch(text):
+        raise ValueError("this is not the acme of acme.harvestapp.com")
+    return text
+
+
+def _url(text: str) -> str:
+    # The value is not repeated: a token may be in it, or be all of it.
+    if "@" in text:
+        raise ValueError("it holds a user name or password; remove them from the address")
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        parts = urlsplit("")
+    if not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("this is not an address such as https://api.harvestapp.com/v2; correct it")
+    harvest = parts.scheme == "https" and parts.hostname.endswith(_HARVEST)
+    if not harvest and not (parts.scheme in ("http", "https") and is_loopback(parts.hostname)):
+        raise ValueError(
+            f"it leads to {shown(parts.hostname)}: a token is only sent to Harvest "
+            "(https://….harvestapp.com, https://….getharvest.com) or to this machine (127.0.0.1); "
+            "change the address or remove the variable"
+        )
+    return text.rstrip("/")
+
+
+def _duckdb(text: object) -> Path:
+    if "://" in str(text) or str(text).startswith((":memory:", "md:", "ducklake:")):
+        # Such addresses hold passwords.
+        raise ValueError("it must be the path of a file; this is an address, or no file at all")
+    path = (project_folder() / Path(str(text)).expanduser()).resolve()
+    if path.is_dir():
+        raise ValueError(f"{str(text)!r} is a folder; name a file in it")
+    return path
+
+
+def _schema(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", text):
+        raise ValueError(f"{shown(text)} is not a word of letters, digits and underscores")
+    if text == "io_manager":  # Dagster's name for another resource
+        raise ValueError("'io_manager' is taken; choose another one")
+    return text
+
+
+def _contact(text: str) -> str:
+    if not re.fullmatch(r"[\x20-\x7e]+", text) or "(" in text or ")" in text:
+        raise ValueError(
+            "it must be an e-mail address or a web address in plain letters; Harvest uses it to "
+            "reach you about your requests"
+        )
+    return text
+
+
+def _day(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_DAYS:
+        return value
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    text = str(value).strip().lower()
+    if text in ("today", "yesterday"):
+        return 0 if text == "today" else 1
+    if (relative := _RELATIVE.fullmatch(text)) and int(relative[1]) <= _MOST_DAYS:
+        return int(relative[1])
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            f"{shown(str(value))} is no day; write 2026-11-02, today, yesterday, or 10 days back"
+        ) from None
+
+
+def _instant(value: object) -> object:
+    if isinstance(value, date):  # datetime too
+        return value
+    text = str(value).strip()
+    for kind in (date, datetime):
+        try:
+            return kind.fromisoformat(text)
+        except ValueError:
+            continue
+    raise ValueError(f"{shown(text)} is no instant; write 2026-11-02, or 2026-11-02T14:30:00Z")
+
+
+def _ids(value: object) -> object:
+    """Ids from a list, or from text with commas; ascending, each once."""
+    parts: Sequence[object] = (
+        list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        if isinstance(value, list | tuple)
+        else str("" if value is None else value).split(",")
+    )
+    texts = [str(part).strip() for part in parts]
+    for text in texts:
+        if text and not re.fullmatch(r"0*[1-9][0-9]{0,17}", text, re.ASCII):
+            raise ValueError(f"{shown(text)} is no id; ids are numbers such as 14307913")
+    ids = sorted({int(text) for text in texts if text})
+    if len(ids) > _MOST_IDS:
+        raise ValueError(f"these are {len(ids)} ids; {_MOST_IDS} are the most")
+    return tuple(ids)
+
+
+def _status(value: object) -> object:
+    text = str(value).strip().lower() or "none"
+    if text not in STATUSES:
+        raise ValueError(f"choose one of {', '.join(STATUSES)}")
+    return None if text == "none" else text
+
+
+Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": _NAME})]
+TimeZone = Annotated[str, AfterValidator(_timezone)]
+Instance = Annotated[str, AfterValidator(_instance)]
+HarvestUrl = Annotated[str, AfterValidator(_url)]
+DatabaseFile = Annotated[Path, BeforeValidator(_duckdb)]
+SchemaName = Annotated[str, AfterValidator(_schema)]
+Contact = Annotated[str, AfterValidator(_contact)]
+DaysBack = Annotated[int, Field(ge=0, le=_MOST_DAYS, strict=True)]
+Day = Annotated[
+    date | int,
+    BeforeValidator(_day),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": _MOST_DAYS},
+                {"type": "string", "examples": ["2026-11-02", "10 days back", "yesterday"]},
+            ]
+        }
+    ),
+]
+Instant = Annotated[
+    datetime | date,
+    BeforeValidator(_instant),
+    WithJsonSchema({"type": "string", "examples": ["2026-11-02", "2026-11-02T14:30:00Z"]}),
+]
+Ids = Annotated[
+    tuple[int, ...],
+    BeforeValidator(_ids),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "array", "items": {"type": "integer", "minimum": 1}},
+                {"type": "integer", "minimum": 1},
+                {"type": "string", "examples": ["14307913, 14308069"]},
+            ]
+        }
+    ),
+]
+Status = Annotated[
+    Literal["draft", "open", "paid", "closed"] | None,
+    BeforeValidator(_status),
+    WithJsonSchema({"enum": STATUSES}),
+]

@@ -1,0 +1,153 @@
+"""The project and its accounts: defaults, variables, and a sentence for each that cannot work."""
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from harvest_pipeline.scope import Window
+from harvest_pipeline.settings import Project, SettingsError, load_project, project_folder
+from harvest_pipeline_tests.settings.written import project_of
+
+FOLDER = Path(__file__).resolve().parents[2]
+
+
+def test_without_any_variable_the_documented_defaults_hold() -> None:
+    project = Project.of({})
+    assert project.api_url == "https://api.harvestapp.com/v2"
+    assert project.id_url == "https://id.getharvest.com"
+    assert project.duckdb == FOLDER / "data" / "warehouse.duckdb"
+    assert (project.timezone, project.days_back) == ("UTC", 30)
+    assert (project.sweep_requests, project.alerts) == (None, ())
+    [only] = project.accounts
+    assert (only.name, only.prefixes, len(only.datasets)) == ("harvest", ("HARVEST_",), 18)
+    assert only.project is project
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    empty = dict.fromkeys(["HARVEST_API_URL", "HARVEST_TIMEZONE", "HARVEST_SWEEP_REQUESTS"], " ")
+    assert Project.of(empty) == Project.of({}) != Project.of({"HARVEST_DAYS_BACK": "7"})
+
+
+def test_relative_paths_are_relative_to_the_project_not_to_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert project_folder() == FOLDER
+    project = Project.of({"HARVEST_DUCKDB": "elsewhere/own.duckdb"})
+    assert project.duckdb == FOLDER / "elsewhere" / "own.duckdb"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# nothing yet\n", "accounts: []\n", "accounts:\n  # - name: acme\n"]
+)
+def test_a_file_that_names_no_account_changes_nothing(text: str, tmp_path: Path) -> None:
+    assert project_of(tmp_path, text) == load_project({})
+
+
+def test_every_account_has_its_own_name_id_and_variables_and_shares_the_project(
+    tmp_path: Path,
+) -> None:
+    text = """
+        accounts: [{name: acme, account_id: 17}, {name: blue_sky, instance: bluesky}, {name: third}]
+        disabled_reports: [tasks]
+        datasets:
+          - {name: mine, report: daily, account: acme}
+          - {name: mine, report: clients, account: blue_sky}
+    """
+    project = project_of(tmp_path, text, HARVEST_TIMEZONE="Asia/Kolkata")
+    acme, blue, third = project.accounts
+    assert (acme.name, acme.account_id, acme.instance) == ("acme", "17", "")
+    assert (blue.name, blue.account_id, blue.instance) == ("blue_sky", "", "bluesky")
+    assert acme.prefixes == ("HARVEST_ACME_", "HARVEST_")
+    assert blue.prefixes == ("HARVEST_BLUE_SKY_", "HARVEST_")
+    assert project.timezone == "Asia/Kolkata"
+    assert acme.project is blue.project is project
+    assert [len(each.datasets) for each in project.accounts] == [18, 18, 17]
+    assert acme.datasets[-1].report.name == "daily"
+    assert blue.datasets[-1].report.name == "clients"
+    assert "tasks" not in {dataset.name for dataset in third.datasets}
+
+
+def test_days_back_end_today_and_never_begin_before_the_start_date() -> None:
+    project = Project.of({"HARVEST_START_DATE": "2026-01-10", "HARVEST_DAYS_BACK": "5"})
+    (daily,) = (each for each in project.accounts[0].datasets if each.name == "daily")
+    every = Window(project.start_date, date(2026, 2, 1))
+    for today, first in (("2026-01-12", "2026-01-10"), ("2026-02-01", "2026-01-27")):
+        days = Window(date.fromisoformat(first), date.fromisoformat(today))
+        assert project.days_of(daily, days.last, every) == days
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.harvestapp.com/v2",
+        "https://acme.harvestapp.com/api/v2",
+        "http://127.0.0.1:7357/v2",
+        "https://127.0.0.1:7357/v2",
+        "http://[::1]:80/v2",
+    ],
+)
+def test_a_token_may_go_to_harvest_and_to_this_machine(url: str) -> None:
+    assert Project.of({"HARVEST_API_URL": f"{url}/"}).api_url == url
+
+
+LATER = (date.today() + timedelta(days=2)).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("HARVEST_API_URL", "http://api.harvestapp.com/v2", "only sent to Harvest"),
+        ("HARVEST_API_URL", "https://api.example.com/v2", "only sent to Harvest"),
+        ("HARVEST_API_URL", "https://evilharvestapp.com/v2", "only sent to Harvest"),
+        ("HARVEST_API_URL", "https://api.harvestapp.com.evil.example", "only sent to Harvest"),
+        ("HARVEST_API_URL", "https://api.harvestapp.com@evil.example", "user name or password"),
+        ("HARVEST_API_URL", "http://127.0.0.1.evil.example/v2", "only sent to Harvest"),
+        ("HARVEST_API_URL", "ftp://127.0.0.1/v2", "only sent to Harvest"),
+        ("HARVEST_API_URL", "api.harvestapp.com", "not an address"),
+        ("HARVEST_API_URL", "https://me:secret@api.harvestapp.com", "user name or password"),
+        ("HARVEST_ID_URL", "http://id.getharvest.com", "only sent to Harvest"),
+        ("HARVEST_START_DATE", "2026-02-30", "not a day"),
+        ("HARVEST_START_DATE", LATER, "in the future"),
+        ("HARVEST_TIMEZONE", "Mars/Olympus", "not a time zone"),
+        ("HARVEST_TIMEZONE", "../etc/passwd", "not a time zone"),
+        ("HARVEST_SCHEMA", "a; drop table", "letters, digits and underscores"),
+        ("HARVEST_SCHEMA", "io_manager", "another one"),
+        ("HARVEST_DUCKDB", "harvest.duckdb", "rename one of them"),
+        ("HARVEST_DUCKDB", ":memory:", "path of a file"),
+        ("HARVEST_DUCKDB", "https://secret@example.com/x.duckdb", "path of a file"),
+        ("HARVEST_DUCKDB", "/", "is a folder"),
+        ("HARVEST_CONTACT", "me@example.com\r\nX-Evil: 1", "plain letters"),
+        ("HARVEST_DAYS_BACK", "-1", "it must be greater than or equal to 0"),
+        ("HARVEST_DAYS_BACK", "ten", "a whole number is expected here"),
+        ("HARVEST_KEEP_RUNS_DAYS", "0", "it must be greater than or equal to 1"),
+        ("HARVEST_SWEEP_REQUESTS", "some", "a whole number is expected here"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_by_name(
+    variable: str, value: str, sentence: str
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Project.of({variable: value})
+    assert refused.value.message.startswith(f"{variable}: ")
+    assert sentence in refused.value.message
+    assert "secret" not in refused.value.message
+
+
+@pytest.mark.parametrize("variable", ["HARVEST_SCHEMA", "HARVEST_ACCOUNT_ID", "HARVEST_INSTANCE"])
+def test_a_variable_that_says_the_same_thing_as_the_file_is_refused(
+    variable: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError, match=variable):
+        project_of(tmp_path, "accounts:\n  - name: acme\n", **{variable: "1"})
+
+
+def test_a_file_that_is_named_and_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"HARVEST_CONFIG.*cannot be read"):
+        load_project({"HARVEST_CONFIG": str(tmp_path / "none.yaml")})
+
+
+def test_a_name_of_an_account_that_equals_the_database_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="HARVEST_DUCKDB"):
+        project_of(tmp_path, "accounts:\n  - name: acme\n", HARVEST_DUCKDB="acme.duckdb")
