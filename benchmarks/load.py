@@ -26,7 +26,7 @@ import duckdb
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.scope import Spool, Window
 from harvest_pipeline.warehouse.database import Warehouse
-from harvest_pipeline.warehouse.lines import text_of
+from harvest_pipeline.warehouse.json_lines import text_of
 from harvest_pipeline.warehouse.loading import load
 from harvest_pipeline.warehouse.sql import comma, identifier, literal
 from harvest_pipeline_tests.warehouse.records import CONTEXT, SpoolFolder, time_entry

@@ -15,9 +15,9 @@ import msgspec
 from dagster_shared.error import SerializableErrorInfo
 
 from harvest_pipeline.checks import check_specs
+from harvest_pipeline.safety import one_line
 from harvest_pipeline.settings import Account, Project
 from harvest_pipeline.settings.values import is_loopback
-from harvest_pipeline.text import one_line
 
 #: Dagster gives a whole tick 60 seconds.
 _SEND_SECONDS = 30.0

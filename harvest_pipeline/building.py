@@ -8,12 +8,10 @@ import dagster as dg
 from harvest_pipeline.alerts import alert_sensors
 from harvest_pipeline.assets import dataset_assets
 from harvest_pipeline.equality.checks import reconciliation_assets, reconciliation_checks
-from harvest_pipeline.jobs import all_jobs
+from harvest_pipeline.jobs import all_jobs, dataset_schedules
 from harvest_pipeline.missing_day import missing_day_checks, missing_day_schedules
 from harvest_pipeline.reconcile.job import reconcile_jobs, reconcile_schedules
-from harvest_pipeline.report_options import report_options
-from harvest_pipeline.resources import HarvestResource
-from harvest_pipeline.schedules import dataset_schedules
+from harvest_pipeline.resources import HarvestResource, report_options
 from harvest_pipeline.sensors import all_sensors
 from harvest_pipeline.settings import Project, load_project
 from harvest_pipeline.settings.resolve import REPORT_OPTIONS

@@ -16,7 +16,7 @@ from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import ReadNotProven
 from harvest_pipeline.harvest.extract import read, read_children
 from harvest_pipeline.harvest.spool import only
-from harvest_pipeline.private import make_folder
+from harvest_pipeline.safety import make_folder
 from harvest_pipeline.scope import Filters, Proof, Scope, Spool, Window
 from harvest_pipeline.warehouse.coverage import not_covered, rows_known_until
 from harvest_pipeline.warehouse.database import Warehouse

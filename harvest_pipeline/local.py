@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from harvest_pipeline.private import make_folder
+from harvest_pipeline.safety import make_folder
 from harvest_pipeline.settings import SettingsError, project_folder
 
 #: Dagster's own.

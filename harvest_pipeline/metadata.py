@@ -13,9 +13,9 @@ from tabulate import tabulate
 
 from harvest_pipeline.catalogue.columns import Column
 from harvest_pipeline.harvest.account import Identity
+from harvest_pipeline.safety import one_line
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.resolve import Resolved
-from harvest_pipeline.text import one_line
 from harvest_pipeline.warehouse.io_manager import Landed
 
 

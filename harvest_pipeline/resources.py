@@ -1,11 +1,15 @@
-"""The Dagster resource that holds a Harvest account's credentials.
+"""What the config of a launch may not change: resources are those of the code.
 
-Belongs here: the fields that Dagster shows, and the life of the client in a run.
-Does not belong here: hosts and paths. Whoever can launch a run can edit a resource's config, so
-where a token is sent to, and which file is written, are settings of the project.
+Whoever can launch a run, in the UI or through its API, can put any config into it
+(RELIABILITY 0.5). Credentials, hosts and files are set where the project is started.
+
+Belongs here: telling whether a launch changes a resource.
+Does not belong here: the resources.
 """
 
 import os
+from collections.abc import Callable
+from functools import cache
 from typing import Any, cast
 
 import dagster as dg
@@ -13,8 +17,87 @@ from pydantic import ConfigDict, Field, PrivateAttr
 
 from harvest_pipeline.harvest.access import client_of, variables
 from harvest_pipeline.harvest.client import HarvestClient
-from harvest_pipeline.launches import Initialize, unless_changed
 from harvest_pipeline.settings import Account
+from harvest_pipeline.settings.parameters import DAYS, RunOptions, kind_of
+from harvest_pipeline.settings.values import STATUSES
+
+Initialize = Callable[[dg.InitResourceContext], Any]
+
+
+class LaunchRefused(Exception):
+    """The config of a launch changes a resource; the text says which fields, never their values."""
+
+
+def unless_changed(
+    resource: dg.ConfigurableResource[Any] | dg.ConfigurableIOManagerFactory[Any],
+    initialize: Initialize,
+    set_by: str,
+) -> Initialize:
+    """`initialize`, which Dagster calls with the config of a launch, behind a check of that config.
+
+    It raises LaunchRefused if a field has another value than in the definitions; `set_by` tells
+    where the fields are set.
+    """
+
+    def checked(context: dg.InitResourceContext) -> Any:
+        ours = resource.model_dump(by_alias=True)
+        given = context.resource_config
+        changed = sorted(name for name in given if given[name] != _value_of(ours[name]))
+        if changed:
+            raise LaunchRefused(
+                f"The launch changes {', '.join(changed)}, which is set where the project is "
+                f"started ({set_by}) and not in a launch; remove the block `resources` from its "
+                "config."
+            )
+        return initialize(context)
+
+    return checked
+
+
+def _value_of(value: object) -> object:
+    return value.get_value() if isinstance(value, dg.EnvVar) else value
+
+
+#: Dagster's plain types. Those of `ConfigurableResource` would also take `{env: VARIABLE}`, and
+#: Dagster repeats the value of that variable, a token for instance, when it is not a number.
+_TYPES: dict[str, Any] = {
+    "integer": dg.Int,
+    "string": dg.String,
+    "boolean": dg.Bool,
+    "enum": dg.Enum("InvoiceStatus", [dg.EnumValue(word) for word in STATUSES]),
+    "any": dg.Any,
+}
+#: The launchpad shows from the start what has a default other than None; empty: not given.
+_SHOWN = {"string": "", "any": "", "enum": "none"}
+
+
+@cache
+def report_options() -> dg.ResourceDefinition:
+    """The parameters that a launch gives, as a dict; None or "" for those that it does not give.
+
+    Always the same object: definitions of several accounts can be merged only if it is.
+
+    They hold no secret, no host and no file, so unlike the other resources a launch may set them.
+    """
+
+    def field(name: str, description: str) -> dg.Field:
+        kind, days = kind_of(name), name in DAYS  # most runs have partitions, which are their days
+        return dg.Field(
+            dg.Noneable(_TYPES[kind]),
+            default_value=None if days else _SHOWN.get(kind),
+            description=description
+            + (" Not in a run over partitions: they are its days." if days else ""),
+        )
+
+    return dg.ResourceDefinition(
+        resource_fn=lambda context: dict(context.resource_config),
+        config_schema={
+            name: field(name, each.description or "")
+            for name, each in RunOptions.model_fields.items()
+        },
+        description="What a run reads of the days of its partitions: only what changed since when, "
+        "which part. With nothing set: everything.",
+    )
 
 
 class HarvestResource(dg.ConfigurableResource["HarvestResource"]):

@@ -19,6 +19,7 @@ from harvest_pipeline.harvest.account import is_instance
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import HarvestError, StoreUnusable
 from harvest_pipeline.harvest.token_store import TokenStore
+from harvest_pipeline.safety import shown
 from harvest_pipeline.settings import (
     Account,
     Project,
@@ -26,7 +27,6 @@ from harvest_pipeline.settings import (
     load_environment,
     load_project,
 )
-from harvest_pipeline.text import shown
 
 _NONE = "No account is connected; run `harvest-pipeline connect`."
 

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 import click
 
+from harvest_pipeline.safety import shown
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Account, SettingsError
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.parameters import DAYS, OptionsError, RunOptions
-from harvest_pipeline.text import shown
 
 C = TypeVar("C", bound=Callable[..., Any])
 

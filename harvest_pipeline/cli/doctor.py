@@ -26,6 +26,7 @@ from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import HarvestError, PermissionMissing, RateLimited
 from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.harvest.token_store import TokenStore, is_name
+from harvest_pipeline.safety import one_line
 from harvest_pipeline.settings import (
     VARIABLES,
     Account,
@@ -37,11 +38,10 @@ from harvest_pipeline.settings import (
     project_folder,
 )
 from harvest_pipeline.settings.environment import dotenv
-from harvest_pipeline.text import one_line
 from harvest_pipeline.warehouse import ledger
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError, WarehouseLocked
-from harvest_pipeline.warehouse.last_loads import last_loaded_at
+from harvest_pipeline.warehouse.ledger import last_loaded_at
 
 if TYPE_CHECKING:  # it takes a second or two to import
     import dagster as dg

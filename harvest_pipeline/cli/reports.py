@@ -20,7 +20,7 @@ from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.parameters import RunOptions, parameter_of
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
-from harvest_pipeline.warehouse.last_loads import LastLoad, last_loads
+from harvest_pipeline.warehouse.ledger import LastLoad, last_loads
 
 #: Seconds that are waited for a program that holds the database: a person looks on.
 _WAIT = 2.0

@@ -31,9 +31,9 @@ from tabulate import tabulate
 from harvest_pipeline.cli.choice import Run
 from harvest_pipeline.harvest.progress import Observer, observed_by
 from harvest_pipeline.partitions import range_tags
+from harvest_pipeline.safety import one_line
 from harvest_pipeline.settings import Account, project_folder
 from harvest_pipeline.settings.resolve import REPORT_OPTIONS
-from harvest_pipeline.text import one_line
 from harvest_pipeline.warehouse.database import SECONDS_BETWEEN_LINES, WAITING, Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
 

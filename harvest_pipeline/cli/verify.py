@@ -13,11 +13,10 @@ import click
 
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.cli.choice import chosen_accounts
-from harvest_pipeline.equality.comparison import compare, compare_and_repair
-from harvest_pipeline.equality.questions import RECORDS as COMPARED
-from harvest_pipeline.equality.questions import themes
+from harvest_pipeline.equality.comparison import Verdict, compare, compare_and_repair
+from harvest_pipeline.equality.figures import RECORDS as COMPARED
+from harvest_pipeline.equality.figures import themes
 from harvest_pipeline.equality.statement import Statement
-from harvest_pipeline.equality.verdict import Verdict
 from harvest_pipeline.harvest.access import client_from_environment
 from harvest_pipeline.harvest.errors import HarvestError
 from harvest_pipeline.loads import Loads, spool_folder

@@ -11,11 +11,17 @@ from typing import Any
 import dagster as dg
 
 from harvest_pipeline.checks import evaluation
-from harvest_pipeline.equality.comparison import Outcome, compare
-from harvest_pipeline.equality.questions import RECORDS, Theme, themes
-from harvest_pipeline.equality.spans import month_of
+from harvest_pipeline.equality.comparison import (
+    Outcome,
+    Verdict,
+    compare,
+    days_in_words,
+    month_of,
+    reasons,
+    verdict,
+)
+from harvest_pipeline.equality.figures import RECORDS, Theme, themes
 from harvest_pipeline.equality.statement import Statement
-from harvest_pipeline.equality.verdict import Verdict, days_in_words, reasons, verdict
 from harvest_pipeline.failures import Retries, explained
 from harvest_pipeline.metadata import markdown
 from harvest_pipeline.partitions import existing_days

@@ -1,26 +1,103 @@
-"""The comparison: Harvest is asked, then the warehouse, and where they differ the months are found.
-
-All questions of a round are asked before the database is opened, so that it is held for a moment
-only, however long Harvest lets us wait.
-"""
+"""Which days are compared: those that are loaded, in spans that Harvest's reports take."""
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
 
-from harvest_pipeline.equality import spans
-from harvest_pipeline.equality.figures import rows_of
-from harvest_pipeline.equality.pairs import Pair, hides_money, pairs
-from harvest_pipeline.equality.questions import QUESTIONS, RECORDS, Question, Theme
+import duckdb
+
+from harvest_pipeline.equality.figures import (
+    QUESTIONS,
+    RECORDS,
+    Pair,
+    Question,
+    Theme,
+    hides_money,
+    pairs,
+    rows_of,
+)
 from harvest_pipeline.harvest.account import Identity
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import PermissionMissing, RecordNotFound
 from harvest_pipeline.harvest.summary_reports import ReportRow, read_report
 from harvest_pipeline.scope import Window, stretches
-from harvest_pipeline.warehouse import tables
+from harvest_pipeline.warehouse import coverage, tables
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.ledger import refuse_another_account
+
+_DAY = timedelta(days=1)
+
+
+def loaded_days(connection: duckdb.DuckDBPyConnection, record: str, within: Window) -> set[date]:
+    """The days of `within` on which all of the record was loaded, or there is nothing to load."""
+    known = coverage.known_until(connection, record)
+    off = coverage.module_off_days(connection, record, within)
+    return {day for day in within.days() if day in known or None in known or day in off}
+
+
+def without(days: Window, loaded: Iterable[Window]) -> list[Window]:
+    """The days of a window that none of the others has."""
+    there = {day for window in loaded for day in window.days()}
+    return stretches(day for day in days.days() if day not in there)
+
+
+def months(window: Window) -> list[Window]:
+    """The months of a window, the first and the last as far as they are in it."""
+    found: list[Window] = []
+    first = window.first
+    while first <= window.last:
+        last = min(_next_month(first) - _DAY, window.last)
+        found.append(Window(first, last))
+        first = last + _DAY
+    return found
+
+
+def years(windows: Sequence[Window], today: date) -> list[Window]:
+    """The windows in spans of up to twelve whole months; the month of `today` by itself."""
+    return [span for window in windows for span in _years(months(window), today)]
+
+
+def recent_months(windows: Sequence[Window], today: date) -> list[Window]:
+    """The windows in spans: each of the last twelve closed months and the current one by itself,
+    what is older as `years`."""
+    first_recent = date(today.year - 1, today.month, 1)
+    found: list[Window] = []
+    for window in windows:
+        if window.first < first_recent:
+            found += years([Window(window.first, min(window.last, first_recent - _DAY))], today)
+        if window.last >= first_recent:
+            found += months(Window(max(window.first, first_recent), window.last))
+    return found
+
+
+def halves(window: Window) -> list[Window]:
+    """The earlier and the later months of a window; nothing if it lies in one month."""
+    parts = months(window)
+    middle = len(parts) // 2
+    return [_joined(part) for part in (parts[:middle], parts[middle:])] if middle else []
+
+
+def month_of(window: Window) -> str:
+    """The month of a window (2026-09), or its days where it is of several."""
+    return f"{window.first:%Y-%m}" if len(months(window)) == 1 else str(window)
+
+
+def _years(parts: list[Window], today: date) -> Iterator[Window]:
+    current = [part for part in parts if f"{part.last:%Y-%m}" == f"{today:%Y-%m}"]
+    closed = [part for part in parts if part not in current]
+    yield from (_joined(closed[at : at + 12]) for at in range(0, len(closed), 12))
+    yield from current
+
+
+def _joined(parts: Sequence[Window]) -> Window:
+    return Window(parts[0].first, parts[-1].last)
+
+
+def _next_month(day: date) -> date:
+    return (day.replace(day=28) + timedelta(days=4)).replace(day=1)
+
 
 #: Requests that go into finding the months of differences; beyond them, longer spans are named.
 _MOST_TO_NARROW = 40
@@ -77,14 +154,14 @@ def compare(
     with warehouse.reader() as connection:
         refuse_another_account(connection, int(outcome.identity.account_id))
         missing = [name for name in RECORDS[theme] if not tables.exists(connection, name)]
-        by_record = [spans.loaded_days(connection, name, days) for name in RECORDS[theme]]
+        by_record = [loaded_days(connection, name, days) for name in RECORDS[theme]]
     if missing:
         outcome.not_comparable.append(f"{', '.join(missing)}: never loaded.")
         outcome.not_loaded = [days]
         outcome.requests = client.requests - before
         return outcome
     outcome.compared = stretches(set[date].intersection(*by_record))
-    outcome.not_loaded = spans.without(days, outcome.compared)
+    outcome.not_loaded = without(days, outcome.compared)
     _Comparison(client, warehouse, outcome).run(
         _questions(theme, outcome.compared, today, by_month=by_month)
     )
@@ -127,11 +204,11 @@ def _questions(
 ) -> list[_Asked]:
     """What is asked in the first round: the figures of projects in finer spans than the others."""
     first, *others = QUESTIONS[theme]
-    whole = spans.years(compared, today)
+    whole = years(compared, today)
     if by_month:
-        fine = [month for window in compared for month in spans.months(window)]
+        fine = [month for window in compared for month in months(window)]
     else:
-        fine = spans.recent_months(compared, today)
+        fine = recent_months(compared, today)
     asked = [(first, span) for span in fine]
     return asked + [(question, span) for question in others for span in whole]
 
@@ -166,11 +243,11 @@ class _Comparison:
         """The halves of a span that differs, as long as there are requests for them."""
         if all(pair.is_equal for pair in found):
             return []
-        halves = spans.halves(span)
-        if len(halves) > self._left:
+        parts = halves(span)
+        if len(parts) > self._left:
             return []
-        self._left -= len(halves)
-        return halves
+        self._left -= len(parts)
+        return parts
 
     def _ask(self, asked: Sequence[_Asked]) -> dict[_Asked, list[ReportRow]]:
         """The answers, without those that Harvest does not show; a few requests at a time."""
@@ -201,3 +278,46 @@ class _Comparison:
             self.outcome.notes.append("The account's module for expenses is switched off.")
         else:
             self.outcome.not_comparable.append(str(error))
+
+
+class Verdict(StrEnum):
+    """How a comparison ended, the worst first."""
+
+    #: Figures differ.
+    DIFFERENT = "different"
+    #: Nothing is known to be wrong, but not all of it could be compared.
+    NOT_PROVEN = "not proven"
+    #: Everything that was compared is equal.
+    EQUAL = "equal"
+
+
+def verdict(outcome: Outcome) -> Verdict:
+    """How it ended. What a person who is no administrator is shown can differ without a fault."""
+    if outcome.differences and outcome.identity.is_administrator:
+        return Verdict.DIFFERENT
+    missing = any(window.first < outcome.today for window in outcome.not_loaded)
+    if outcome.differences or outcome.not_comparable or missing:
+        return Verdict.NOT_PROVEN
+    return Verdict.EQUAL
+
+
+def reasons(outcome: Outcome) -> list[str]:
+    """Sentences for everything that a reader has to know beside the figures."""
+    said = [*outcome.not_comparable, *outcome.notes]
+    if outcome.not_loaded:
+        said.append(f"Not loaded, so not compared: {days_in_words(outcome.not_loaded)}.")
+    if outcome.money_hidden:
+        said.append("Harvest does not show amounts to this person: hours were compared only.")
+    if not outcome.identity.is_administrator:
+        said.append(
+            f"{outcome.identity.user_name} is a {outcome.identity.role}: Harvest's reports leave "
+            "out, without an error, what this person may not see. Use an administrator's token."
+        )
+    return said
+
+
+def days_in_words(windows: Iterable[Window], most: int = 5) -> str:
+    """Windows in one line."""
+    every = [str(window) for window in windows]
+    more = f" and {len(every) - most} more stretches of days" if len(every) > most else ""
+    return ", ".join(every[:most]) + more

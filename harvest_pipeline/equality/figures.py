@@ -1,21 +1,122 @@
-"""The figures of Harvest's reports, computed from the warehouse.
-
-Belongs here: the SQL of each report, following REFERENCE 9 and 10.
-Does not belong here: Harvest's side (harvest/summary_reports.py), and comparing the two (pairs.py).
-
-How Harvest rounds an amount that is made of hours and rates is not documented: the sum, each entry,
-or not at all. Such a figure has these alternatives, and is equal if one of them is Harvest's; where
-all entries come to whole cents they are the same number.
-"""
+"""What is compared: nine reports of Harvest, as data."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Literal
 
 import duckdb
 
-from harvest_pipeline.equality.questions import Question
+from harvest_pipeline.harvest.summary_reports import ReportRow
+from harvest_pipeline.safety import one_line
 from harvest_pipeline.scope import Window
+from harvest_pipeline.settings import Account
+
+Theme = Literal["time", "expenses", "uninvoiced"]
+
+#: What the figures of a theme are made of: the tables that must be there, and that are read again
+#: where a figure differs.
+RECORDS: dict[Theme, tuple[str, ...]] = {
+    "time": ("time_entries", "projects"),
+    "expenses": ("expenses",),
+    "uninvoiced": ("time_entries", "expenses", "projects"),
+}
+
+
+def themes(account: Account) -> list[Theme]:
+    """What can be compared of an account: that of which no report is switched off."""
+    records = {each.record.name for each in account.datasets if each.is_report}
+    return [theme for theme, needed in RECORDS.items() if records.issuperset(needed)]
+
+
+_PERMISSION = "an administrator sees all; a manager own, teammates' and managed projects'"
+
+_TITLES = {
+    "total_hours": "hours",
+    "billable_hours": "billable hours",
+    "billable_amount": "billable amount",
+    "total_amount": "expenses",
+    "uninvoiced_hours": "uninvoiced hours",
+    "uninvoiced_expenses": "uninvoiced expenses",
+    "uninvoiced_amount": "uninvoiced amount",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One report of Harvest. `subject` is the column that a row is about, beside its currency;
+    `measures` are hours and money, the latter those in `money`."""
+
+    theme: Theme
+    path: str
+    subject: str
+    measures: tuple[str, ...]
+    permission: str = _PERMISSION
+    params: dict[str, str] = field(default_factory=dict[str, str], hash=False)
+
+    @property
+    def about(self) -> str:
+        """What a row is about, in a word: client, project, task, person, category."""
+        return {"user_id": "person", "expense_category_id": "category"}.get(
+            self.subject, self.subject.removesuffix("_id")
+        )
+
+    def title(self, measure: str) -> str:
+        """What a figure is called for a person."""
+        if self.theme == "expenses" and measure == "billable_amount":
+            return "billable expenses"
+        return _TITLES[measure]
+
+    @property
+    def name_column(self) -> str:
+        """The column with the name of what a row is about."""
+        return f"{self.subject.removesuffix('_id')}_name"
+
+
+def _time(path: str, subject: str) -> Question:
+    measures = ("total_hours", "billable_hours", "billable_amount")
+    return Question("time", f"/reports/time/{path}", subject, measures)
+
+
+def _expenses(path: str, subject: str) -> Question:
+    measures = ("total_amount", "billable_amount")
+    return Question("expenses", f"/reports/expenses/{path}", subject, measures)
+
+
+_DRAFTERS = "an administrator, or a manager allowed to create invoices"
+
+TIME_BY_PROJECT = _time("projects", "project_id")
+EXPENSES_BY_PROJECT = _expenses("projects", "project_id")
+#: Projects that are billed by hours; what is left of a fixed fee has no days.
+UNINVOICED = Question(
+    "uninvoiced",
+    "/reports/uninvoiced",
+    "project_id",
+    ("uninvoiced_hours", "uninvoiced_expenses", "uninvoiced_amount"),
+    _DRAFTERS,
+    {"include_fixed_fee": "false"},
+)
+
+QUESTIONS: dict[Theme, tuple[Question, ...]] = {
+    "time": (
+        TIME_BY_PROJECT,
+        _time("clients", "client_id"),
+        _time("tasks", "task_id"),
+        _time("team", "user_id"),
+    ),
+    "expenses": (
+        EXPENSES_BY_PROJECT,
+        _expenses("clients", "client_id"),
+        _expenses("categories", "expense_category_id"),
+        _expenses("team", "user_id"),
+    ),
+    "uninvoiced": (UNINVOICED,),
+}
+
+#: Figures that are the same whoever looks; all others are money, which Harvest hides from some.
+HOURS = ("total_hours", "billable_hours", "uninvoiced_hours")
+
 
 #: A subject's id and its currency.
 Key = tuple[int, str]
@@ -98,3 +199,91 @@ _UNINVOICED = f"""
     FROM projects LEFT JOIN entries ON entries.project_id = id LEFT JOIN spent ON spent.project_id = id
     WHERE is_billable AND NOT is_fixed_fee GROUP BY 1, 2
 """  # noqa: E501
+
+
+_ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Both figures of one subject, currency ("" where money is hidden) and span of days.
+
+    `warehouse` is, of its alternatives, the one that equals Harvest's, if one does.
+    """
+
+    question: Question
+    window: Window
+    subject_id: int
+    name: str
+    currency: str
+    measure: str
+    harvest: Decimal
+    warehouse: Decimal
+
+    @property
+    def title(self) -> str:
+        """What the figure is called for a person."""
+        return self.question.title(self.measure)
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether they are the same number, to the last digit."""
+        return self.harvest == self.warehouse
+
+
+def pairs(
+    question: Question, window: Window, theirs: Sequence[ReportRow], ours: Rows
+) -> list[Pair]:
+    """Every figure of the report; one that a side does not have is 0 there.
+
+    Where Harvest hides money, hours only.
+    """
+    hidden = any(row.currency is None for row in theirs)
+    by_key = {_key(question, row): row for row in theirs}
+    mine = _without_money(ours) if hidden else ours
+    return list(_pairs(question, window, by_key, mine, hidden))
+
+
+def hides_money(theirs: Sequence[ReportRow]) -> bool:
+    """Whether the report came without currencies and amounts (REFERENCE 7)."""
+    return any(row.currency is None for row in theirs)
+
+
+def _pairs(
+    question: Question,
+    window: Window,
+    theirs: dict[Key, ReportRow],
+    ours: Rows,
+    hidden: bool,
+) -> Iterator[Pair]:
+    for key in sorted(theirs.keys() | ours.keys()):
+        row, mine = theirs.get(key), ours.get(key)
+        name = mine.name if mine else getattr(row, question.name_column)
+        for measure in question.measures:
+            if hidden and measure not in HOURS:
+                continue
+            harvest = (getattr(row, measure) if row else None) or _ZERO
+            alternatives = mine.figures[measure] if mine else (_ZERO,)
+            warehouse = harvest if harvest in alternatives else alternatives[0]
+            yield Pair(
+                question, window, key[0], one_line(name or ""), key[1], measure, harvest, warehouse
+            )
+
+
+def _key(question: Question, row: ReportRow) -> Key:
+    return getattr(row, question.subject) or 0, one_line(row.currency or "")
+
+
+def _without_money(rows: Rows) -> Rows:
+    """The hours of all currencies of a subject together."""
+    names: dict[int, str] = {}
+    hours: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    for (subject, _), row in rows.items():
+        names[subject] = row.name
+        for measure in HOURS:
+            if measure in row.figures:
+                hours[subject][measure] += row.figures[measure][0]
+    return {
+        (subject, ""): Row(names[subject], {name: (value,) for name, value in sums.items()})
+        for subject, sums in hours.items()
+    }

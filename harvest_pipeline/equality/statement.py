@@ -9,14 +9,11 @@ from typing import Any
 
 from tabulate import tabulate
 
-from harvest_pipeline.equality.comparison import Outcome
-from harvest_pipeline.equality.pairs import Pair
-from harvest_pipeline.equality.questions import HOURS, QUESTIONS
-from harvest_pipeline.equality.spans import month_of
-from harvest_pipeline.equality.verdict import Verdict, reasons, verdict
+from harvest_pipeline.equality.comparison import Outcome, Verdict, month_of, reasons, verdict
+from harvest_pipeline.equality.figures import HOURS, QUESTIONS, Pair
+from harvest_pipeline.safety import one_line
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Account
-from harvest_pipeline.text import one_line
 
 #: Differences on paper; programs get all of them.
 _MOST_SHOWN = 100

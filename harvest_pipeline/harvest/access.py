@@ -10,8 +10,8 @@ from harvest_pipeline.harvest.errors import AccountNotFound, CredentialsMissing
 from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.harvest.oauth import DEVELOPERS, TokenSet, checked
 from harvest_pipeline.harvest.token_store import StoredAccount, TokenStore, is_name
+from harvest_pipeline.safety import shown
 from harvest_pipeline.settings import Account
-from harvest_pipeline.text import shown
 
 OAUTH_FIELDS = ("client_id", "client_secret", "refresh_token")
 CREDENTIAL_FIELDS = ("access_token", *OAUTH_FIELDS)

@@ -16,8 +16,8 @@ from harvest_pipeline.harvest.errors import (
     RecordNotFound,
     one_line,
 )
+from harvest_pipeline.safety import shown
 from harvest_pipeline.scope import Reader
-from harvest_pipeline.text import shown
 
 #: What follows the instance name in the address of an account.
 _DOMAIN = ".harvestapp.com"

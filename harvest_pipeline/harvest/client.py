@@ -33,7 +33,7 @@ from harvest_pipeline.harvest.http import (
 from harvest_pipeline.harvest.limits import Left, Limiter, Limits
 from harvest_pipeline.harvest.pages import LARGEST_PAGE, Page, Pass, followed
 from harvest_pipeline.harvest.progress import observer
-from harvest_pipeline.text import shown
+from harvest_pipeline.safety import shown
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import msgspec
 
-from harvest_pipeline.text import one_line as one_line
+from harvest_pipeline.safety import one_line as one_line
 
 TRY_LATER = "Try again later; https://www.harveststatus.com tells of outages."
 #: Bytes of an error answer; Harvest's are a line. Of megabytes, millions of objects would be made.

@@ -13,7 +13,7 @@ from time import time
 from pyrate_limiter import Rate, RateItem, SQLiteBucket
 
 from harvest_pipeline.harvest.errors import StateUnusable
-from harvest_pipeline.private import make_folder
+from harvest_pipeline.safety import make_folder
 
 #: Harvest may ask for any pause; a longer one than this, in seconds, is not kept.
 _LONGEST_PAUSE = 20 * 60.0

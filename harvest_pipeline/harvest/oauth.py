@@ -33,7 +33,7 @@ from harvest_pipeline.harvest.http import (
     TransferFailed,
     Transport,
 )
-from harvest_pipeline.text import one_line
+from harvest_pipeline.safety import one_line
 
 DEVELOPERS = "https://id.getharvest.com/developers"
 

@@ -12,7 +12,7 @@ from typing import Self
 import msgspec
 
 from harvest_pipeline.harvest.errors import RecordUnusable, StateUnusable
-from harvest_pipeline.private import make_folder
+from harvest_pipeline.safety import make_folder
 from harvest_pipeline.scope import Proof, Rejected, Spool
 
 #: As much as a page has, in bytes.

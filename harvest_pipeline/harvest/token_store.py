@@ -21,8 +21,7 @@ from platformdirs import user_config_path
 
 from harvest_pipeline.harvest.errors import StoreBusy, StoreUnusable
 from harvest_pipeline.harvest.oauth import TokenSet
-from harvest_pipeline.private import make_folder
-from harvest_pipeline.text import one_line, shown
+from harvest_pipeline.safety import make_folder, one_line, shown
 
 T = TypeVar("T")
 Place = Literal["keyring", "file"]

@@ -20,6 +20,7 @@ from pydantic import (
 from harvest_pipeline.catalogue.columns import Record, Report
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS, record_of
+from harvest_pipeline.safety import shown
 from harvest_pipeline.scope import Filters
 from harvest_pipeline.settings.parameters import (
     DAYS,
@@ -30,7 +31,6 @@ from harvest_pipeline.settings.parameters import (
     parameter_of,
 )
 from harvest_pipeline.settings.values import Model, Name, TimeZone, misplaced
-from harvest_pipeline.text import shown
 
 #: What a dataset may not be called: the reports and tables of its account, and the jobs and
 #: schedules `<account>_…` that there are without any dataset.

@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from harvest_pipeline.safety import shown
 from harvest_pipeline.settings.datasets import TAKEN, AnyReport, Dataset, report_datasets
 from harvest_pipeline.settings.values import Instance, Model, Name, misplaced
-from harvest_pipeline.text import shown
 
 _VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 #: What an address without a secret can say after its question mark.

@@ -9,11 +9,11 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from harvest_pipeline.safety import shown
 from harvest_pipeline.settings.environment import SettingsError, load_environment, project_folder
 from harvest_pipeline.settings.harvest_yaml import ProjectFile, json_schema
 from harvest_pipeline.settings.project import Project
 from harvest_pipeline.settings.values import Problem
-from harvest_pipeline.text import shown
 
 _Keys = tuple[str | int, ...]
 #: With a file that names accounts these would say the same thing twice.

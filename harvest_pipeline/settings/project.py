@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from harvest_pipeline.safety import shown
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.environment import SettingsError, project_folder
@@ -35,7 +36,6 @@ from harvest_pipeline.settings.values import (
     TimeZone,
     misplaced,
 )
-from harvest_pipeline.text import shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from harvest_pipeline.safety import shown
 from harvest_pipeline.settings.environment import project_folder
-from harvest_pipeline.text import shown
 
 #: Ten years: more is a slip of the keyboard.
 _MOST_DAYS = 3660

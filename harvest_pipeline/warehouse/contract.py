@@ -11,11 +11,10 @@ import duckdb
 
 from harvest_pipeline.catalogue.columns import DECIMAL, INTEGER, RATE, TEXT, Column, Record
 from harvest_pipeline.catalogue.records import records_inside
-from harvest_pipeline.text import one_line
+from harvest_pipeline.safety import one_line
 from harvest_pipeline.warehouse.errors import FieldRetyped
-from harvest_pipeline.warehouse.lines import LINE, Keys, Lines, pointer, text_of
+from harvest_pipeline.warehouse.json_lines import LINE, Keys, Lines, is_exact, pointer, text_of
 from harvest_pipeline.warehouse.sql import comma, literal
-from harvest_pipeline.warehouse.values import is_exact
 
 #: More fields than this in one object, or in all that are in no column, or longer names, are no new
 #: version of Harvest.

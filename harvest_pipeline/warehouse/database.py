@@ -13,8 +13,7 @@ from typing import Any
 import duckdb
 from filelock import FileLock, Timeout
 
-from harvest_pipeline.private import make_folder, private_files
-from harvest_pipeline.text import one_line
+from harvest_pipeline.safety import make_folder, one_line, private_files
 from harvest_pipeline.warehouse.errors import WarehouseError, WarehouseLocked
 from harvest_pipeline.warehouse.sql import identifier
 
@@ -34,7 +33,11 @@ _CONFIG: dict[str, Any] = {
 }
 
 #: DuckDB draws progress bars into the logs of processes that it takes for interactive ones.
-_SESSION = "SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false"
+#: And a table that is not there is not looked for among Python's variables.
+_SESSION = (
+    "SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false;"
+    " SET python_enable_replacements = false"
+)
 
 _HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 _DAMAGED = re.compile("Corrupt|checksum|WAL|Could not read enough bytes")

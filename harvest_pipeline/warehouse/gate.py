@@ -8,9 +8,9 @@ from datetime import datetime
 import duckdb
 
 from harvest_pipeline.catalogue.columns import Record
-from harvest_pipeline.catalogue.records import records_inside
+from harvest_pipeline.catalogue.records import RECORDS, records_inside
 from harvest_pipeline.scope import Proof, Scope, Spool, Window
-from harvest_pipeline.warehouse import coverage, deleted, rejected, scopes, tables
+from harvest_pipeline.warehouse import coverage, rejected, scopes, tables
 from harvest_pipeline.warehouse.errors import SeesLess
 from harvest_pipeline.warehouse.ledger import Load
 from harvest_pipeline.warehouse.sql import comma, identifier, literal
@@ -55,7 +55,7 @@ def remove_replaced(
         )
         # They are part of their parent, which has come.
         lines = _keys(connection, inner, f"{theirs} AND NOT {again}")
-        deleted.archive(connection, inner, list(lines), load.loaded_at)
+        archive(connection, inner, list(lines), load.loaded_at)
         connection.execute(f"DELETE FROM {name} WHERE {theirs}")
     return load
 
@@ -124,7 +124,7 @@ def _removed(
     readers = coverage.readers_of_loads(connection, record.name, f"loaded_at IN ({loads})")
     wider = {at: other for at, other in readers.items() if not reader.sees_all_of(other)}
     gone = [key for key, loaded_at in rows.items() if loaded_at not in wider]
-    deleted.archive(connection, record, gone, load.loaded_at)
+    archive(connection, record, gone, load.loaded_at)
     if len(gone) == len(rows):
         return replace(load, deleted=len(gone))
     return replace(
@@ -179,3 +179,52 @@ def _link(inner: Record, record: Record) -> str:
     """The column of a list inside a record that holds the record's key."""
     column = next(each for each in inner.parent_columns if each.from_parent == record.key)
     return identifier(column.name)
+
+
+def archive(
+    connection: duckdb.DuckDBPyConnection,
+    record: Record,
+    keys: Sequence[int],
+    noticed_at: datetime,
+) -> None:
+    """Move the rows with these keys from the table of `record` to its `_deleted` table, and with
+    them the rows that belong to them: payments of an invoice, its lines.
+
+    `noticed_at` is the instant of the load that noticed it: what that has brought stays, also a
+    line that has the id of one of an invoice that is gone.
+    """
+    if not keys:
+        return
+    present = tables.names(connection)
+    older = f"{identifier(tables.LOADED_AT.name)} IS DISTINCT FROM ?::TIMESTAMPTZ"
+    for child in RECORDS.values():
+        link = next((c for c in child.parent_columns if c.from_parent == record.key), None)
+        if child.parent == record.name and link and child.name in present:
+            theirs = connection.execute(
+                f"SELECT {identifier(child.key)} FROM {identifier(child.name)}"
+                f" WHERE list_contains(?, {identifier(link.name)}) AND {older}",
+                [keys, noticed_at],
+            ).fetchall()
+            archive(connection, child, [row[0] for row in theirs], noticed_at)
+    name, table = identifier(record.name), tables.deleted_table(record)
+    rows = f"list_contains(?, {identifier(record.key)}) AND {older}"
+    columns = comma(identifier(column.name) for column in tables.table_of(record).columns)
+    connection.execute(
+        f"INSERT INTO {identifier(table.name)} BY NAME SELECT {columns},"
+        f" ?::TIMESTAMPTZ AS {identifier(tables.NOTICED_AT.name)} FROM {name} WHERE {rows}",
+        [noticed_at, keys, noticed_at],
+    )
+    connection.execute(f"DELETE FROM {name} WHERE {rows}", [keys, noticed_at])
+
+
+def restore(
+    connection: duckdb.DuckDBPyConnection, records: Sequence[Record], loaded_at: datetime
+) -> None:
+    """Take from the `_deleted` tables what a load at that instant has brought again."""
+    for record in records:
+        table, key = tables.deleted_table(record).name, identifier(record.key)
+        connection.execute(
+            f"DELETE FROM {identifier(table)} WHERE {key} IN (SELECT {key} FROM"
+            f" {identifier(record.name)} WHERE {identifier(tables.LOADED_AT.name)} = ?)",
+            [loaded_at],
+        )

@@ -13,7 +13,6 @@ from harvest_pipeline.scope import Proof, Spool
 from harvest_pipeline.warehouse import (
     contract,
     copies,
-    deleted,
     ledger,
     parents,
     rejected,
@@ -22,11 +21,17 @@ from harvest_pipeline.warehouse import (
 from harvest_pipeline.warehouse.contract import Drift
 from harvest_pipeline.warehouse.database import Warehouse, scratch, transaction
 from harvest_pipeline.warehouse.errors import RecordsUnreadable, WarehouseError
-from harvest_pipeline.warehouse.gate import on_kept_days, remove_replaced
+from harvest_pipeline.warehouse.gate import on_kept_days, remove_replaced, restore
+from harvest_pipeline.warehouse.json_lines import (
+    UNKNOWN,
+    Keys,
+    Lines,
+    exact_value_of,
+    keep_unknown,
+    text_of,
+)
 from harvest_pipeline.warehouse.ledger import Load, LoadContext
-from harvest_pipeline.warehouse.lines import UNKNOWN, Keys, Lines, keep_unknown, text_of
 from harvest_pipeline.warehouse.sql import comma, identifier
-from harvest_pipeline.warehouse.values import exact_value_of
 
 #: What can be told of DuckDB's errors.
 _UNREADABLE = re.compile("duplicate key|maximum_object_size|too many fields|Malformed JSON")
@@ -159,7 +164,7 @@ def _commit(
             if lines:
                 rejected.write(connection, kept, load)
                 load = remove_replaced(connection, record, spool.scope, load)
-                deleted.restore(connection, [each.record for each, _ in lines], load.loaded_at)
+                restore(connection, [each.record for each, _ in lines], load.loaded_at)
                 copies.follow(connection, record, load.loaded_at, present)
             if spool.parents:
                 parents.write_read(connection, spool, load.context.run_id, load.loaded_at)

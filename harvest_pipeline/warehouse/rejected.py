@@ -19,8 +19,8 @@ from harvest_pipeline.scope import Rejected, Scope, Spool
 from harvest_pipeline.warehouse import contract, tables
 from harvest_pipeline.warehouse.contract import Misfits
 from harvest_pipeline.warehouse.errors import FieldRetyped
+from harvest_pipeline.warehouse.json_lines import Lines, rewriting
 from harvest_pipeline.warehouse.ledger import LEDGER, Load
-from harvest_pipeline.warehouse.lines import Lines, rewriting
 from harvest_pipeline.warehouse.sql import comma, identifier, literal
 
 #: More records than this, when they are more than one in a hundred of a read, are no accident.

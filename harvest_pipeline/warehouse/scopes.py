@@ -13,7 +13,7 @@ from harvest_pipeline.catalogue.columns import FILTER_COLUMNS, Record
 from harvest_pipeline.catalogue.records import RECORDS, records_inside
 from harvest_pipeline.scope import Filters, Scope, Spool
 from harvest_pipeline.warehouse import rejected, tables
-from harvest_pipeline.warehouse.lines import Lines, text_of
+from harvest_pipeline.warehouse.json_lines import Lines, text_of
 from harvest_pipeline.warehouse.sql import comma, identifier, literal
 
 

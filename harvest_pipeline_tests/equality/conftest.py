@@ -12,7 +12,7 @@ import pytest
 
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.equality.comparison import Outcome, compare
-from harvest_pipeline.equality.questions import Theme
+from harvest_pipeline.equality.figures import Theme
 from harvest_pipeline.harvest import access
 from harvest_pipeline.harvest.auth import PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient

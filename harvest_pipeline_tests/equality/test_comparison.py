@@ -8,11 +8,16 @@ from typing import Any
 
 import pytest
 
-from harvest_pipeline.equality.comparison import Outcome
-from harvest_pipeline.equality.figures import rows_of
-from harvest_pipeline.equality.questions import RECORDS, Theme
-from harvest_pipeline.equality.spans import halves, months, years
-from harvest_pipeline.equality.verdict import Verdict, reasons, verdict
+from harvest_pipeline.equality.comparison import (
+    Outcome,
+    Verdict,
+    halves,
+    months,
+    reasons,
+    verdict,
+    years,
+)
+from harvest_pipeline.equality.figures import RECORDS, Theme, rows_of
 from harvest_pipeline.harvest import pages, summary_reports
 from harvest_pipeline.harvest.errors import AnswerInvalid
 from harvest_pipeline.harvest.limits import Limit, Limits

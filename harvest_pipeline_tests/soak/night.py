@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.equality.comparison import compare_and_repair
-from harvest_pipeline.equality.questions import QUESTIONS
+from harvest_pipeline.equality.figures import QUESTIONS
 from harvest_pipeline.failures import Retries
 from harvest_pipeline.harvest.auth import PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.warehouse.database import Warehouse
-from harvest_pipeline.warehouse.lines import UNKNOWN, Keys, keep_unknown
+from harvest_pipeline.warehouse.json_lines import UNKNOWN, Keys, keep_unknown
 from harvest_pipeline.warehouse.loading import load
 from harvest_pipeline_tests.warehouse.records import (
     CONTEXT,

@@ -10,8 +10,7 @@ from harvest_pipeline.scope import Proof, Scope, Window
 from harvest_pipeline.warehouse import ledger, tables
 from harvest_pipeline.warehouse.coverage import not_covered
 from harvest_pipeline.warehouse.database import Warehouse
-from harvest_pipeline.warehouse.last_loads import last_loaded_at
-from harvest_pipeline.warehouse.ledger import Load, LoadContext
+from harvest_pipeline.warehouse.ledger import Load, LoadContext, last_loaded_at
 from harvest_pipeline.warehouse.loading import load
 from harvest_pipeline_tests.conftest import ADMINISTRATOR
 from harvest_pipeline_tests.warehouse.records import (
