@@ -41,6 +41,7 @@ lint: .venv/installed
 	@"$(BIN)/ruff" check .
 	@"$(BIN)/ruff" format --check .
 	@"$(BIN)/pyright" -p pyproject.toml
+	@"$(BIN)/lint-imports"
 
 docs: .venv/installed
 	@"$(BIN)/python" -m harvest_pipeline.settings.docs

@@ -37,6 +37,7 @@ setup(
     extras_require={
         "dev": [
             "hypothesis",
+            "import-linter",
             "jsonschema",  # what an editor would say of a harvest.yaml
             "pandas-stubs",
             "playwright",

@@ -16,10 +16,10 @@ import dagster as dg
 from tabulate import tabulate
 
 from benchmarks.year import floor
-from harvest_pipeline.building import build_definitions
 from harvest_pipeline.harvest import access
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.limits import Limit, Limits
+from harvest_pipeline.orchestration.build import build_definitions
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 

@@ -33,13 +33,13 @@ import duckdb
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._utils.interrupts import setup_interrupt_handlers
 
-from harvest_pipeline import failures
-from harvest_pipeline.building import build_definitions
 from harvest_pipeline.harvest import access
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.limits import Limit, Limits
-from harvest_pipeline.loads import PARENTS_PER_PIECE
-from harvest_pipeline.partitions import range_tags
+from harvest_pipeline.loading.window import PARENTS_PER_PIECE
+from harvest_pipeline.orchestration import steps as failures
+from harvest_pipeline.orchestration.build import build_definitions
+from harvest_pipeline.orchestration.partitions import range_tags
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.conftest import HASTE
 from harvest_pipeline_tests.many_invoices import FIRST, LAST, ManyInvoices

@@ -19,7 +19,7 @@ import dagster as dg
 import duckdb
 
 from harvest_pipeline.definitions import build_definitions
-from harvest_pipeline.partitions import range_tags
+from harvest_pipeline.orchestration.partitions import range_tags
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import project_folder
 from harvest_pipeline.warehouse.database import Warehouse

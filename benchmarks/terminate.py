@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 import dagster as dg
 
-from harvest_pipeline.running import fail_dead_runs
+from harvest_pipeline.orchestration.running import fail_dead_runs
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline_tests.cli.command import Place, Terminal
 from harvest_pipeline_tests.sandbox.server import SandboxServer

@@ -21,7 +21,7 @@ from tabulate import tabulate
 
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.definitions import build_definitions
-from harvest_pipeline.partitions import range_tags
+from harvest_pipeline.orchestration.partitions import range_tags
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.truth import truth

@@ -8,18 +8,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from harvest_pipeline.building import build_definitions
-    from harvest_pipeline.component import HarvestAccount
+    from harvest_pipeline.orchestration.build import build_definitions
+    from harvest_pipeline.orchestration.component import HarvestAccount
 
 __all__ = ["HarvestAccount", "build_definitions"]
 
-_MODULES = {"HarvestAccount": "component", "build_definitions": "building"}
+_MODULES = {"HarvestAccount": "component", "build_definitions": "build"}
 
 
 def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return getattr(import_module(f"{__name__}.orchestration.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,11 +1,8 @@
-"""What Dagster loads: `defs`, built from the environment and `harvest.yaml`.
-
-Nothing else belongs here; what is built stands in building.py.
-"""
+"""What Dagster loads: `defs`, built from the environment and `harvest.yaml`."""
 
 import os
 
-from harvest_pipeline.building import build_definitions
+from harvest_pipeline.orchestration.build import build_definitions
 
 # Dagster writes history and logs from the processes that load this module, and they tell who worked
 # on what: for the owner only, whatever the umask of the shell or the service.

@@ -1,4 +1,4 @@
-"""Text from outside, made fit for a line of a log or of a message."""
+"""What others may see: text made fit for a line of a log, files for their owner only."""
 
 import os
 import threading

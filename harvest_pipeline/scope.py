@@ -177,7 +177,7 @@ class Scope:
 
 
 class Proof(StrEnum):
-    """How it is known that a read is complete (DESIGN section 5, step 3)."""
+    """How it is known that a read is complete."""
 
     #: Distinct ids = `total_entries`, the same on the first and on the last page.
     TOTAL_ENTRIES = "total_entries"

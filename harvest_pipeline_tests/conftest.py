@@ -17,8 +17,8 @@ from harvest_pipeline.harvest import access
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.harvest.limits import Limit, Limits
-from harvest_pipeline.instance import Instance
-from harvest_pipeline.partitions import range_tags
+from harvest_pipeline.orchestration.instance import Instance
+from harvest_pipeline.orchestration.partitions import range_tags
 from harvest_pipeline.scope import Reader, Window
 from harvest_pipeline.settings import load_project
 from harvest_pipeline_tests.sandbox.server import SandboxServer

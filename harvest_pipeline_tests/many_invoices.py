@@ -1,9 +1,4 @@
-"""A Harvest account of many invoices, in a process of its own, that breaks down when told to.
-
-Belongs here: its answers, the count of what was asked, and what is to happen at a given request.
-Does not belong here: Harvest's rules: the sandbox has them, but it makes no 20,000 invoices, and
-takes ten times as long for an answer.
-"""
+"""A Harvest account of many invoices, in a process of its own, that breaks down when told to."""
 
 import asyncio
 import json

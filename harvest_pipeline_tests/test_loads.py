@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvest_pipeline.loads import pieces
+from harvest_pipeline.loading.window import pieces
 from harvest_pipeline.scope import Window
 
 FIRST = date(2026, 1, 1)

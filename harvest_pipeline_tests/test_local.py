@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from harvest_pipeline.cli.local import dagster_environment
 from harvest_pipeline.cli.main import main
-from harvest_pipeline.local import dagster_environment
 from harvest_pipeline.settings import project_folder
 
 

@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from harvest_pipeline import loads
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.harvest import pages
 from harvest_pipeline.harvest.auth import PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import HarvestUnavailable, PermissionMissing, RecordNotFound
 from harvest_pipeline.harvest.limits import Limit, Limits
-from harvest_pipeline.loads import Loads
-from harvest_pipeline.partitions import ONLY_CHANGED
+from harvest_pipeline.loading import window as loads
+from harvest_pipeline.loading.window import Loads
+from harvest_pipeline.orchestration.partitions import ONLY_CHANGED
 from harvest_pipeline.scope import Filters, Scope, Window
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.ledger import LoadContext

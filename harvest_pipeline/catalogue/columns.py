@@ -1,13 +1,12 @@
 """The value types of the catalogue: Column, Record, Report.
 
-Belongs here: the shape of a catalogue entry and the few questions that it answers about itself.
-Does not belong here: the entries (records.py, reports.py), or what is done with them.
+What it rests on stands in docs/harvest-api.md.
 """
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-#: Ids of every kind are 64-bit (REFERENCE 3).
+#: Ids of every kind are 64-bit.
 ID = "BIGINT"
 INTEGER = "BIGINT"
 #: Hours, quantities, amounts: what Harvest calculates, and may print with all 17 digits of a float,
@@ -18,9 +17,9 @@ DECIMAL = "DECIMAL(38,18)"
 RATE = "DECIMAL(38,6)"
 TEXT = "VARCHAR"
 BOOLEAN = "BOOLEAN"
-#: A calendar day as a person entered it, without a time zone (REFERENCE 9).
+#: A calendar day as a person entered it, without a time zone.
 DAY = "DATE"
-#: An instant; Harvest writes UTC (REFERENCE 3).
+#: An instant; Harvest writes UTC.
 INSTANT = "TIMESTAMPTZ"
 #: A list without keys of its own, kept as Harvest sent it.
 LIST = "JSON"
@@ -31,7 +30,7 @@ FILTER_COLUMNS = {"project_ids": "project_id", "user_ids": "user_id", "invoice_s
 
 
 class Paging(StrEnum):
-    """How a list is read to its end (REFERENCE 4)."""
+    """How a list is read to its end."""
 
     PAGE = "page"
     CURSOR = "cursor"
@@ -112,7 +111,7 @@ class Report:
     """A window onto a record, as people ask for it; one asset each.
 
     A report whose name is not its record's name is a view on the record's table. `parameters` are
-    those that Harvest applies to it (REFERENCE 16.2): window, updated_since, invoice_status,
+    those that Harvest applies to it: window, updated_since, invoice_status,
     project_ids, user_ids.
     """
 

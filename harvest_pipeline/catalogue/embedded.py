@@ -1,9 +1,4 @@
-"""Columns that stand in several records: ids and times, and the objects that Harvest embeds.
-
-Belongs here: the columns of `user`, `client`, `project`, `task`, `user_assignment`,
-`task_assignment` and `invoice` inside other records, and the two times that every record has.
-Does not belong here: columns of one record only (time.py, expenses.py, ...).
-"""
+"""Columns that stand in several records: ids and times, and the objects that Harvest embeds."""
 
 from dataclasses import replace
 

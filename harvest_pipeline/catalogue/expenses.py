@@ -1,7 +1,4 @@
-"""The records `expenses` and `expense_categories`: what was spent, and on what kind of thing.
-
-Belongs here: their endpoints and columns (endpoints/expenses.md, expense_categories.md).
-"""
+"""The records `expenses` and `expense_categories`: what was spent, and on what kind of thing."""
 
 from harvest_pipeline.catalogue.columns import (
     BOOLEAN,

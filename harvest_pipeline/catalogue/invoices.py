@@ -1,8 +1,4 @@
-"""The invoice records: invoices, their line items, messages and payments, and item categories.
-
-Belongs here: their endpoints and columns (endpoints/invoices.md, invoice_messages.md,
-invoice_payments.md, invoice_item_categories.md).
-"""
+"""The invoice records: invoices, their line items, messages and payments, and item categories."""
 
 from harvest_pipeline.catalogue.columns import (
     BOOLEAN,

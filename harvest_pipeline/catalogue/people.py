@@ -1,7 +1,4 @@
-"""The records about people: users (the team), clients and the clients' contacts.
-
-Belongs here: their endpoints and columns (endpoints/users.md, clients.md, contacts.md).
-"""
+"""The records about people: users (the team), clients and the clients' contacts."""
 
 from harvest_pipeline.catalogue.columns import BOOLEAN, INTEGER, LIST, RATE, TEXT, Record
 from harvest_pipeline.catalogue.embedded import client, column, record_id, times

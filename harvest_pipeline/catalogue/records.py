@@ -1,7 +1,4 @@
-"""The 14 records of Harvest that this project loads, by name.
-
-Belongs here: the list. Each record's own columns stand in the module of its subject.
-"""
+"""The 14 records of Harvest that this project loads, by name."""
 
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.expenses import EXPENSE_CATEGORIES, EXPENSES

@@ -1,4 +1,7 @@
-"""The 18 reports, by name: which record each shows, and which parameters it can take."""
+"""The 18 reports, by name: which record each shows, and which parameters it can take.
+
+What it rests on stands in docs/harvest-api.md.
+"""
 
 from harvest_pipeline.catalogue.columns import Record, Report
 from harvest_pipeline.catalogue.records import RECORDS

@@ -1,7 +1,4 @@
-"""The record `time_entries`: who worked when, on what, for how long.
-
-Belongs here: its endpoint and columns (endpoints/time_entries.md). Nothing else.
-"""
+"""The record `time_entries`: who worked when, on what, for how long."""
 
 from harvest_pipeline.catalogue.columns import (
     BOOLEAN,

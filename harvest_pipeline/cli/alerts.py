@@ -2,7 +2,7 @@
 
 import click
 
-from harvest_pipeline.alerts import send
+from harvest_pipeline.orchestration.alerts import send
 from harvest_pipeline.settings import SettingsError, load_environment, load_project
 
 

@@ -12,8 +12,8 @@ from datetime import date, timedelta
 import click
 from tabulate import tabulate
 
+from harvest_pipeline.cli.local import dagster, dagster_environment, ui
 from harvest_pipeline.harvest.access import is_connected
-from harvest_pipeline.local import dagster, dagster_environment, ui
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.settings import Account, load_project, project_folder
 from harvest_pipeline.warehouse.database import Warehouse

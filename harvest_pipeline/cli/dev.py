@@ -5,7 +5,7 @@ import re
 
 import click
 
-from harvest_pipeline.local import dagster_environment, ui
+from harvest_pipeline.cli.local import dagster_environment, ui
 from harvest_pipeline.settings import SettingsError, load_project, project_folder
 
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?(:\d{1,5})?", re.IGNORECASE)

@@ -316,7 +316,7 @@ def _dagster(project: _Project) -> Iterator[Finding]:
         return
     import dagster as dg
 
-    from harvest_pipeline.instance import Instance
+    from harvest_pipeline.orchestration.instance import Instance
 
     yaml = home / "dagster.yaml"
     try:

@@ -30,7 +30,7 @@ from tabulate import tabulate
 
 from harvest_pipeline.cli.choice import Run
 from harvest_pipeline.harvest.progress import Observer, observed_by
-from harvest_pipeline.partitions import range_tags
+from harvest_pipeline.orchestration.partitions import range_tags
 from harvest_pipeline.safety import one_line
 from harvest_pipeline.settings import Account, project_folder
 from harvest_pipeline.settings.resolve import REPORT_OPTIONS

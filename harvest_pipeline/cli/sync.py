@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from harvest_pipeline.cli.choice import chosen_accounts, ignored, options_of, run_options, runs_of
+from harvest_pipeline.cli.local import dagster_environment
 from harvest_pipeline.harvest.access import client_from_environment
-from harvest_pipeline.local import dagster_environment
 from harvest_pipeline.settings import load_environment, load_project, project_folder
 
 

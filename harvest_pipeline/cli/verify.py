@@ -13,14 +13,14 @@ import click
 
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.cli.choice import chosen_accounts
-from harvest_pipeline.equality.comparison import Verdict, compare, compare_and_repair
-from harvest_pipeline.equality.figures import RECORDS as COMPARED
-from harvest_pipeline.equality.figures import themes
-from harvest_pipeline.equality.statement import Statement
 from harvest_pipeline.harvest.access import client_from_environment
 from harvest_pipeline.harvest.errors import HarvestError
-from harvest_pipeline.loads import Loads, spool_folder
-from harvest_pipeline.reconcile.reconciliation import Reconciliation
+from harvest_pipeline.loading.figures import RECORDS as COMPARED
+from harvest_pipeline.loading.figures import themes
+from harvest_pipeline.loading.reconcile import Reconciliation
+from harvest_pipeline.loading.statement import Statement
+from harvest_pipeline.loading.verify import Verdict, compare, compare_and_repair
+from harvest_pipeline.loading.window import Loads, spool_folder
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Account, SettingsError, load_environment, load_project
 from harvest_pipeline.warehouse.database import Warehouse

@@ -1,4 +1,7 @@
-"""Which account a token is for, and who its owner is in it."""
+"""Which account a token is for, and who its owner is in it.
+
+What it rests on stands in docs/harvest-api.md.
+"""
 
 import re
 from collections.abc import Sequence

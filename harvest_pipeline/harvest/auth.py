@@ -1,4 +1,7 @@
-"""Credentials: which token is sent, when it is renewed, and that nobody renews it twice."""
+"""Credentials: which token is sent, when it is renewed, and that nobody renews it twice.
+
+What it rests on stands in docs/harvest-api.md.
+"""
 
 import threading
 from dataclasses import replace

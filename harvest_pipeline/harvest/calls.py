@@ -1,4 +1,7 @@
-"""One question to Harvest, asked within the limits until there is an answer or a reason to stop."""
+"""One question to Harvest, asked within the limits until there is an answer or a reason to stop.
+
+What it rests on stands in docs/harvest-api.md.
+"""
 
 import threading
 from collections.abc import Callable, Mapping

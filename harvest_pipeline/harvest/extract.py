@@ -1,4 +1,7 @@
-"""From a scope to its records on disk, proven complete; and how many there are."""
+"""From a scope to its records on disk, proven complete; and how many there are.
+
+What it rests on stands in docs/harvest-api.md.
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,7 @@
-"""Harvest's request limits, kept by all threads and processes of this machine together."""
+"""Harvest's request limits, kept by all threads and processes of this machine together.
+
+What it rests on stands in docs/harvest-api.md.
+"""
 
 import os
 import re

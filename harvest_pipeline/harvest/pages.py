@@ -6,6 +6,8 @@ that many records came, none of them twice, and none of those on later pages had
 the first page. Then nothing that came is new; so all of it was in the list when the first page
 came; so, being as many, it is that list. Where a deletion and an insertion make up for each other,
 only the last condition fails. A list by cursor cannot shift; new records come before its beginning.
+
+What it rests on stands in docs/harvest-api.md.
 """
 
 import codecs

@@ -1,4 +1,7 @@
-"""Harvest's own reports: figures that Harvest computes when it is asked."""
+"""Harvest's own reports: figures that Harvest computes when it is asked.
+
+What it rests on stands in docs/harvest-api.md.
+"""
 
 from collections.abc import Mapping
 from decimal import Decimal

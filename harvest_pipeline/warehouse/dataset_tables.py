@@ -2,9 +2,6 @@
 
 A read always goes into the record's table first, where every load serves every report; a dataset's
 own table then takes from there what its update mode keeps.
-
-Belongs here: the four ways in which a dataset's rows follow from a read (`datasets.Update`).
-Does not belong here: reading and the record's table (loading.py).
 """
 
 import duckdb

@@ -1,8 +1,4 @@
-"""DataFrames of users' own assets: stored so that no value and no old row is lost.
-
-Belongs here: the table of a frame, its columns and its rows.
-Does not belong here: which old rows the frame replaces (the partition knows, io_manager.py).
-"""
+"""DataFrames of users' own assets: stored so that no value and no old row is lost."""
 
 from collections.abc import Iterable
 from typing import Any

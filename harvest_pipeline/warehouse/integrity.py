@@ -1,8 +1,4 @@
-"""Whether the rows of a table are as they should be: the questions of the asset checks.
-
-Belongs here: one function for each question, each with a small answer.
-Does not belong here: how bad an answer is (the checks of the Dagster side decide that).
-"""
+"""Whether the rows of a table are as they should be: the questions of the asset checks."""
 
 import json
 from collections import Counter

@@ -245,7 +245,7 @@ def write_counted(
 
 
 def confirm(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
-    """Raise LoadNotCommitted unless the ledger has this load (RELIABILITY 0.3)."""
+    """Raise LoadNotCommitted unless the ledger has this load."""
     try:
         found = connection.execute(
             f"SELECT 1 FROM {identifier(LEDGER.name)} WHERE load_id = ?", [load.load_id]

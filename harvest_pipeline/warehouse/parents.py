@@ -1,9 +1,4 @@
-"""The records that others hang on, e.g. the invoices whose payments are to be read.
-
-Belongs here: that question to the tables, and when the children of each parent were last read
-(table `_parents_read`).
-Does not belong here: which of them are worth a request.
-"""
+"""The records that others hang on, e.g. the invoices whose payments are to be read."""
 
 from datetime import datetime
 from typing import Any

@@ -1,8 +1,4 @@
-"""The rows of a scope: the SQL condition for what a load asked for, and their keys.
-
-Belongs here: how a window and filters are said of a record's table.
-Does not belong here: what is done with these rows (loading.py, dataset_tables.py).
-"""
+"""The rows of a scope: the SQL condition for what a load asked for, and their keys."""
 
 from dataclasses import replace
 from datetime import date, datetime

@@ -1,8 +1,4 @@
-"""Names and texts written into SQL so that they can only be read as what they are.
-
-Belongs here: quoting. Values of queries are bound instead wherever DuckDB takes parameters; DDL
-and the options of table functions are where it does not.
-"""
+"""Names and texts written into SQL so that they can only be read as what they are."""
 
 import re
 from collections.abc import Iterable

@@ -1,8 +1,4 @@
-"""What the tables hold, in the few figures that a person looks at after a load.
-
-Belongs here: rows, totals and previews, of each day of a window or of a whole table.
-Does not belong here: whether the rows are right (integrity.py).
-"""
+"""What the tables hold, in the few figures that a person looks at after a load."""
 
 from collections import defaultdict
 from collections.abc import Iterable

@@ -1,8 +1,4 @@
-"""The tables and views of a record, brought to what the catalogue declares.
-
-Belongs here: DDL and comments, and whether a table exists.
-Does not belong here: rows.
-"""
+"""The tables and views of a record, brought to what the catalogue declares."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -24,7 +20,7 @@ NOTICED_AT = Column("_noticed_at", INSTANT, "When it was noticed to be deleted, 
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table as it is meant to be. Only its key is NOT NULL, and nothing is indexed: a primary
-    key doubles the size of the file and the time of a load (RELIABILITY 3.6, 3.7)."""
+    key doubles the size of the file and the time of a load."""
 
     name: str
     description: str

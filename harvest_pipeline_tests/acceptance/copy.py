@@ -1,8 +1,4 @@
-"""A copy of an account in a warehouse, made by the library alone: what the assets do in a run.
-
-Belongs here: reading and loading without Dagster, which would be four fifths of the time.
-Does not belong here: what is asked of the copy (test_*.py).
-"""
+"""A copy of an account in a warehouse, made by the library alone: what the assets do in a run."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +10,7 @@ from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.harvest.auth import PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.limits import Limit, Limits
-from harvest_pipeline.loads import Loads
+from harvest_pipeline.loading.window import Loads
 from harvest_pipeline.scope import Filters, Scope, Spool, Window
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.ledger import Load, LoadContext

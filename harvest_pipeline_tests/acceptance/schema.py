@@ -4,8 +4,6 @@ A column that vanishes, or gets another type, breaks what is built on it. The te
 module lets columns be added only. Write what is there now, after a deliberate change, with
 
     .venv/bin/python -m harvest_pipeline_tests.acceptance.schema
-
-Belongs here: that file. Does not belong here: comparing it (test_schema.py).
 """
 
 import json

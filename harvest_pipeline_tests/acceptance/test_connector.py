@@ -17,7 +17,7 @@ import pytest
 from harvest_pipeline.catalogue.columns import LIST, Report
 from harvest_pipeline.catalogue.records import records_inside
 from harvest_pipeline.catalogue.reports import REPORTS, record_of
-from harvest_pipeline.metadata import definition_metadata
+from harvest_pipeline.orchestration.metadata import definition_metadata
 from harvest_pipeline.scope import Filters, Spool
 from harvest_pipeline.settings.datasets import report_datasets
 from harvest_pipeline.warehouse.tables import EXTRA, LOADED_AT

@@ -12,7 +12,7 @@ from harvest_pipeline.catalogue.columns import Report
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS, record_of
 from harvest_pipeline.definitions import build_definitions
-from harvest_pipeline.partitions import range_tags
+from harvest_pipeline.orchestration.partitions import range_tags
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.acceptance.copy import Copy
 from harvest_pipeline_tests.conftest import TODAY

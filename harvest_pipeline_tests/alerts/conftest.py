@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from harvest_pipeline.alerts import alert_sensors
+from harvest_pipeline.orchestration.alerts import alert_sensors
 from harvest_pipeline.settings import load_project
 from harvest_pipeline_tests.conftest import TODAY, Project
 from harvest_pipeline_tests.harvest import fault_server as fault

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harvest_pipeline.alerts import send
 from harvest_pipeline.cli.main import main
+from harvest_pipeline.orchestration.alerts import send
 from harvest_pipeline_tests.alerts.conftest import PASSWORD, PATH, Alerts, Hook
 from harvest_pipeline_tests.alerts.mail_server import MailServer
 from harvest_pipeline_tests.harvest import fault_server as fault

@@ -20,11 +20,11 @@ from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
 from dagster._daemon.daemon import get_default_daemon_logger
 from dagster._daemon.sensor import execute_sensor_iteration
 
-from harvest_pipeline import alerts as alerts_module
-from harvest_pipeline.alerts import AlertNotSent
 from harvest_pipeline.definitions import build_definitions
-from harvest_pipeline.failures import Retries, explained
 from harvest_pipeline.harvest.errors import HarvestUnavailable
+from harvest_pipeline.orchestration import alerts as alerts_module
+from harvest_pipeline.orchestration.alerts import AlertNotSent
+from harvest_pipeline.orchestration.steps import Retries, explained
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.alerts.conftest import PASSWORD, PATH, Alerts, Hook, fail
 from harvest_pipeline_tests.alerts.mail_server import MailServer

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from harvest_pipeline.partitions import range_tags
+from harvest_pipeline.orchestration.partitions import range_tags
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import project_folder
 from harvest_pipeline_tests.cli.command import Place

@@ -14,7 +14,7 @@ import pytest
 
 from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.definitions import build_definitions
-from harvest_pipeline.partitions import range_tags
+from harvest_pipeline.orchestration.partitions import range_tags
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.conftest import TODAY, Project, failure_of
 from harvest_pipeline_tests.sandbox.faults import AnswerWith
@@ -195,7 +195,7 @@ def test_a_throttled_and_a_broken_account_do_not_hold_up_a_healthy_one(
     )
     home = tmp_path / "home"
     home.mkdir()
-    # On an empty home, two processes can stumble over each other (RELIABILITY 1.4).
+    # On an empty home, two processes can stumble over each other.
     with dg.instance_for_test(temp_dir=str(home)):
         pass
     runs = {name: launched(name, home) for name in ("acme", "blue_sky")}

@@ -5,7 +5,7 @@ import pytest
 
 from harvest_pipeline.catalogue.reports import REPORTS, record_of
 from harvest_pipeline.definitions import build_definitions
-from harvest_pipeline.resources import HarvestResource
+from harvest_pipeline.orchestration.resources import HarvestResource
 from harvest_pipeline.settings import load_project
 
 START = "2026-01-01"

@@ -9,9 +9,9 @@ import dagster as dg
 import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from harvest_pipeline.checks import NAMES
-from harvest_pipeline.instance import Instance
-from harvest_pipeline.partitions import range_tags
+from harvest_pipeline.orchestration.checks import NAMES
+from harvest_pipeline.orchestration.instance import Instance
+from harvest_pipeline.orchestration.partitions import range_tags
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import project_folder
 from harvest_pipeline_tests.conftest import TODAY, Project

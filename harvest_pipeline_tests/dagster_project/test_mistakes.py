@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from harvest_pipeline.definitions import build_definitions
-from harvest_pipeline.resources import HarvestResource
+from harvest_pipeline.orchestration.resources import HarvestResource
 from harvest_pipeline.scope import Window
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline_tests.conftest import TODAY, Project, failure_of
@@ -123,7 +123,7 @@ def test_a_members_token_is_told_by_a_check_and_in_the_metadata(project: Project
     assert role.severity is dg.AssetCheckSeverity.ERROR
     assert role.metadata["role"].value == "member"
     assert "a member own" in str(role.metadata["what may be missing"].value)
-    # Rates are hidden from members (REFERENCE 7); the check of the fields says so too.
+    # Rates are hidden from members; the check of the fields says so too.
     assert set(failed) == {"fields_are_known"}
     assert "missing: cost_rate" in failed["fields_are_known"].metadata
     for event in result.asset_materializations_for_node("harvest__daily"):
@@ -148,7 +148,7 @@ def test_403_on_one_report_fails_that_one_and_keeps_its_table(project: Project) 
 def test_an_outage_is_retried_by_dagster_and_loses_nothing(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harvest_pipeline.failures._PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("harvest_pipeline.orchestration.steps._PAUSE_SECONDS", 0.01)
     project.materialize("clients")
     before = project.query("SELECT * FROM clients ORDER BY id")
     outage = AnswerWith(path="/clients", times=None, status=503)
@@ -221,7 +221,9 @@ def holder(project: Project) -> Iterator[subprocess.Popen[str]]:
 def test_a_locked_database_is_waited_for_and_its_holder_named(
     project: Project, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harvest_pipeline.failures.Warehouse", partial(Warehouse, wait_seconds=0.5))
+    monkeypatch.setattr(
+        "harvest_pipeline.orchestration.steps.Warehouse", partial(Warehouse, wait_seconds=0.5)
+    )
     sentence = failure_of(project.materialize("clients"))
     assert f"process {holder.pid}" in sentence
     assert "python" in sentence

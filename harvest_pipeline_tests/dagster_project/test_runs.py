@@ -10,12 +10,12 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from harvest_pipeline import loads
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS, record_of
 from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.harvest.errors import ReadNotProven
-from harvest_pipeline.partitions import daily_partitions, range_tags
+from harvest_pipeline.loading import window as loads
+from harvest_pipeline.orchestration.partitions import daily_partitions, range_tags
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import load_project
 from harvest_pipeline_tests.conftest import TODAY, Project

@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator
 
-from harvest_pipeline.partitions import daily_partitions
+from harvest_pipeline.orchestration.partitions import daily_partitions
 from harvest_pipeline.settings import Account
 from harvest_pipeline_tests.dagster_project.ticks import (
     dataset,

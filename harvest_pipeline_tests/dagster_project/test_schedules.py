@@ -11,7 +11,7 @@ from dagster._core.test_utils import freeze_time
 
 from harvest_pipeline.catalogue.reports import REPORTS, record_of
 from harvest_pipeline.definitions import build_definitions
-from harvest_pipeline.jobs import dataset_schedules
+from harvest_pipeline.orchestration.jobs import dataset_schedules
 from harvest_pipeline.settings import load_project
 from harvest_pipeline.settings.datasets import Update
 from harvest_pipeline_tests.conftest import TODAY, Project

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from harvest_pipeline.jobs import dataset_schedules
+from harvest_pipeline.orchestration.jobs import dataset_schedules
 from harvest_pipeline.settings import Account
 from harvest_pipeline.settings.datasets import Dataset, Schedule
 from harvest_pipeline_tests import projects

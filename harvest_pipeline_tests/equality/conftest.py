@@ -11,13 +11,13 @@ import duckdb
 import pytest
 
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.equality.comparison import Outcome, compare
-from harvest_pipeline.equality.figures import Theme
 from harvest_pipeline.harvest import access
 from harvest_pipeline.harvest.auth import PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.extract import read
 from harvest_pipeline.harvest.limits import Limit, Limits
+from harvest_pipeline.loading.figures import Theme
+from harvest_pipeline.loading.verify import Outcome, compare
 from harvest_pipeline.scope import Window
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.ledger import LoadContext

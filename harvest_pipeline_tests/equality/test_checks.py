@@ -9,8 +9,8 @@ import pytest
 
 from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.definitions import build_definitions
-from harvest_pipeline.equality.checks import CHECKS
-from harvest_pipeline.equality.figures import themes
+from harvest_pipeline.loading.figures import themes
+from harvest_pipeline.orchestration.verify import CHECKS
 from harvest_pipeline_tests.conftest import TODAY
 from harvest_pipeline_tests.equality.conftest import Place
 from harvest_pipeline_tests.projects import project

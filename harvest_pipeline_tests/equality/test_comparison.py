@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 
-from harvest_pipeline.equality.comparison import (
+from harvest_pipeline.harvest import pages, summary_reports
+from harvest_pipeline.harvest.errors import AnswerInvalid
+from harvest_pipeline.harvest.limits import Limit, Limits
+from harvest_pipeline.harvest.summary_reports import read_report
+from harvest_pipeline.loading.figures import RECORDS, Theme, rows_of
+from harvest_pipeline.loading.verify import (
     Outcome,
     Verdict,
     halves,
@@ -17,11 +22,6 @@ from harvest_pipeline.equality.comparison import (
     verdict,
     years,
 )
-from harvest_pipeline.equality.figures import RECORDS, Theme, rows_of
-from harvest_pipeline.harvest import pages, summary_reports
-from harvest_pipeline.harvest.errors import AnswerInvalid
-from harvest_pipeline.harvest.limits import Limit, Limits
-from harvest_pipeline.harvest.summary_reports import read_report
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.conftest import TODAY
 from harvest_pipeline_tests.equality.conftest import Place

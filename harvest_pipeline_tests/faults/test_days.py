@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from harvest_pipeline.partitions import daily_partitions
+from harvest_pipeline.orchestration.partitions import daily_partitions
 from harvest_pipeline.settings import load_project
 
 FIRST = date(2024, 11, 20)

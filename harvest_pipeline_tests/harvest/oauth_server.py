@@ -1,8 +1,4 @@
-"""Harvest's identity host and API in a few lines, for tests of what tokens are fetched when.
-
-Belongs here: refreshing, as a server may do it. Does not belong here: sending wrong answers
-(fault_server.py), and consent in the browser (the sandbox has it).
-"""
+"""Harvest's identity host and API in a few lines, for tests of what tokens are fetched when."""
 
 import threading
 from collections.abc import Callable

@@ -1,8 +1,4 @@
-"""The rows that a run must leave, worked out from what was there before and from the account.
-
-Belongs here: set arithmetic on plain dicts: no SQL, nothing of the package but the columns.
-Does not belong here: runs (stage.py), or which parameter means which part (test_parameters.py).
-"""
+"""The rows that a run must leave, worked out from what was there before and from the account."""
 
 import json
 from collections.abc import Collection, Mapping

@@ -1,8 +1,4 @@
-"""Where runs with parameters happen: an account that changed after it had been loaded in full.
-
-Belongs here: the sandbox, the database as it was before, and a run on a copy of it.
-Does not belong here: what must come of a run (expected.py).
-"""
+"""Where runs with parameters happen: an account that changed after it had been loaded in full."""
 
 import os
 import shutil
@@ -25,7 +21,7 @@ from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.harvest import access
 from harvest_pipeline.harvest.client import HarvestClient
-from harvest_pipeline.partitions import range_tags
+from harvest_pipeline.orchestration.partitions import range_tags
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.resolve import REPORT_OPTIONS

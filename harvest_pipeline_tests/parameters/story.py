@@ -1,9 +1,4 @@
-"""What happens in the account of these tests: records are planted, and then changed everywhere.
-
-Belongs here: who and what is chosen, and the changes: edits, deletions and moves, inside and
-outside every part of the account that the tests ask for.
-Does not belong here: what must come of it (expected.py).
-"""
+"""What happens in the account of these tests: records are planted, and then changed everywhere."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -379,7 +379,7 @@ def _left(changed: Changed, record: str, parameter: Parameter) -> int:
 
 
 def _list(record: str, window: tuple[date, date], ask: Mapping[str, Any]) -> Question:
-    """The question for a list (REFERENCE 13, 16.1)."""
+    """The question for a list."""
     if record == "task_assignments" and "project_id" in ask:
         return question(f"/projects/{ask['project_id']}/task_assignments")
     if _whole(record):

@@ -9,8 +9,8 @@ import dagster as dg
 import duckdb
 import pytest
 
-from harvest_pipeline.building import build_definitions
 from harvest_pipeline.harvest import access
+from harvest_pipeline.orchestration.build import build_definitions
 from harvest_pipeline_tests.conftest import TODAY, Project, unlimited
 from harvest_pipeline_tests.equal import differences
 from harvest_pipeline_tests.sandbox.account import Account

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from harvest_pipeline.reconcile.reconciliation import Sweep
+from harvest_pipeline.loading.reconcile import Sweep
 from harvest_pipeline_tests.conftest import TODAY, failure_of
 from harvest_pipeline_tests.reconcile.conftest import Loaded, Night
 from harvest_pipeline_tests.sandbox.faults import AnswerWith

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from harvest_pipeline.reconcile import proof
+from harvest_pipeline.loading import proof
 from harvest_pipeline_tests.conftest import TODAY, failure_of
 from harvest_pipeline_tests.reconcile.conftest import Loaded
 from harvest_pipeline_tests.sandbox.faults import AnswerWith, ChangeAfter

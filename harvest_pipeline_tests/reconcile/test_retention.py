@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from harvest_pipeline.building import build_definitions
+from harvest_pipeline.orchestration.build import build_definitions
 from harvest_pipeline_tests.conftest import in_memory
 from harvest_pipeline_tests.reconcile.conftest import Loaded
 

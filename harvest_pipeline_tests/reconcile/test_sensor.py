@@ -8,7 +8,7 @@ from unittest.mock import patch
 import dagster as dg
 import pytest
 
-from harvest_pipeline.building import build_definitions
+from harvest_pipeline.orchestration.build import build_definitions
 from harvest_pipeline_tests.conftest import TODAY, created_at, in_memory
 from harvest_pipeline_tests.reconcile.conftest import Loaded
 from harvest_pipeline_tests.sandbox.faults import AnswerWith
@@ -135,7 +135,7 @@ def test_a_run_that_failed_is_tried_again_after_a_pause_that_grows(
     )
     assert tick() == "The last 2 runs failed; the next one is tried after 0:15:00."
     with monkeypatch.context() as patched:
-        patched.setattr("harvest_pipeline.sensors._PAUSES", (timedelta(0),))
+        patched.setattr("harvest_pipeline.orchestration.sensors._PAUSES", (timedelta(0),))
         assert isinstance(tick(), dg.RunRequest)
     assert loaded.differences() == []
 

@@ -24,10 +24,10 @@ import dagster as dg
 import keyring.core
 from alembic.script import ScriptDirectory
 
-from harvest_pipeline import failures as retries
 from harvest_pipeline.cli.main import main as harvest_pipeline
 from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.harvest import access
+from harvest_pipeline.orchestration import steps as retries
 from harvest_pipeline.settings import SettingsError, project_folder
 from harvest_pipeline_tests.conftest import unlimited
 from harvest_pipeline_tests.connect.person import decide

@@ -15,17 +15,18 @@ from traceback import format_exc
 from typing import NoReturn
 
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.equality.comparison import compare_and_repair
-from harvest_pipeline.equality.figures import QUESTIONS
-from harvest_pipeline.failures import Retries
 from harvest_pipeline.harvest.auth import PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import HarvestError
 from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.harvest.limits import Limit, Limits
-from harvest_pipeline.loads import Loads, spool_folder
-from harvest_pipeline.reconcile import proof, reconciliation
-from harvest_pipeline.reconcile.reconciliation import RECONCILE, Reconciliation
+from harvest_pipeline.loading import proof
+from harvest_pipeline.loading import reconcile as reconciliation
+from harvest_pipeline.loading.figures import QUESTIONS
+from harvest_pipeline.loading.reconcile import RECONCILE, Reconciliation
+from harvest_pipeline.loading.verify import compare_and_repair
+from harvest_pipeline.loading.window import Loads, spool_folder
+from harvest_pipeline.orchestration.steps import Retries
 from harvest_pipeline.scope import Window
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError

@@ -23,8 +23,8 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster_webserver.app import create_app_from_workspace_process_context
 from starlette.types import ASGIApp
 
+from harvest_pipeline.cli.guard import Guard
 from harvest_pipeline.settings import project_folder
-from harvest_pipeline.ui.guard import Guard
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 

@@ -21,7 +21,7 @@ from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 pytestmark = pytest.mark.slow
 
 PARTS = {
-    "server": "harvest_pipeline.ui.webserver",
+    "server": "harvest_pipeline.cli.webserver",
     "daemon": "dagster._daemon",
     "proxy": "code-server start",
     "code": "api grpc",

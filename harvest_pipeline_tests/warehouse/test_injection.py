@@ -22,14 +22,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harvest_pipeline.catalogue.columns import TEXT, Column
+from harvest_pipeline.orchestration.io_manager import (
+    HarvestDuckDBIOManager,
+    _TransactionalClient,
+)
 from harvest_pipeline.scope import Proof, Scope
 from harvest_pipeline.warehouse import coverage, frames, ledger, tables
 from harvest_pipeline.warehouse.database import Warehouse, scratch
 from harvest_pipeline.warehouse.errors import WarehouseError
-from harvest_pipeline.warehouse.io_manager import (
-    HarvestDuckDBIOManager,
-    _TransactionalClient,
-)
 from harvest_pipeline.warehouse.ledger import LEDGER, Load
 from harvest_pipeline.warehouse.loading import load
 from harvest_pipeline.warehouse.sql import identifier, literal

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from harvest_pipeline.catalogue.reports import REPORTS
+from harvest_pipeline.orchestration.io_manager import HarvestDuckDBIOManager, Landed, Reading
 from harvest_pipeline.scope import Scope, Spool, Window
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.warehouse.database import Warehouse
-from harvest_pipeline.warehouse.io_manager import HarvestDuckDBIOManager, Landed, Reading
 from harvest_pipeline_tests.warehouse.records import (
     CONTEXT,
     FIRST,

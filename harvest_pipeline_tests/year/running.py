@@ -14,10 +14,13 @@ from unittest.mock import patch
 
 import dagster as dg
 
-from harvest_pipeline import failures, loads, sensors, settings
-from harvest_pipeline.equality import comparison
+from harvest_pipeline import settings
 from harvest_pipeline.harvest import access
-from harvest_pipeline.reconcile import reconciliation
+from harvest_pipeline.loading import reconcile as reconciliation
+from harvest_pipeline.loading import verify as comparison
+from harvest_pipeline.loading import window as loads
+from harvest_pipeline.orchestration import sensors
+from harvest_pipeline.orchestration import steps as failures
 from harvest_pipeline.sandbox.clock import Clock
 from harvest_pipeline.sandbox.world import RequestLog
 from harvest_pipeline.warehouse import ledger

@@ -1,7 +1,7 @@
 """The script of a year: what people do in two accounts, and what the network does, day by day.
 
 Some lines reach far back, so that they are late by every clock; some are in silence: Harvest moves
-nothing when a message or a payment is edited by itself (REFERENCE 8).
+nothing when a message or a payment is edited by itself.
 """
 
 from collections.abc import Mapping

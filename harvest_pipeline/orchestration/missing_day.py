@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from harvest_pipeline.equality.checks import reconciliation_key
-from harvest_pipeline.failures import Retries, explained
-from harvest_pipeline.jobs import reports
+from harvest_pipeline.orchestration.jobs import reports
+from harvest_pipeline.orchestration.steps import Retries, explained
+from harvest_pipeline.orchestration.verify import reconciliation_key
 from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse.coverage import known_of_day, loaded
 from harvest_pipeline.warehouse.database import Warehouse

@@ -76,7 +76,7 @@ def ui(
         if read_only:
             options.append("--read-only")
         files = [file.fileno() for file in (listener, lock) if file]
-        code = _run(environment, "-m", "harvest_pipeline.ui.webserver", *options, files=files)
+        code = _run(environment, "-m", "harvest_pipeline.cli.webserver", *options, files=files)
     if code < 0:
         print(
             f"Error: The Dagster UI was killed ({signal.Signals(-code).name}), and its daemon and "

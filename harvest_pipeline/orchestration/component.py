@@ -9,7 +9,7 @@ from typing import Any, Self
 import dagster as dg
 from pydantic import BaseModel, Field, model_validator
 
-from harvest_pipeline.building import build_definitions
+from harvest_pipeline.orchestration.build import build_definitions
 from harvest_pipeline.settings import Project, load_environment
 from harvest_pipeline.settings.harvest_yaml import AccountEntry, ProjectFile, ReportsEntry
 

@@ -15,9 +15,14 @@ from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import HarvestError, PermissionMissing, RecordNotFound
 from harvest_pipeline.harvest.extract import count
 from harvest_pipeline.harvest.http import Patience
-from harvest_pipeline.partitions import existing_days
-from harvest_pipeline.reconcile.job import changes_config, changes_job, reconcile_job, watched
-from harvest_pipeline.reconcile.proof import Held
+from harvest_pipeline.loading.proof import Held
+from harvest_pipeline.orchestration.partitions import existing_days
+from harvest_pipeline.orchestration.reconcile import (
+    changes_config,
+    changes_job,
+    reconcile_job,
+    watched,
+)
 from harvest_pipeline.scope import Filters, Scope
 from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse.database import Warehouse

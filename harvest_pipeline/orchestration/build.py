@@ -5,17 +5,17 @@ import warnings
 
 import dagster as dg
 
-from harvest_pipeline.alerts import alert_sensors
-from harvest_pipeline.assets import dataset_assets
-from harvest_pipeline.equality.checks import reconciliation_assets, reconciliation_checks
-from harvest_pipeline.jobs import all_jobs, dataset_schedules
-from harvest_pipeline.missing_day import missing_day_checks, missing_day_schedules
-from harvest_pipeline.reconcile.job import reconcile_jobs, reconcile_schedules
-from harvest_pipeline.resources import HarvestResource, report_options
-from harvest_pipeline.sensors import all_sensors
+from harvest_pipeline.orchestration.alerts import alert_sensors
+from harvest_pipeline.orchestration.assets import dataset_assets
+from harvest_pipeline.orchestration.io_manager import HarvestDuckDBIOManager
+from harvest_pipeline.orchestration.jobs import all_jobs, dataset_schedules
+from harvest_pipeline.orchestration.missing_day import missing_day_checks, missing_day_schedules
+from harvest_pipeline.orchestration.reconcile import reconcile_jobs, reconcile_schedules
+from harvest_pipeline.orchestration.resources import HarvestResource, report_options
+from harvest_pipeline.orchestration.sensors import all_sensors
+from harvest_pipeline.orchestration.verify import reconciliation_assets, reconciliation_checks
 from harvest_pipeline.settings import Project, load_project
 from harvest_pipeline.settings.resolve import REPORT_OPTIONS
-from harvest_pipeline.warehouse.io_manager import HarvestDuckDBIOManager
 
 # Dagster marks backfill_policy as beta and says so once for each asset.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)

@@ -4,21 +4,21 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from harvest_pipeline.checks import check_results, check_specs
-from harvest_pipeline.failures import Retries, each_explained, explained, reading
-from harvest_pipeline.metadata import definition_metadata, materialization_metadata
-from harvest_pipeline.partitions import (
+from harvest_pipeline.orchestration.checks import check_results, check_specs
+from harvest_pipeline.orchestration.io_manager import Reading
+from harvest_pipeline.orchestration.metadata import definition_metadata, materialization_metadata
+from harvest_pipeline.orchestration.partitions import (
     ONLY_CHANGED,
     daily_partitions,
     day_of,
     existing_days,
     window_of,
 )
+from harvest_pipeline.orchestration.steps import Retries, each_explained, explained, reading
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Account
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.resolve import REPORT_OPTIONS, Days, Resolved, resolve
-from harvest_pipeline.warehouse.io_manager import Reading
 from harvest_pipeline.warehouse.ledger import LoadContext
 
 

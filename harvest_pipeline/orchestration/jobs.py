@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from harvest_pipeline.partitions import ONLY_CHANGED, existing_days, range_tags
+from harvest_pipeline.orchestration.partitions import ONLY_CHANGED, existing_days, range_tags
 from harvest_pipeline.settings import Account
 from harvest_pipeline.settings.datasets import Dataset, Schedule
 from harvest_pipeline.settings.parameters import OptionsError

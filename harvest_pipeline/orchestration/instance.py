@@ -20,8 +20,8 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.utils import make_new_run_id
 
-from harvest_pipeline import running
-from harvest_pipeline.checks import NAMES
+from harvest_pipeline.orchestration import running
+from harvest_pipeline.orchestration.checks import NAMES
 from harvest_pipeline.settings import load_environment
 
 if TYPE_CHECKING:  # Dagster itself imports it late

@@ -9,9 +9,9 @@ from typing import TypeVar
 import dagster as dg
 
 from harvest_pipeline.harvest.errors import HarvestError
-from harvest_pipeline.loads import Loads, spool_folder
-from harvest_pipeline.partitions import run_chain
-from harvest_pipeline.resources import HarvestResource
+from harvest_pipeline.loading.window import Loads, spool_folder
+from harvest_pipeline.orchestration.partitions import run_chain
+from harvest_pipeline.orchestration.resources import HarvestResource
 from harvest_pipeline.settings import Account
 from harvest_pipeline.settings.datasets import Retry
 from harvest_pipeline.settings.parameters import OptionsError

@@ -1,4 +1,8 @@
-"""Which days are compared: those that are loaded, in spans that Harvest's reports take."""
+"""The comparison: Harvest's own reports beside the warehouse, by month, and what differs.
+
+All questions of a round are asked before the database is opened, so that it is held for a moment
+only, however long Harvest lets us wait.
+"""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -8,7 +12,11 @@ from enum import StrEnum
 
 import duckdb
 
-from harvest_pipeline.equality.figures import (
+from harvest_pipeline.harvest.account import Identity
+from harvest_pipeline.harvest.client import HarvestClient
+from harvest_pipeline.harvest.errors import PermissionMissing, RecordNotFound
+from harvest_pipeline.harvest.summary_reports import ReportRow, read_report
+from harvest_pipeline.loading.figures import (
     QUESTIONS,
     RECORDS,
     Pair,
@@ -18,10 +26,6 @@ from harvest_pipeline.equality.figures import (
     pairs,
     rows_of,
 )
-from harvest_pipeline.harvest.account import Identity
-from harvest_pipeline.harvest.client import HarvestClient
-from harvest_pipeline.harvest.errors import PermissionMissing, RecordNotFound
-from harvest_pipeline.harvest.summary_reports import ReportRow, read_report
 from harvest_pipeline.scope import Window, stretches
 from harvest_pipeline.warehouse import coverage, tables
 from harvest_pipeline.warehouse.database import Warehouse

@@ -9,8 +9,8 @@ from typing import Any
 
 from tabulate import tabulate
 
-from harvest_pipeline.equality.comparison import Outcome, Verdict, month_of, reasons, verdict
-from harvest_pipeline.equality.figures import HOURS, QUESTIONS, Pair
+from harvest_pipeline.loading.figures import HOURS, QUESTIONS, Pair
+from harvest_pipeline.loading.verify import Outcome, Verdict, month_of, reasons, verdict
 from harvest_pipeline.safety import one_line
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Account

@@ -1,7 +1,9 @@
-"""The first three steps of the loop, list by list: changes, new days, deletions.
+"""The loop: changes, new days, deletions, and what is read again although nothing says it changed.
 
-Opening the database takes as long as loading a small record, so what belongs together is loaded
-together.
+Harvest does not promise that an edit of a message or payment moves its invoice, and some changes
+leave no trace at all: another rounding rule, a cost rate that is applied to the past
+(docs/harvest-api.md). Opening the database takes as long as loading a small record, so what
+belongs together is loaded together.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -15,8 +17,8 @@ import duckdb
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.harvest.errors import HarvestError, PermissionMissing, RecordNotFound
-from harvest_pipeline.loads import Loads
-from harvest_pipeline.reconcile.proof import PAGE, Held, changes, counts, differing
+from harvest_pipeline.loading.proof import PAGE, Held, changes, counts, differing
+from harvest_pipeline.loading.window import Loads
 from harvest_pipeline.scope import Proof, Scope, Spool, Window, stretches
 from harvest_pipeline.warehouse import coverage
 from harvest_pipeline.warehouse.errors import SeesLess, WarehouseError

@@ -10,8 +10,9 @@ from typing import Any
 
 import dagster as dg
 
-from harvest_pipeline.checks import evaluation
-from harvest_pipeline.equality.comparison import (
+from harvest_pipeline.loading.figures import RECORDS, Theme, themes
+from harvest_pipeline.loading.statement import Statement
+from harvest_pipeline.loading.verify import (
     Outcome,
     Verdict,
     compare,
@@ -20,12 +21,11 @@ from harvest_pipeline.equality.comparison import (
     reasons,
     verdict,
 )
-from harvest_pipeline.equality.figures import RECORDS, Theme, themes
-from harvest_pipeline.equality.statement import Statement
-from harvest_pipeline.failures import Retries, explained
-from harvest_pipeline.metadata import markdown
-from harvest_pipeline.partitions import existing_days
-from harvest_pipeline.resources import HarvestResource
+from harvest_pipeline.orchestration.checks import evaluation
+from harvest_pipeline.orchestration.metadata import markdown
+from harvest_pipeline.orchestration.partitions import existing_days
+from harvest_pipeline.orchestration.resources import HarvestResource
+from harvest_pipeline.orchestration.steps import Retries, explained
 from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse.database import Warehouse
 

@@ -9,17 +9,17 @@ import dagster as dg
 
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.checks import check_results, evaluation
-from harvest_pipeline.equality.checks import statement_events
-from harvest_pipeline.equality.comparison import compare_and_repair
-from harvest_pipeline.equality.figures import themes
-from harvest_pipeline.equality.statement import Statement
-from harvest_pipeline.failures import Retries, reading
-from harvest_pipeline.jobs import asset_keys, reports
-from harvest_pipeline.loads import Loads
-from harvest_pipeline.partitions import existing_days
-from harvest_pipeline.reconcile.reconciliation import RECONCILE, Reconciled, Reconciliation
-from harvest_pipeline.running import delete_old_runs, materialized
+from harvest_pipeline.loading.figures import themes
+from harvest_pipeline.loading.reconcile import RECONCILE, Reconciled, Reconciliation
+from harvest_pipeline.loading.statement import Statement
+from harvest_pipeline.loading.verify import compare_and_repair
+from harvest_pipeline.loading.window import Loads
+from harvest_pipeline.orchestration.checks import check_results, evaluation
+from harvest_pipeline.orchestration.jobs import asset_keys, reports
+from harvest_pipeline.orchestration.partitions import existing_days
+from harvest_pipeline.orchestration.running import delete_old_runs, materialized
+from harvest_pipeline.orchestration.steps import Retries, reading
+from harvest_pipeline.orchestration.verify import statement_events
 from harvest_pipeline.scope import Scope, Window
 from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse.ledger import LoadContext

@@ -217,6 +217,6 @@ def _day(value: object) -> date:
 
 def _of_parent(parent: Record, scope: Scope) -> Scope:
     """The parents of a scope of children: what changed among these, no change of their parent
-    tells (REFERENCE 16.2)."""
+    tells."""
     theirs = Filters(invoice_status=scope.filters.invoice_status)
     return Scope(parent.name, scope.window, theirs)

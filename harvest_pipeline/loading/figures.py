@@ -1,4 +1,9 @@
-"""What is compared: nine reports of Harvest, as data."""
+"""The nine reports of Harvest that are compared, and their figures computed from the warehouse.
+
+How Harvest rounds an amount that is made of hours and rates is not documented: the sum, each entry,
+or not at all (docs/harvest-api.md). Such a figure has these alternatives, and is equal if one of
+them is Harvest's; where all entries come to whole cents they are the same number.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -132,7 +137,7 @@ class Row:
 
 Rows = dict[Key, Row]
 
-#: Hours as reports count them: after rounding, where Harvest tells (REFERENCE 9).
+#: Hours as reports count them: after rounding, where Harvest tells.
 _HOURS = "coalesce(rounded_hours, hours)"
 _VALUE = f"{_HOURS} * coalesce(billable_rate, 0)"
 
@@ -165,7 +170,7 @@ def _alternatives(value: str, of: str, plus: str = "0") -> str:
     )
 
 
-#: Hours of all entries; amounts of the billable ones, fixed-fee projects left out (REFERENCE 10).
+#: Hours of all entries; amounts of the billable ones, fixed-fee projects left out.
 _TIME = f"""
     WITH fixed AS (SELECT id FROM projects WHERE is_fixed_fee),
     entries AS (
@@ -245,7 +250,7 @@ def pairs(
 
 
 def hides_money(theirs: Sequence[ReportRow]) -> bool:
-    """Whether the report came without currencies and amounts (REFERENCE 7)."""
+    """Whether the report came without currencies and amounts."""
     return any(row.currency is None for row in theirs)
 
 

@@ -125,7 +125,7 @@ def _finding(name: str, finding: integrity.Finding) -> dict[str, Any]:
 
 
 def _hidden(record: Record, identity: Identity) -> dict[str, str]:
-    """What a person who is no administrator has to know (REFERENCE 7)."""
+    """What a person who is no administrator has to know."""
     if identity.is_administrator:
         return {}
     return {

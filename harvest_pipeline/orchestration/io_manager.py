@@ -20,7 +20,7 @@ from dagster_duckdb import DuckDBIOManager
 from dagster_duckdb.io_manager import DuckDbClient
 from pydantic import ConfigDict, Field
 
-from harvest_pipeline.resources import Initialize, unless_changed
+from harvest_pipeline.orchestration.resources import Initialize, unless_changed
 from harvest_pipeline.scope import Scope, Spool, Window
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.warehouse import frames, statistics, tables

@@ -18,7 +18,7 @@ from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.harvest.errors import PermissionMissing, RecordNotFound
 from harvest_pipeline.harvest.extract import count, read
 from harvest_pipeline.harvest.pages import PER_PAGE
-from harvest_pipeline.loads import OVERLAP, Loads
+from harvest_pipeline.loading.window import OVERLAP, Loads
 from harvest_pipeline.scope import Filters, Proof, Reader, Scope, Spool, Window, stretches
 from harvest_pipeline.warehouse import coverage
 from harvest_pipeline.warehouse.coverage import Day

@@ -1,10 +1,7 @@
-"""What the config of a launch may not change: resources are those of the code.
+"""The Dagster resources: the credentials of an account, the parameters of a run.
 
-Whoever can launch a run, in the UI or through its API, can put any config into it
-(RELIABILITY 0.5). Credentials, hosts and files are set where the project is started.
-
-Belongs here: telling whether a launch changes a resource.
-Does not belong here: the resources.
+Whoever can launch a run, in the UI or through its API, can put any config into it. So credentials,
+hosts and files are set where the project is started, and a launch that changes them is refused.
 """
 
 import os

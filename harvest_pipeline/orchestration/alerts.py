@@ -14,7 +14,7 @@ import dagster as dg
 import msgspec
 from dagster_shared.error import SerializableErrorInfo
 
-from harvest_pipeline.checks import check_specs
+from harvest_pipeline.orchestration.checks import check_specs
 from harvest_pipeline.safety import one_line
 from harvest_pipeline.settings import Account, Project
 from harvest_pipeline.settings.values import is_loopback

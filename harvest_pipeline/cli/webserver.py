@@ -33,8 +33,8 @@ from dagster_webserver.app import (
 )
 from dagster_webserver.version import __version__
 
+from harvest_pipeline.cli.guard import Guard
 from harvest_pipeline.settings import project_folder
-from harvest_pipeline.ui.guard import Guard
 
 #: Seconds that open requests get when the UI ends, and the daemon after it.
 _LAST_REQUESTS = 3

@@ -1,8 +1,4 @@
-"""What the Dagster UI shows of an asset, and of each of its materializations.
-
-Belongs here: few keys with names that a person understands, in the types that Dagster draws.
-Does not belong here: computing the figures (warehouse/statistics.py).
-"""
+"""What the Dagster UI shows of an asset, and of each of its materializations."""
 
 import re
 from collections.abc import Sequence
@@ -13,10 +9,10 @@ from tabulate import tabulate
 
 from harvest_pipeline.catalogue.columns import Column
 from harvest_pipeline.harvest.account import Identity
+from harvest_pipeline.orchestration.io_manager import Landed
 from harvest_pipeline.safety import one_line
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.resolve import Resolved
-from harvest_pipeline.warehouse.io_manager import Landed
 
 
 def definition_metadata(dataset: Dataset, schema: str) -> dict[str, Any]:
