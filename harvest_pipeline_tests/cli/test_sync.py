@@ -168,7 +168,7 @@ def test_several_accounts_are_read_one_after_the_other(tmp_path: Path) -> None:
     [
         ((), {"HARVEST_ACCESS_TOKEN": ""}, "No Harvest credentials for harvest: run `harvest-"),
         (("invoces",), {}, "harvest has no report 'invoces'; did you mean invoices or"),
-        (("--days-back", "soon"), {}, "--days-back: Input should be a valid integer;"),
+        (("--days-back", "soon"), {}, "--days-back: it must be a valid integer;"),
         (
             ("clients", "--invoice-status", "open"),
             {},
