@@ -89,7 +89,9 @@ class Limiter:
         with self._usable():
             make_folder(folder)
             for path in (self._path, folder / "requests.sqlite.lock"):
-                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+                # One that is there is not opened: the system would take away the locks of SQLite's
+                # other connections of this process when it is closed, and the file would break.
+                path.touch(0o600)
 
     def acquire(self, account: str, *, reports: bool) -> Wait | None:
         """Count one request to `account` that is sent now; or how long to wait before asking

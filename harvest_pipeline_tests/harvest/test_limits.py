@@ -3,8 +3,12 @@
 import multiprocessing
 import os
 import signal
+import sqlite3
 import stat
+import subprocess
+import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -158,6 +162,20 @@ def test_the_files_are_for_their_owner_only(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
     for file in (tmp_path / "state").iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+
+
+def test_another_limiter_of_the_process_leaves_the_locks_of_the_first_one_alone(
+    tmp_path: Path,
+) -> None:
+    """Closing any handle of a file takes away all locks that a process has on it."""
+    Limiter(tmp_path)
+    path = tmp_path / "requests.sqlite"
+    again = f"import sqlite3; sqlite3.connect({str(path)!r}, 0).execute('BEGIN IMMEDIATE')"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        Limiter(tmp_path)
+        other = subprocess.run([sys.executable, "-c", again], capture_output=True, text=True)
+    assert "database is locked" in other.stderr
 
 
 def test_a_file_that_is_no_database_and_a_folder_that_cannot_be_made_are_named(
