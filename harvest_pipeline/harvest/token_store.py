@@ -102,7 +102,7 @@ class TokenStore:
         if named == "keyring":
             _with_keyring(lambda: None)
             return cls(_users_folder(), "keyring")
-        folder = Path(os.path.expanduser(named))  # unchanged if there is no such user
+        folder = Path(os.path.expanduser(named))  # noqa: PTH111 - unchanged if no such user
         if not folder.is_absolute():
             raise StoreUnusable(
                 f"HARVEST_TOKEN_STORE is {shown(named)}; it must be the whole path of a folder, or "

@@ -95,7 +95,7 @@ class HarvestDuckDBIOManager(DuckDBIOManager):
         )
 
     def _get_initialize_and_run_fn(self) -> Initialize:
-        # Anyone who can launch a run must not be able to write any file of this machine.
+        # A person who can launch a run must not be able to write any file of this machine.
         # Dagster's return type has no type arguments.
         usual = super()._get_initialize_and_run_fn  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         initialize = cast("Initialize", usual())
