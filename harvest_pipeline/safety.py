@@ -1,4 +1,4 @@
-"""What others may see: text made fit for a line of a log, files for their owner only."""
+"""Protection of what others can read: text cleaned for logs, files readable by their owner only."""
 
 import os
 import threading
@@ -11,16 +11,16 @@ _LONGEST_SHOWN = 40
 
 
 def one_line(text: str, longest: int = 200) -> str:
-    """`text` from outside, fit for a log: printable characters only, at most `longest`."""
+    """`text` from outside, safe for a log: printable characters only, at most `longest`."""
     looked_at = text[: 10 * longest]  # it may be megabytes long
     printable = "".join(character if character.isprintable() else " " for character in looked_at)
     return " ".join(printable.split())[:longest]
 
 
 def shown(value: str) -> str:
-    """The value of a setting for a message: in quotes, unless a secret may be in the wrong place.
+    """The value of a setting for a message: in quotes, unless it may be a misplaced secret.
 
-    That is not told from its letters: whatever is long for what is set there is not repeated.
+    That is not decided by its characters: any value too long for its setting is not repeated.
     """
     if len(value) > _LONGEST_SHOWN:
         return f"a text of {len(value)} letters (not shown: it may be a secret)"
@@ -28,7 +28,7 @@ def shown(value: str) -> str:
 
 
 def tells(text: str, secret: str) -> bool:
-    """Whether `text` repeats `secret`, or a dozen letters of it."""
+    """Whether `text` contains `secret`, or a dozen consecutive characters of it."""
     return any(secret[at : at + 12] in text for at in range(max(1, len(secret) - 11)))
 
 
@@ -36,20 +36,20 @@ _FOR_OWNER_ONLY = 0o077
 
 
 def make_folder(folder: Path) -> None:
-    """Make `folder`, and every folder above it that is missing, with mode 0700.
+    """Create `folder`, and every missing folder above it, with mode 0700.
 
-    Folders that exist are left as they are. Raises OSError.
+    Existing folders are left unchanged. Raises OSError.
     """
-    # `mkdir(parents=True)` gives its mode to the last folder only.
+    # `mkdir(parents=True)` applies its mode to the last folder only.
     for each in (*reversed(folder.parents), folder):
         if each == folder or not each.exists():
             each.mkdir(mode=0o700, exist_ok=True)
 
 
 class _Umask:
-    """The umask of the process, tight while any thread needs it so.
+    """The umask of the process, restrictive while any thread needs it.
 
-    All threads have the same one, so it is not put back while another thread still needs it.
+    All threads share it, so it is not restored while another thread still needs it.
     """
 
     def __init__(self) -> None:
@@ -75,9 +75,9 @@ _umask = _Umask()
 
 @contextmanager
 def private_files() -> Generator[None]:
-    """Whatever the process creates during the block is for its owner only.
+    """Everything that the process creates during the block is readable by its owner only.
 
-    For libraries that take no mode for the files that they make. Other threads' files become
+    For libraries that accept no mode for the files that they create. Other threads' files become
     private meanwhile too; none ever becomes less private than it would have been.
     """
     _umask.tighten()

@@ -1,5 +1,5 @@
-"""What one load asks for, on whose behalf, and what it brought: the values that `harvest` (which
-reads Harvest) hands to `warehouse` (which writes DuckDB), so that neither has to know the other."""
+"""What a load requests, for whom, and what it brought: the values that `harvest` (which reads
+Harvest) passes to `warehouse` (which writes DuckDB), so that neither depends on the other."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -54,7 +54,7 @@ def stretches(days: Iterable[date]) -> list[Window]:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """The person behind a token. Harvest leaves out, without an error, what a person may not see.
+    """The person behind a token. Harvest leaves out, without an error, what they may not see.
 
     `role` is administrator, manager or member; `user_id` and `name` are Harvest's.
     """
@@ -72,9 +72,9 @@ class Reader:
     def sees_all_of(self, other: "Reader") -> bool:
         """Whether this person is known to see everything that `other` sees.
 
-        An administrator sees all. Of anybody else it is known of the same person only, as long as
-        they have not been given a narrower role: which projects a manager manages Harvest does not
-        say.
+        An administrator sees everything. For anyone else it is only known about the same person, as
+        long as their role has not become narrower: Harvest does not say which projects a manager
+        manages.
         """
         if self.role == "administrator":
             return True
@@ -93,9 +93,9 @@ class Reader:
 class Filters:
     """Which records of a window are meant; with nothing set, all of them.
 
-    `updated_since` (that instant counts) and `updated_before` (it does not) are in UTC and compared
-    with `updated_at`; Harvest knows only the former. `invoice_status` is an invoice's `state`, of
-    messages and payments that of their invoice. `parent_ids` are the invoices whose messages or
+    `updated_since` (inclusive) and `updated_before` (exclusive) are in UTC and compared with
+    `updated_at`; Harvest only has the former. `invoice_status` is an invoice's `state`; for
+    messages and payments, that of their invoice. `parent_ids` are the invoices whose messages or
     payments are meant. Ids are ascending, each once.
     """
 
@@ -124,11 +124,11 @@ class Filters:
 
     @property
     def changes_only(self) -> bool:
-        """Whether records are left out for not having changed: such a read deletes nothing."""
+        """Whether unchanged records are left out: such a read deletes nothing."""
         return self.updated_since is not None or self.updated_before is not None
 
     def covers(self, other: "Filters") -> bool:
-        """Whether whatever matches `other` matches these too."""
+        """Whether everything that matches `other` matches these too."""
         since, before = self.updated_since, self.updated_before
         return (
             (not since or (other.updated_since is not None and since <= other.updated_since))
@@ -151,7 +151,7 @@ def _all_of(wanted: tuple[int, ...], ours: tuple[int, ...]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What one load asks Harvest for, and so exactly what it may replace.
+    """What one load requests from Harvest, and so exactly what it may replace.
 
     `window` is None for a record without a day: the whole of it.
     """
@@ -165,7 +165,7 @@ class Scope:
         return f"{name} ({self.filters})" if self.filters else name
 
     def parts(self) -> "Iterator[Scope]":
-        """The same in scopes of one project and one person: Harvest takes one id a request."""
+        """The same as scopes of one project and one person: Harvest takes one id per request."""
         for project in self.filters.project_ids or (None,):
             for user in self.filters.user_ids or (None,):
                 part = replace(
@@ -177,32 +177,31 @@ class Scope:
 
 
 class Proof(StrEnum):
-    """How it is known that a read is complete."""
+    """How a read is known to be complete."""
 
     #: Distinct ids = `total_entries`, the same on the first and on the last page.
     TOTAL_ENTRIES = "total_entries"
-    #: The answers carried no totals; the chain of cursors was unbroken to its end.
+    #: The responses had no totals; the chain of cursors was unbroken to its end.
     CURSOR_CHAIN = "cursor_chain"
     #: The account's module (invoices, expenses) is switched off: there is nothing to read, and
     #: what was loaded before stays.
     MODULE_OFF = "module_off"
-    #: Of what came, only the records are here that had left the part which was read: nothing is
-    #: covered by them.
+    #: Contains only the records that had left the part which was read, and covers nothing.
     FOLLOWED = "followed"
-    #: All that changed since an instant, on the days that are kept, and of records that are known.
+    #: Everything that changed since an instant, on kept days, and for known records.
     CHANGES = "changes"
-    #: Nothing was read: after all changes were in, there were as many rows as Harvest has records.
+    #: Nothing was read: after all changes were loaded, the number of rows was Harvest's count.
     COUNTED = "counted"
-    #: Everything came that its reader may see, who sees less than the one who loaded rows that did
-    #: not come: these stay.
+    #: Complete for its reader, who sees less than the person who loaded rows that are not in it:
+    #: these stay.
     NARROWER = "narrower"
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A record that came and cannot be used: its bytes (`raw`), and `field` with what is wrong with
-    it, as in "is NaN, which is not JSON" ("" for the record as a whole). `day` is None where none
-    can be read; `parent_id` is the invoice of a payment or a message."""
+    """A record that cannot be used: its bytes (`raw`), and `field` with what is wrong with it, as
+    in "is NaN, which is not JSON" ("" for the record as a whole). `day` is None if it cannot be
+    read; `parent_id` is the invoice of a payment or a message."""
 
     id: int
     day: date | None
@@ -217,13 +216,13 @@ class Spool:
     """The proven records of one scope on local disk: newline-delimited JSON, one record a line.
 
     A line is the record as Harvest sent it, byte for byte; for a record with `parent_columns` these
-    stand in front of its own keys (`{"invoice_id":1,"invoice_issue_date":"2026-11-02",...}`).
-    No id occurs twice. `rejected` came and has no line. `rows` is the number of records that came,
-    with these; `requests` the number of HTTP requests that the read cost (tries that failed
-    included), `seconds` its duration. `total_entries` is Harvest's own count, None where the
-    answers carried none. `read_at` is Harvest's clock (the `Date` header) before the read began;
-    everything that Harvest changed before it is in here. `parents` are, for a record with a parent,
-    the ids of those whose records these are.
+    come before its own keys (`{"invoice_id":1,"invoice_issue_date":"2026-11-02",...}`).
+    No id occurs twice. `rejected` records have no line. `rows` is the number of records received,
+    including rejected ones; `requests` the number of HTTP requests of the read (including failed
+    attempts), `seconds` its duration. `total_entries` is Harvest's own count, None if the responses
+    have none. `read_at` is Harvest's clock (the `Date` header) before the read began; everything
+    that Harvest changed before then is included. `parents` are, for a record with a parent, the ids
+    of those whose records these are.
     """
 
     scope: Scope

@@ -1,1 +1,1 @@
-"""What Harvest's records and reports are, as pure data."""
+"""The catalogue: Harvest's records and reports as pure data."""

@@ -1,4 +1,4 @@
-"""Columns that stand in several records: ids and times, and the objects that Harvest embeds."""
+"""Columns shared by several records: ids, times, and the objects that Harvest embeds."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ def column(
     optional: bool = False,
     copy_of: tuple[str, ...] = (),
 ) -> Column:
-    """A column whose value stands at the top of the record, under the column's own name."""
+    """A column whose value is at the top level of the record, under the column's own name."""
     return Column(
         name, type, description, (name,), nullable=nullable, optional=optional, copy_of=copy_of
     )
@@ -37,12 +37,12 @@ def within(key: str, columns: tuple[Column, ...], *, nullable: bool = False) -> 
 
 
 def reference(record: str, whose: str) -> Column:
-    """The `id` of an embedded object, known to be the id of a `record`."""
+    """The `id` of an embedded object that is the id of a `record`."""
     return Column("id", ID, f"Id of {whose}.", ("id",), references=record)
 
 
 def _repeated(*columns: Column) -> tuple[Column, ...]:
-    """Columns that repeat those of the same name in the record that is embedded."""
+    """Columns that repeat the columns of the same name in the embedded record."""
     return tuple(replace(column, copy_of=(column.name,)) for column in columns)
 
 
@@ -130,7 +130,7 @@ def task(whose: str) -> tuple[Column, ...]:
 
 
 def invoice(what: str) -> tuple[Column, ...]:
-    """The invoice that a time entry or an expense was put on."""
+    """The invoice that a time entry or an expense is billed on."""
     return within(
         "invoice",
         (
@@ -176,8 +176,8 @@ USER_ASSIGNMENT = within(
     nullable=True,
 )
 
-#: How the task is assigned to the project, as embedded in time entries: all of the assignment but
-#: its project and task.
+#: How the task is assigned to the project, as embedded in time entries: the whole assignment
+#: except its project and task.
 TASK_ASSIGNMENT = within(
     "task_assignment",
     (

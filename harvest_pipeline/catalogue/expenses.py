@@ -1,4 +1,4 @@
-"""The records `expenses` and `expense_categories`: what was spent, and on what kind of thing."""
+"""The records `expenses` and `expense_categories`: money spent, and its categories."""
 
 from harvest_pipeline.catalogue.columns import (
     BOOLEAN,

@@ -183,7 +183,7 @@ INVOICE_MESSAGES = Record(
             "close, draft, re-open or send for an event; empty for an ordinary e-mail.",
             nullable=True,
         ),
-        # A recipient has no id: rows of its own would have no key to be replaced by.
+        # A recipient has no id, so a table of recipients would have no key to replace rows by.
         column("recipients", LIST, "Whom it went to: a list of names and e-mail addresses."),
         column("subject", TEXT, "Subject of the message.", nullable=True),
         column("body", TEXT, "Text of the message.", nullable=True),

@@ -63,7 +63,7 @@ USERS = Record(
             nullable=True,
             optional=True,
         ),
-        # Lists of plain words: as tables of their own they would have no key.
+        # Lists of plain strings: as tables of their own they would have no key.
         column("roles", LIST, "Names of the person's business roles, as a list."),
         column("access_roles", LIST, "administrator, manager or member, and extras, as a list."),
         column(

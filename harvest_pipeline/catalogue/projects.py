@@ -1,4 +1,4 @@
-"""The records about work: projects, tasks, and which task can be used in which project."""
+"""The records about work: projects, tasks, and which tasks can be used in which project."""
 
 from harvest_pipeline.catalogue.columns import BOOLEAN, DAY, DECIMAL, RATE, TEXT, Record
 from harvest_pipeline.catalogue.embedded import client, column, project, record_id, task, times

@@ -35,5 +35,5 @@ RECORDS: dict[str, Record] = {
 
 
 def records_inside(record: Record) -> tuple[Record, ...]:
-    """The records that stand as lists inside `record` and are loaded with it."""
+    """The records that are lists inside `record` and are loaded with it."""
     return tuple(inner for inner in RECORDS.values() if inner.inside == record.name)

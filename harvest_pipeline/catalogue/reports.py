@@ -1,6 +1,6 @@
 """The 18 reports, by name: which record each shows, and which parameters it can take.
 
-What it rests on stands in docs/harvest-api.md.
+The facts about Harvest that it relies on are in docs/harvest-api.md.
 """
 
 from harvest_pipeline.catalogue.columns import Record, Report

@@ -1,4 +1,4 @@
-"""The record `time_entries`: who worked when, on what, for how long."""
+"""The record `time_entries`: who worked when, on what, and for how long."""
 
 from harvest_pipeline.catalogue.columns import (
     BOOLEAN,

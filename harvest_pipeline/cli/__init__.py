@@ -1,1 +1,1 @@
-"""`harvest-pipeline`: a command for a person, one module each, loaded when it is called."""
+"""The command `harvest-pipeline`: one module per subcommand, imported when it is called."""

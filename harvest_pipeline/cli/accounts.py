@@ -1,4 +1,4 @@
-"""`harvest-pipeline accounts`: what is connected, whether it works, and forgetting it."""
+"""`harvest-pipeline accounts`: lists, tests and removes connected accounts."""
 
 import json
 from collections.abc import Mapping
@@ -30,8 +30,8 @@ from harvest_pipeline.settings import (
 
 _NONE = "No account is connected; run `harvest-pipeline connect`."
 
-#: What the list says of an account; None where it is not known. `kept_in` is keyring, file or
-#: environment, `problem` says why an account cannot be read from the store.
+#: The fields of an account in the list; None if unknown. `kept_in` is keyring, file or environment,
+#: `problem` says why the account cannot be read from the store.
 _Row = dict[str, str | datetime | None]
 _KEYS = (
     *("name", "company", "instance", "account_id", "person", "role", "kind"),
@@ -112,7 +112,7 @@ def remove(name: str) -> int:
 
 
 def _named(store: TokenStore, name: str | None) -> list[str]:
-    """The account of that name, or all of them; never none. Raises SettingsError."""
+    """The account of that name, or all of them; at least one. Raises SettingsError."""
     names = store.names()
     if not names:
         raise SettingsError(_NONE)
@@ -124,7 +124,7 @@ def _named(store: TokenStore, name: str | None) -> list[str]:
 
 
 def _person(store: TokenStore, name: str, settings: Account) -> str:
-    """Who an account is read as, with the settings that a run would have."""
+    """The person an account is read as, with the settings that a run would use."""
     account = store.find(name)
     if account is None:
         raise StoreUnusable("it has just been removed.")
@@ -148,7 +148,7 @@ def _person(store: TokenStore, name: str, settings: Account) -> str:
 
 def _of_environment(settings: Account, environment: Mapping[str, str]) -> _Row:
     found = variables(settings, environment)
-    # What names no account is not shown: it may be a token in the wrong line.
+    # A name that matches no account is not shown: it may be a token on the wrong line.
     instance, account_id = (
         environment[found[field]].strip() if field in found else ""
         for field in ("instance", "account_id")

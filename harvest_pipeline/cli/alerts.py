@@ -1,4 +1,4 @@
-"""`harvest-pipeline alerts`: try the addresses of `alerts:` in harvest.yaml."""
+"""`harvest-pipeline alerts`: tests the addresses of `alerts:` in harvest.yaml."""
 
 import click
 

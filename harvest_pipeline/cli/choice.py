@@ -1,4 +1,4 @@
-"""Which runs of Dagster `sync` makes: of which datasets, over which days, with which parameters."""
+"""Which Dagster runs `sync` makes: their datasets, days and parameters."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from harvest_pipeline.settings.parameters import DAYS, OptionsError, RunOptions
 
 C = TypeVar("C", bound=Callable[..., Any])
 
-#: The option of the command for each parameter of a run.
+#: The command-line option for each parameter of a run.
 OPTIONS = {
     name: {"start_date": "--from", "end_date": "--to"}.get(name, f"--{name.replace('_', '-')}")
     for name in RunOptions.model_fields
@@ -26,8 +26,8 @@ _NAMES = re.compile(rf"(?<![\w-])({'|'.join(sorted(OPTIONS, key=len, reverse=Tru
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of one account. `window` are its partitions, None where no dataset has any.
-    `config` is that of the resource `report_options`."""
+    """One run of one account. `window` is the range of its partitions, None if no dataset has any.
+    `config` is the config of the resource `report_options`."""
 
     account: Account
     datasets: tuple[Dataset, ...]
@@ -35,7 +35,7 @@ class Run:
     config: Mapping[str, Any]
 
     def days_of(self, dataset: Dataset) -> str:
-        """The days that are read of a dataset, for a person."""
+        """The days that are read for a dataset, as text."""
         if dataset.has_partitions:
             return str(self.window)
         if "start_date" in self.config and dataset.takes("start_date"):
@@ -57,7 +57,7 @@ def run_options(command: C) -> C:
 
 
 def options_of(given: Mapping[str, Any]) -> RunOptions:
-    """The options of the command, by the parameter that each is. Raises SettingsError."""
+    """The command's options, by run parameter. Raises SettingsError."""
     numbers = {
         name: int(value)
         for name, value in given.items()
@@ -72,8 +72,8 @@ def options_of(given: Mapping[str, Any]) -> RunOptions:
 def chosen_accounts(
     accounts: Sequence[Account], name: str | None, reports: Sequence[str] = ()
 ) -> list[Account]:
-    """The account of that name; without a name those that have all these reports, and all accounts
-    where none has. Raises SettingsError."""
+    """The account of that name. Without a name, the accounts that have all these reports; if there
+    are none, all accounts. Raises SettingsError."""
     if name is None:
         having = [
             account
@@ -91,15 +91,15 @@ def chosen_accounts(
 
 
 def takes(dataset: Dataset, option: str) -> bool:
-    """Whether an option means anything for a dataset; of one with partitions it chooses them."""
+    """Whether a dataset uses an option; for a dataset with partitions it chooses the partitions."""
     return (dataset.has_partitions and option in DAYS) or dataset.takes_in_a_run(option)
 
 
 def runs_of(account: Account, names: Sequence[str], options: RunOptions) -> list[Run]:
-    """The runs with which Dagster can do it: one, unless datasets have days of their own.
+    """The Dagster runs that are needed: one, unless datasets have days of their own.
 
-    Raises SettingsError for names that are not there, for an option that nothing takes, and for
-    days that have no partition.
+    Raises SettingsError for unknown names, for an option that no dataset uses, and for days that
+    have no partition.
     """
     datasets = _chosen(account, names)
     for option in options.given:
@@ -125,8 +125,8 @@ def runs_of(account: Account, names: Sequence[str], options: RunOptions) -> list
     first = next(filter(None, windows), None)
     of_runs: dict[Window | None, list[Dataset]] = {}
     for dataset, window in zip(datasets, windows, strict=True):
-        # What has no partitions goes with the first run, unless it has to be given its days, which
-        # a run over partitions does not take.
+        # Unpartitioned datasets go with the first run, unless their days have to be given, which a
+        # run over partitions does not accept.
         alone = days and dataset.has_own_table
         of_runs.setdefault(None if alone else window or first, []).append(dataset)
     part = options.model_dump(mode="json", include=set(options.given) - set(DAYS))
@@ -137,7 +137,7 @@ def runs_of(account: Account, names: Sequence[str], options: RunOptions) -> list
 
 
 def ignored(runs: Sequence[Run], options: RunOptions) -> list[str]:
-    """A line for the options that mean nothing for some of the datasets."""
+    """One line about the options that some of the datasets do not use."""
     by_names: dict[tuple[str, ...], list[str]] = {}
     for option in options.given:
         datasets = [dataset for run in runs for dataset in run.datasets]
@@ -151,7 +151,7 @@ def ignored(runs: Sequence[Run], options: RunOptions) -> list[str]:
 
 
 def _chosen(account: Account, names: Sequence[str]) -> list[Dataset]:
-    """The datasets of these names in their own order; without names, all reports."""
+    """The datasets of these names, in the account's order; without names, all reports."""
     known = [dataset.name for dataset in account.datasets]
     for name in names:
         if name not in known:
@@ -181,5 +181,5 @@ def _refusal(option: str, datasets: Sequence[Dataset]) -> str:
 
 
 def _as_typed(text: str) -> str:
-    """The same text with the names that are typed."""
+    """The same text with the option names as they are typed."""
     return _NAMES.sub(lambda match: OPTIONS[match[0]], text)

@@ -1,4 +1,4 @@
-"""`harvest-pipeline connect`: from a question in the browser to an account in the token store."""
+"""`harvest-pipeline connect`: authorizes an account in the browser and stores its tokens."""
 
 import os
 import socket
@@ -29,12 +29,12 @@ from harvest_pipeline.sandbox.oauth import CLIENT_ID, CLIENT_SECRET
 from harvest_pipeline.settings import Project, SettingsError, load_environment, load_project
 from harvest_pipeline.settings.values import is_loopback
 
-#: A person waits: so fewer attempts and shorter pauses than in a run.
+#: A person is waiting, so there are fewer attempts and shorter pauses than in a run.
 PATIENCE = Patience(attempts=3, first_pause=0.5, throttle_cap=60.0)
-#: How long the person has in the browser.
+#: How long the person has to answer in the browser.
 BROWSER_SECONDS = 300.0
 
-#: An account that was asked for: by id or by instance name, and where that was said.
+#: A requested account: by id or by instance name, and where that was set.
 Requested = tuple[str, str, bool]
 
 
@@ -85,12 +85,12 @@ def command(
         settings = Project.of(environment).accounts[0]
         name = _name(name, project)
         store = TokenStore.from_environment(environment)
-        store.kept_in(name)  # an unusable store is told of at once
+        store.kept_in(name)  # an unusable store is reported at once
         entry = next((each for each in project if each.name == name), None)
         requested = _requested(account_id, instance, environment, entry)
         if sandbox:
             settings = _of_sandbox(settings)
-            # The settings mean the account at Harvest.
+            # The settings name the account at Harvest.
             requested = _requested(account_id, instance, {}, None)
         with closing(Transport(user_agent(settings.project.contact), PATIENCE)) as transport:
             if token:
@@ -112,7 +112,7 @@ def command(
 
 
 def _name(name: str | None, project: Sequence[configured.Account]) -> str:
-    """The name to store under. Raises SettingsError, and StoreUnusable for an impossible one."""
+    """The name to store under. Raises SettingsError, and StoreUnusable for an invalid one."""
     if not name and len(project) > 1:
         names = ", ".join(settings.name for settings in project)
         raise SettingsError(
@@ -127,7 +127,7 @@ def _requested(
     environment: Mapping[str, str],
     entry: configured.Account | None,
 ) -> Requested | None:
-    """What the arguments say, else the environment, else the entry in harvest.yaml."""
+    """The account in the arguments, else in the environment, else in harvest.yaml."""
     said = (
         (account_id, "--account-id", True),
         (instance, "--instance", False),
@@ -143,7 +143,7 @@ def _requested(
 
 
 def _of_sandbox(settings: configured.Account) -> configured.Account:
-    """The settings with the hosts of the sandbox. Raises SettingsError if none is running."""
+    """The settings with the hosts of the sandbox. Raises SettingsError if no sandbox is running."""
     project = settings.project
     hosts = [urlsplit(url).hostname or "" for url in (project.api_url, project.id_url)]
     if not all(map(is_loopback, hosts)):
@@ -162,8 +162,8 @@ def _of_sandbox(settings: configured.Account) -> configured.Account:
 
 
 def _application(environment: Mapping[str, str], port: int) -> tuple[str, str]:
-    """Client id and secret of the environment; what is missing is asked for, never taken from the
-    command line, which others can read."""
+    """Client id and secret from the environment. A missing one is prompted for and never taken
+    from the command line, which other users can read."""
     missing = (
         "HARVEST_CLIENT_ID and HARVEST_CLIENT_SECRET are not both set, and nobody is at a terminal "
         "to be asked: set them in the environment or in .env, or give a personal access token with "
@@ -192,7 +192,7 @@ def _token() -> str:
 
 
 def _by_browser(consent: Consent, port: int) -> str:
-    """The redirect of this machine's browser."""
+    """The redirect that this machine's browser is sent to."""
     with RedirectServer(port) as server:
         click.echo(
             "Allow the access in your browser. If it does not open by itself, open this address:"
@@ -200,15 +200,15 @@ def _by_browser(consent: Consent, port: int) -> str:
             "on another machine: stop, and give --no-browser.)"
         )
         windows = sys.platform in ("win32", "darwin")
-        # A browser in the terminal would be in the way of this command.
+        # A text browser would take over this command's terminal.
         if windows or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))):
-            # Some browsers keep the caller waiting until their window is closed.
+            # Some browsers block the caller until their window is closed.
             threading.Thread(target=webbrowser.open, args=(consent.url,), daemon=True).start()
         return server.wait(BROWSER_SECONDS)
 
 
 def _pasted(consent: Consent) -> str:
-    """The redirect that the person copies from a browser, on any machine."""
+    """The redirect that the person copies from a browser on any machine."""
     click.echo(
         f"Open this address in a browser, and allow the access:\n\n{consent.url}\n\n"
         f"The browser then goes to {consent.redirect_uri}?… and shows that nobody answers "
@@ -218,7 +218,7 @@ def _pasted(consent: Consent) -> str:
 
 
 def _line(missing: str) -> str:
-    """The next line of standard input. Raises SettingsError with `missing` if there is none."""
+    """The next line of standard input. Raises SettingsError with `missing` if it is empty."""
     try:
         line = sys.stdin.readline().strip()
     except UnicodeDecodeError:
@@ -229,7 +229,7 @@ def _line(missing: str) -> str:
 
 
 def _needs_person(missing: str) -> None:
-    """Raise SettingsError with `missing` unless somebody can be asked."""
+    """Raise SettingsError with `missing` if there is no terminal to ask on."""
     if not sys.stdin.isatty():
         raise SettingsError(missing)
 
@@ -237,10 +237,10 @@ def _needs_person(missing: str) -> None:
 def _identified(
     name: str, settings: configured.Account, tokens: TokenSet, requested: Requested | None
 ) -> StoredAccount:
-    """The account as it is to be stored: read with these very tokens, so they are known to work.
+    """The account to store: read with these very tokens, so they are known to work.
 
-    Raises AccountNotFound, SettingsError if nobody is there to choose, and what `Caller.get`
-    raises.
+    Raises AccountNotFound, SettingsError if there is no terminal to choose on, and what
+    `Caller.get` raises.
     """
     origin = "Harvest's answer" if tokens.refresh_token else "standard input"
     client = HarvestClient(
@@ -273,7 +273,7 @@ def _identified(
 
 
 def _chosen(finder: AccountFinder, requested: Requested | None) -> Account:
-    """The account that was asked for, else the only one, else the one that the person chooses."""
+    """The requested account, else the only one, else the one that the person chooses."""
     accounts = finder.reachable()
     if not accounts:
         raise AccountNotFound(

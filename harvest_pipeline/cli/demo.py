@@ -1,6 +1,6 @@
-"""`harvest-pipeline demo`: all reports into DuckDB, a table of what is there then, and the UI.
+"""`harvest-pipeline demo`: loads all reports into DuckDB, prints a summary, and serves the UI.
 
-Each step is what a user does by hand: the `dagster` commands of the README, run as child processes.
+Each step is a `dagster` command of the README, run as a child process.
 """
 
 import json
@@ -42,9 +42,9 @@ def command(once: bool) -> int:
 
 @contextmanager
 def _sandbox_environment() -> Generator[dict[str, str]]:
-    """The environment of child processes that talk to a sandbox account served meanwhile.
+    """The environment of child processes that use a sandbox account, served during the block.
 
-    The sandbox has a database and a Dagster home of its own, so that a person's own stay clean.
+    The sandbox has its own database and Dagster home, so that the user's are not touched.
     """
     with SandboxServer() as sandbox:
         print(f"No credentials are set: this is the sandbox account, served at {sandbox.api_url}.")
@@ -63,7 +63,7 @@ def _sandbox_environment() -> Generator[dict[str, str]]:
                 "HARVEST_TOKEN_STORE": str(project_folder() / "data" / "sandbox" / "accounts"),
                 "HARVEST_DUCKDB": "data/sandbox/warehouse.duckdb",
                 "HARVEST_START_DATE": str(start),
-                # What `.env` says is of a person's own account.
+                # `.env` is about the user's own account.
                 "PYTHON_DOTENV_DISABLED": "1",
             },
             project_folder() / ".dagster" / "sandbox",
@@ -72,7 +72,7 @@ def _sandbox_environment() -> Generator[dict[str, str]]:
 
 def _demonstrate(environment: dict[str, str], once: bool) -> int:
     accounts = load_project(environment).accounts
-    account = accounts[0]  # the days and the database are those of all
+    account = accounts[0]  # all accounts have the same days and database
     first, last = account.project.start_date, account.project.today()
     if not environment.get("HARVEST_START_DATE"):
         first = max(first, last - timedelta(days=_DAYS - 1))

@@ -1,4 +1,4 @@
-"""`harvest-pipeline dev`: the Dagster UI and daemon on the accounts of the project."""
+"""`harvest-pipeline dev`: serves the Dagster UI and daemon for the accounts of the project."""
 
 import os
 import re
@@ -33,7 +33,7 @@ def command(port: int | None, read_only: bool, hosts: tuple[str, ...]) -> int:
                 f"--allow-host {host!r} is not a host name; give the name that browsers show, as "
                 "dagster.example.com or dagster.example.com:8443."
             )
-    # A setting that cannot work would be an error of the code location in the UI.
+    # An invalid setting would otherwise be an error of the code location in the UI.
     load_project()
     environment = dagster_environment(os.environ, project_folder() / ".dagster")
     return ui(environment, port=port, allowed=hosts, read_only=read_only)

@@ -1,4 +1,4 @@
-"""`harvest-pipeline doctor`: what is set, what is wrong with it, and what to do."""
+"""`harvest-pipeline doctor`: checks settings, database, accounts and Dagster; says what to fix."""
 
 import os
 import re
@@ -43,26 +43,26 @@ from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError, WarehouseLocked
 from harvest_pipeline.warehouse.ledger import last_loaded_at
 
-if TYPE_CHECKING:  # it takes a second or two to import
+if TYPE_CHECKING:  # the import takes a second or two
     import dagster as dg
 
 _HOSTS = {"HARVEST_API_URL", "HARVEST_ID_URL"}
-#: Account whose value is shown: a secret in them is refused.
+#: Variables whose value is shown: a secret in one of them is rejected.
 _SHOWN = _HOSTS | {"HARVEST_CONFIG", "HARVEST_DUCKDB"}
-#: Account whose value is shown if it is too short for a token. Of all others only "set" is.
+#: Variables whose value is shown if it is too short for a token. All others only show "set".
 _SHOWN_IF_SHORT = {
     *("HARVEST_ACCOUNT_ID", "HARVEST_INSTANCE", "HARVEST_CONTACT", "HARVEST_SCHEMA"),
     *("HARVEST_START_DATE", "HARVEST_TIMEZONE", "HARVEST_DAYS_BACK"),
     *("HARVEST_SWEEP_REQUESTS", "HARVEST_KEEP_RUNS_DAYS"),
 }
 _SHORT = 40
-#: A person waits. The deadline is that of runs, by which processes know each other's requests.
+#: A person is waiting. The deadline is that of runs: processes use it to see each other's requests.
 _PATIENCE = Patience(read=20.0, attempts=2, first_pause=0.5, throttle_cap=20.0)
-#: Seconds; tokens are renewed two minutes before they end, by this machine's clock.
+#: Seconds; tokens are renewed two minutes before they expire, by this machine's clock.
 _CLOCK = 120.0
 #: Bytes; a first load of a large account may need them.
 _SPACE = 2**30
-#: Seconds; the daemon gives a heartbeat every 30, and Dagster calls it healthy for half an hour.
+#: Seconds; the daemon sends a heartbeat every 30, and Dagster calls it healthy for half an hour.
 _HEARTBEAT = 150.0
 _LATEST_RUNS = 100
 
@@ -80,7 +80,7 @@ def command(json: bool, offline: bool) -> int:
     sections: list[Section] = []
     for section in examine(offline=offline):
         sections.append(section)
-        if not json:  # Harvest takes its time: what is known is printed at once
+        if not json:  # Harvest takes time, so each result is printed at once
             click.echo(section)
     wrong = count(sections, "wrong")
     end = f"\nWrong: {wrong}, warnings: {count(sections, 'warning')}."
@@ -89,12 +89,12 @@ def command(json: bool, offline: bool) -> int:
 
 
 def examine(*, offline: bool) -> Iterator[Section]:
-    """Check everything; `offline` asks Harvest nothing."""
+    """Run all checks; `offline` sends nothing to Harvest."""
     project = _Project()
     yield Section.of("settings", _settings(project))
     warehouse = Section.of("warehouse", _database(project.base))
     yield warehouse
-    # Without its own host a token would be sent to the default one.
+    # Without a valid host setting, a token would be sent to the default host.
     offline = offline or bool(_HOSTS & project.refused.keys())
     readable = not count([warehouse], "wrong")
     for account in project.accounts:
@@ -104,9 +104,9 @@ def examine(*, offline: bool) -> Iterator[Section]:
 
 
 class _Project:
-    """What is set, and the settings that can work: there are no `accounts` without harvest.yaml.
+    """The settings, of which only the valid ones are used: without harvest.yaml no `accounts`.
 
-    `environment` is without the variables that are `refused`.
+    `environment` leaves out the variables that are `refused`.
     """
 
     def __init__(self) -> None:
@@ -145,7 +145,7 @@ class _Project:
 
 
 def _settings(project: _Project) -> Iterator[Finding]:
-    """`.env`, every variable with its value and source, and variables that nothing reads."""
+    """`.env`, every variable with its value and source, and unknown variables."""
     path = dotenv_path()
     there = "which wins over the environment" if path.is_file() else "which does not exist"
     yield from project.dotenv or [Finding(".env", "ok", f"{path}, {there}")]
@@ -181,7 +181,7 @@ def _name(account: Account) -> str:
 
 
 def _database(account: Account) -> Iterator[Finding]:
-    """The file, who holds it, who can read it, and the space beside it."""
+    """The file, the process that holds it, its permissions, and the free disk space."""
     path = account.project.duckdb
     if path.exists():
         text = f"{path}, {path.stat().st_size / 2**20:,.1f} MiB"
@@ -214,7 +214,7 @@ def _open_to_others(subject: str, path: Path) -> Iterator[Finding]:
 def _account(
     project: _Project, account: Account, *, offline: bool, readable: bool
 ) -> Iterator[Finding]:
-    """Credentials, who reads and what they may read, and the last load of one account."""
+    """Credentials, the person and their permissions, and the last load of one account."""
     environment = project.environment
     account_id = account.account_id or environment.get("HARVEST_ACCOUNT_ID", "")
     try:
@@ -247,7 +247,7 @@ def _account(
 
 
 def _reader(client: HarvestClient) -> Iterator[Finding]:
-    """Who reads the account, and which reports they may not. Raises HarvestError."""
+    """The person the account is read as, and the reports they may not see. Raises HarvestError."""
     who = client.identity
     read_as = f"read as {who.user_name}, {who.role}"
     if not who.is_administrator:
@@ -282,7 +282,7 @@ def _refused_reports(client: HarvestClient) -> list[str]:
 
 
 def _last_load(account: Account, account_id: str) -> Iterator[Finding]:
-    """When the account was loaded last, and whether what is there is this company's."""
+    """When the account was last loaded, and whether the loaded data is of the same company."""
     try:
         warehouse = Warehouse(account.project.duckdb, account.name, 0, lambda line: None)
         with warehouse.reader() as connection:
@@ -290,7 +290,7 @@ def _last_load(account: Account, account_id: str) -> Iterator[Finding]:
             if account_id.isdecimal():
                 ledger.refuse_another_account(connection, int(account_id))
     except WarehouseLocked:
-        return  # the section on the warehouse says so
+        return  # the section on the warehouse reports it
     except WarehouseError as error:
         yield Finding.from_error("last load", error)
     else:
@@ -310,7 +310,7 @@ def _dagster(project: _Project) -> Iterator[Finding]:
         yield Finding("home", "wrong", text, "Make the folder, or remove DAGSTER_HOME.")
         return
     yield Finding("home", "ok", text)
-    # Opening an instance makes its files.
+    # Opening an instance creates its files.
     if not home.is_dir() or not {each.name for each in home.iterdir()} - {"dagster.yaml"}:
         yield _no_daemon("Dagster has never run with this home")
         return
@@ -321,7 +321,7 @@ def _dagster(project: _Project) -> Iterator[Finding]:
     yaml = home / "dagster.yaml"
     try:
         instance = dg.DagsterInstance.from_config(str(home))
-    except Exception as error:  # of many kinds, for a mistake in the file
+    except Exception as error:  # an error in the file can raise many kinds
         text = f"Dagster cannot use {yaml} ({type(error).__name__})."
         remedy = f"Correct it; `DAGSTER_HOME={home} dagster instance info` says why."
         yield Finding("dagster.yaml", "wrong", text, remedy)
@@ -352,8 +352,8 @@ def _no_daemon(why: str) -> Finding:
 
 
 def _failed_runs(instance: "dg.DagsterInstance") -> Iterator[Finding]:
-    """The jobs whose latest finished run has failed."""
-    records = instance.get_run_records(limit=_LATEST_RUNS)  # the latest first
+    """The jobs whose last finished run failed."""
+    records = instance.get_run_records(limit=_LATEST_RUNS)  # latest first
     finished = [each for each in records if each.dagster_run.is_finished]
     latest = {each.dagster_run.job_name: each for each in reversed(finished)}
     for name, record in latest.items():

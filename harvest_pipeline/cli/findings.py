@@ -1,4 +1,4 @@
-"""What a check has found, and how that is printed: columns for a person, JSON for a program."""
+"""The results of checks, and how they are printed: columns for a person, JSON for a program."""
 
 import json
 import re
@@ -16,16 +16,16 @@ State = Literal["ok", "warning", "wrong"]
 
 _COLOURS: dict[State, str] = {"ok": "green", "warning": "yellow", "wrong": "red"}
 _LONGEST = 1000
-#: Where, in the messages of this project, the advice begins: in a sentence of its own, else behind
-#: a semicolon, else behind a colon.
+#: Where the advice begins in this project's messages: at the last sentence, else after a
+#: semicolon, else after a colon.
 _ADVICE = (r"(.+)\. (?=[A-Z`])(.+)", r"(.+?); (.+)", r"(.+?): (.+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was checked. `remedy` is what to do; None if the state is ok.
+    """The result of one check. `remedy` is what to do; None if the state is ok.
 
-    A warning is about something that works, though not as one may think.
+    A warning is about something that works, but perhaps not as expected.
     """
 
     subject: str
@@ -35,7 +35,7 @@ class Finding:
 
     @classmethod
     def from_error(cls, subject: str, error: Exception, state: State = "wrong") -> "Finding":
-        """The finding for an error whose message says what is wrong, and then what to do."""
+        """The finding for an error whose message says what is wrong and then what to do."""
         message = error.message if isinstance(error, click.ClickException) else str(error)
         for pattern in _ADVICE:
             if parts := re.fullmatch(pattern, message, re.DOTALL):
@@ -53,25 +53,25 @@ class Section:
 
     @classmethod
     def of(cls, title: str, findings: Iterable[Finding], account: str | None = None) -> "Section":
-        """Collect findings; if the check itself fails, that is the last of them."""
+        """Collect findings; if the check itself fails, that is the last one."""
         found: list[Finding] = []
         try:
             for finding in findings:
                 found.append(finding)
         except Exception as error:
-            # Not the words of the error: there may be anything in them.
+            # The error's text is left out: it could contain anything.
             last = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}"
             found.append(Finding(title, "wrong", f"This check failed: {where}.", "Report this."))
         return cls(title, account, tuple(found))
 
     def __str__(self) -> str:
-        """A line for each finding, and below it what to do."""
+        """One line per finding, with what to do below it."""
         width = max((len(finding.subject) for finding in self.findings), default=0)
         lines = ["", f"{self.title} of {self.account}" if self.account else self.title]
         for each in self.findings:
             state = click.style(f"{each.state:<7}", fg=_COLOURS[each.state])
-            # Names come from Harvest: they stay in their line.
+            # Names come from Harvest: keep them on one line.
             lines.append(f"  {state}  {each.subject:<{width}}  {one_line(each.text, _LONGEST)}")
             if each.remedy:
                 lines.append(f"{' ' * (width + 13)}-> {one_line(each.remedy, _LONGEST)}")
@@ -79,12 +79,12 @@ class Section:
 
 
 def count(sections: Iterable[Section], state: State) -> int:
-    """How many findings are in that state."""
+    """The number of findings in that state."""
     return sum(finding.state == state for each in sections for finding in each.findings)
 
 
 def as_json(sections: Sequence[Section]) -> str:
-    """One document, whose keys are stable."""
+    """One JSON document with stable keys."""
     wrong, warnings = count(sections, "wrong"), count(sections, "warning")
     parts = [asdict(each) for each in sections]
     document = {"ok": not wrong, "wrong": wrong, "warnings": warnings, "sections": parts}

@@ -1,9 +1,9 @@
-"""The guard around Dagster's UI: it refuses what web pages of other origins make a browser send.
+"""The guard around Dagster's UI: it rejects requests that other origins' pages make a browser send.
 
-Dagster's webserver answers whatever reaches its port, and every page in a browser on this machine
-does. The guard looks at what a browser says about a request and no page can forge: `Host`,
-`Origin`, `Sec-Fetch-*`, and the content type of what a page may send without asking. It does not
-know people: a login stands in front of it.
+Dagster's webserver answers everything that reaches its port, and any page in a browser on this
+machine can reach it. The guard checks the parts of a request that a page cannot forge: `Host`,
+`Origin`, `Sec-Fetch-*`, and the content type of requests that need no CORS preflight. It does not
+authenticate people: that takes a login in front of it.
 """
 
 import re
@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-#: Files and interfaces: no link of another site has a reason to lead to them.
+#: Files and APIs: other sites have no reason to link to them.
 _NOT_PAGES = ("/graphql", "/report_asset_", "/logs/", "/download_debug/", "/notebook", "/dagit/")
 
 _OTHER_HOST = (
@@ -29,10 +29,10 @@ _OTHER_METHOD = "The Dagster UI takes GET, HEAD and POST requests only."
 
 
 class Guard:
-    """Lets through to `app`, on this machine's `port`, what its own pages and programs send.
+    """Passes requests from its own pages and from programs on to `app`, on this machine's `port`.
 
-    Everything else gets 403 and one sentence. No answer can be shown in a frame. `others` are
-    `name` or `name:port` of proxies in front of it.
+    All others get 403 and one sentence. No response can be shown in a frame. `others` are the
+    `name` or `name:port` of reverse proxies in front of it.
     """
 
     def __init__(self, app: ASGIApp, port: int, others: Iterable[str] = ()) -> None:
@@ -49,23 +49,23 @@ class Guard:
         await app(scope, receive, _unframed(send))
 
     def _refusal(self, scope: Scope) -> str | None:
-        """Why a request is refused, or None."""
+        """Why a request is rejected, or None."""
         headers, method = Headers(scope=scope), scope.get("method")
         hosts = headers.getlist("host")
-        # A name that somebody pointed at this machine (DNS rebinding).
+        # A host name that somebody pointed at this machine (DNS rebinding).
         if len(hosts) != 1 or _without_default_port(hosts[0]) not in self._hosts:
             return _OTHER_HOST
-        # Programs send neither of the two headers.
+        # Programs other than browsers send neither header.
         sites = set(headers.getlist("sec-fetch-site")) - {"same-origin", "none"}
         if (sites or set(headers.getlist("origin")) - self._origins) and not _is_link(scope):
             return _OTHER_SITE
         if method in ("GET", "HEAD"):
-            # Dagster's router takes "/graphql\n" for "/graphql", hence not "==".
+            # Dagster's router treats "/graphql\n" as "/graphql", hence not "==".
             asks = scope["path"].startswith("/graphql") and scope["query_string"]
             return _CHANGING_GET if asks else None
         if method == "POST":
-            # JSON is what a page of another origin cannot send without being allowed to. Dagster
-            # itself is content with "text/plain; application/json", which any page can send.
+            # A page of another origin cannot send JSON without a CORS preflight. Dagster itself
+            # accepts "text/plain; application/json", which any page can send.
             types = [each.partition(";")[0] for each in headers.getlist("content-type")]
             return None if [each.strip().lower() for each in types] == _JSON else _NOT_JSON
         return None if scope["type"] == "websocket" else _OTHER_METHOD
@@ -75,7 +75,7 @@ _JSON = ["application/json"]
 
 
 def _without_default_port(host: str) -> str:
-    """Browsers leave out the default ports; proxies may write them."""
+    """The host without a default port: browsers leave it out, proxies may write it."""
     return re.sub(r":(80|443)$", "", host.lower())
 
 
@@ -95,7 +95,7 @@ def _unframed(send: Send) -> Send:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             headers["X-Frame-Options"] = "DENY"
-            # Beside Dagster's own policy: a browser obeys both.
+            # In addition to Dagster's own policy: a browser enforces both.
             headers.append("Content-Security-Policy", "frame-ancestors 'none'")
         await send(message)
 

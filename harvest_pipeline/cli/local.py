@@ -1,4 +1,4 @@
-"""Dagster on this machine: its home folder, its commands, its UI."""
+"""Dagster on this machine: its home folder, its commands and its UI."""
 
 import fcntl
 import os
@@ -15,19 +15,19 @@ from typing import TextIO
 from harvest_pipeline.safety import make_folder
 from harvest_pipeline.settings import SettingsError, project_folder
 
-#: Dagster's own.
+#: Dagster's default port.
 _PORT = 3000
-#: Seconds that what was killed may take to end, and runs to roll back.
+#: Seconds that processes get to end after a kill, and runs to roll back.
 _LAST_BREATH = 3
 _ROLLBACK = 10
 
 
 def dagster_environment(environment: Mapping[str, str], home: Path) -> dict[str, str]:
-    """`environment` with a `DAGSTER_HOME`: the one it has, else `home`, made ready.
+    """`environment` with a `DAGSTER_HOME`: the one that is set, else `home`, which is prepared.
 
-    Dagster reads `dagster.yaml` from its home only, so the home gets a link to the project's. In a
-    home without one Dagster would send telemetry: a variable switches that off everywhere.
-    Raises SettingsError for a `DAGSTER_HOME` that is not there.
+    Dagster reads `dagster.yaml` from its home only, so the home gets a link to the project's file.
+    In a home without one Dagster would send telemetry: a variable switches that off everywhere.
+    Raises SettingsError for a `DAGSTER_HOME` that does not exist.
     """
     quiet = {**environment, "DAGSTER_DISABLE_TELEMETRY": "1"}
     if given := environment.get("DAGSTER_HOME"):
@@ -60,9 +60,9 @@ def ui(
 ) -> int:
     """Serve the guarded Dagster UI on 127.0.0.1 until Ctrl-C; returns the exit code.
 
-    Without a `port` it is 3000, or any free one. `allowed` are host names of proxies in front.
-    `read_only` is a second UI, without a daemon. Raises SettingsError for a home that is served
-    already and for a port that cannot be had.
+    Without a `port` it is 3000, or any free one. `allowed` are host names of reverse proxies.
+    `read_only` serves a second UI, without a daemon. Raises SettingsError if the home is already
+    served or the port cannot be used.
     """
     with ExitStack() as stack:
         home = Path(environment["DAGSTER_HOME"])
@@ -88,9 +88,9 @@ def ui(
 
 @contextmanager
 def _locked(home: Path) -> Generator[TextIO]:
-    """A file of the home that is locked until every process that it was handed to is gone.
+    """A file of the home that stays locked until every process that it was passed to is gone.
 
-    Raises SettingsError if another has it, with the address that stands in it.
+    Raises SettingsError if another process holds it, with the address in the file.
     """
     with (home / "dev.lock").open("a+") as file:
         deadline = time.monotonic() + _LAST_BREATH
@@ -122,21 +122,21 @@ def _listen(port: int | None) -> socket.socket:
 
 
 def _run(environment: Mapping[str, str], *arguments: str, files: Sequence[int] = ()) -> int:
-    """Python in the project's folder; returns its exit code, negative for a signal.
+    """Run Python in the project's folder; returns its exit code, negative for a signal.
 
-    It leads a process group, with all that it starts. Nothing of the group outlives us. Ctrl-C,
-    SIGTERM and the end of the terminal are passed on to it alone, and it ends the others.
+    The child leads a process group with everything that it starts. No process of the group outlives
+    this one. Ctrl-C, SIGTERM and SIGHUP are passed to the child only, which ends the others.
     """
     folder = project_folder()
     if "PYTHON_DOTENV_DISABLED" in environment:
-        # Dagster's commands put the `.env` of their folder over the environment; here is none.
+        # Dagster's commands load the `.env` of their folder over the environment; here is none.
         path = os.pathsep.join(filter(None, (str(folder), environment.get("PYTHONPATH"))))
         environment = {**environment, "PYTHONPATH": path}
         folder = Path(environment["DAGSTER_HOME"])
-    # A shell starts what it puts into the background with SIGINT ignored, which children inherit.
+    # A shell starts background jobs with SIGINT ignored, which children inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(  # noqa: S603
-        # Dagster warns of its own superseded and beta functions; that is of no use to a user.
+        # Dagster warns of its own superseded and beta functions, which is of no use to a user.
         [sys.executable, "-W", "ignore", *arguments],
         cwd=folder,
         env=environment,
@@ -162,7 +162,7 @@ def _run(environment: Mapping[str, str], *arguments: str, files: Sequence[int] =
 
 
 def _end_group(group: int) -> None:
-    """Interrupt what is left of a process group (runs, which then roll back), and end it."""
+    """Interrupt the rest of a process group (so that its runs roll back), then kill it."""
     with suppress(ProcessLookupError, PermissionError):  # macOS, if all of them are dead
         os.killpg(group, signal.SIGINT)
         deadline = time.monotonic() + _ROLLBACK

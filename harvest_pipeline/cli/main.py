@@ -1,4 +1,4 @@
-"""The group of commands, and what all of them have in common: errors, exit codes, file modes."""
+"""The command group, and what all commands share: errors, exit codes, file modes."""
 
 import os
 import sys
@@ -8,8 +8,8 @@ from importlib.metadata import version
 
 import click
 
-#: The commands with their short help; the module of each, `harvest_pipeline.cli.<name>`, has a
-#: `command`. Importing all of them would take seconds, for `--help` and `--version` too.
+#: The commands with their short help. The module of each, `harvest_pipeline.cli.<name>`, has a
+#: `command`. Importing all of them would take seconds, even for `--help` and `--version`.
 COMMANDS = {
     "demo": "Load all reports into DuckDB and show them in the Dagster UI.",
     "dev": "Serve the Dagster UI on your own account.",
@@ -45,11 +45,11 @@ def harvest_pipeline() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code. Whatever a person can mend is one sentence.
+    """Run one command; returns its exit code. Errors that a person can fix are one sentence.
 
     A command returns its exit code, or None for 0.
     """
-    # What commands and their child processes write tells who worked on what.
+    # What commands and their child processes write shows who worked on what.
     os.umask(0o077)
     try:
         return (
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.Abort:
         return 130
     except Exception as error:
-        # Only who talks to Harvest has loaded what defines its errors.
+        # The module that defines its errors is loaded only if the command uses Harvest.
         errors = sys.modules.get("harvest_pipeline.harvest.errors")
         if errors is None or not isinstance(error, errors.HarvestError):
             raise

@@ -1,6 +1,6 @@
-"""`harvest-pipeline reports`: what can be loaded, and when it was loaded last.
+"""`harvest-pipeline reports`: lists what can be loaded, and when it was last loaded.
 
-It reads the settings and the database alone, without Dagster, so it answers at once.
+It only reads the settings and the database, without Dagster, so it answers at once.
 """
 
 import json
@@ -22,9 +22,9 @@ from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.ledger import LastLoad, last_loads
 
-#: Seconds that are waited for a program that holds the database: a person looks on.
+#: Seconds to wait for a program that holds the database: a person is waiting.
 _WAIT = 2.0
-#: Columns of the screen: where its width is not known, and the least that a sentence needs.
+#: Columns of the terminal: the default if its width is unknown, and the least for a sentence.
 _WIDE, _NARROWEST = 160, 24
 
 
@@ -49,7 +49,7 @@ def command(account: str | None, as_json: bool) -> int:
 
 
 def _rows(account: Account) -> list[dict[str, Any]]:
-    """The datasets of an account with what the ledger has of them, as `--json` prints it."""
+    """The datasets of an account with their ledger entries, as `--json` prints them."""
     warehouse = Warehouse(
         account.project.duckdb, account.name, wait_seconds=_WAIT, log=lambda _: None
     )
@@ -80,13 +80,13 @@ def _rows(account: Account) -> list[dict[str, Any]]:
 
 
 def _shows(dataset: Dataset, load: LastLoad) -> bool:
-    """Whether a load brought rows to it: a view shows whatever came for its record."""
+    """Whether a load brought rows to the dataset: a view shows every load of its record."""
     mine = load.report == dataset.name or not dataset.has_own_table
     return mine and load.record == dataset.record.name
 
 
 def _listing(rows: Sequence[dict[str, Any]], zone: ZoneInfo, *, several: bool) -> str:
-    """The rows for a person: a table, or where that is too wide a paragraph each."""
+    """The rows as text: a table, or one paragraph each if the table is too wide."""
     columns = shutil.get_terminal_size((_WIDE, 24)).columns
     cells = [
         {
@@ -96,7 +96,7 @@ def _listing(rows: Sequence[dict[str, Any]], zone: ZoneInfo, *, several: bool) -
             f"last load ({zone.key})": _time(row, zone),
             "rows": "" if row["rows"] is None else f"{row['rows']:,}",
             "run": (row["run_id"] or "")[:8],
-            # All ways to say days are one parameter.
+            # All the ways to give days are one parameter.
             "takes": ", ".join(
                 dict.fromkeys(filter(None, map(parameter_of, row["parameters"])))
             ).replace("_", "-"),

@@ -1,4 +1,4 @@
-"""One run of Dagster in this process: how it is shown, cancelled, and summed up in the end."""
+"""One Dagster run in this process: how it is shown, cancelled and summarized."""
 
 import os
 import re
@@ -37,18 +37,18 @@ from harvest_pipeline.settings.resolve import REPORT_OPTIONS
 from harvest_pipeline.warehouse.database import SECONDS_BETWEEN_LINES, WAITING, Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
 
-#: What a shell calls the end of a program by Ctrl-C.
+#: The exit code that shells use for a program ended by Ctrl-C.
 CANCELLED = 130
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LONGEST = 1000
-#: Seconds that are waited for the database at the end, while a person looks on.
+#: Seconds to wait for the database at the end, while a person is waiting.
 _WAIT = 2.0
 
 
 def run_now(run: Run, *, verbose: bool) -> int:
-    """Run it, show it meanwhile, and print how it ended; returns the exit code.
+    """Execute the run, show its progress, and print how it ended; returns the exit code.
 
-    `verbose` shows Dagster's log lines too. Raises ClickException for what Dagster refuses.
+    `verbose` also shows Dagster's log lines. Raises ClickException for what Dagster rejects.
     """
     run_id = str(uuid.uuid4())
     progress = Progress(run, plain=verbose)
@@ -73,7 +73,7 @@ def run_now(run: Run, *, verbose: bool) -> int:
 
 
 def _execute(run: Run, run_id: str, progress: "Progress") -> dg.DagsterRunStatus:
-    """Make the run in the instance of DAGSTER_HOME, execute it, and return how it ended."""
+    """Create the run in the instance of DAGSTER_HOME, execute it, and return its status."""
     with (
         dg.DagsterInstance.get() as instance,
         Cancelling(instance, run_id) as cancelling,
@@ -101,13 +101,13 @@ def _execute(run: Run, run_id: str, progress: "Progress") -> dg.DagsterRunStatus
 
 
 def _materialize(instance: dg.DagsterInstance, run: Run, run_id: str) -> None:
-    # It is what the UI loads, and so what it executes again.
+    # This is what the UI loads, and so what it re-executes.
     from harvest_pipeline.definitions import defs
 
     repository = defs.get_repository_def()
     job = repository.get_implicit_global_asset_job_def()
-    # `execute_in_process` leaves out where the UI finds the job: by the location's name, which is
-    # that of workspace.yaml.
+    # `execute_in_process` does not record where the UI finds the job: under the name of the code
+    # location, as in workspace.yaml.
     target = LoadableTargetOrigin(
         executable_path=sys.executable,
         module_name="harvest_pipeline.definitions",
@@ -128,10 +128,10 @@ def _materialize(instance: dg.DagsterInstance, run: Run, run_id: str) -> None:
 
 
 class Cancelling:
-    """Lets Ctrl-C and SIGTERM end a run as cancelled; Dagster calls it failed unless it was marked.
+    """Lets Ctrl-C and SIGTERM cancel a run; Dagster would mark it as failed.
 
-    In the code of a report Dagster's own handler raises. Elsewhere it only takes note until the
-    next report begins, also while it sleeps for up to half an hour before it tries one again.
+    While a report's code runs, Dagster's own handler raises. At other times it only sets a flag
+    until the next report begins, even while it sleeps for up to half an hour before a retry.
     """
 
     def __init__(self, instance: dg.DagsterInstance, run_id: str) -> None:
@@ -147,7 +147,7 @@ class Cancelling:
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            # What is left to do takes a moment: Ctrl-C once more would only make a traceback.
+            # The rest takes a moment: another Ctrl-C would only produce a traceback.
             signal.signal(number, signal.SIG_IGN if self.wanted else handler)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
@@ -170,18 +170,18 @@ class Cancelling:
             self._instance.report_run_canceling(run)
 
     def hear(self, entry: dg.EventLogEntry) -> None:
-        """An event of the run, after Dagster has stored it."""
+        """Handle an event of the run, after Dagster has stored it."""
         event = entry.dagster_event
         if event is None:
             return
         if event.event_type is dg.DagsterEventType.RUN_START:
-            # Ctrl-C would end the processes with a traceback that copy the log from here on.
+            # Ctrl-C would end the processes that copy the log with a traceback: block it here.
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         elif event.is_step_start or event.is_step_restarted:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             if self._dagsters is None:
-                # After each piece of a report's code Dagster sets back the handler that it found:
-                # from here on this one.
+                # After each piece of a report's code Dagster restores the handler that it found:
+                # from here on, this one.
                 self._dagsters = signal.getsignal(signal.SIGINT)
                 for each in _SIGNALS:
                     signal.signal(each, self._interrupt)
@@ -202,8 +202,8 @@ class Cancelling:
 
 
 class Progress(Observer):
-    """Shows a run while it goes on: one live line on a terminal, else a line when a report begins
-    and ends. The threads that read Harvest call it too."""
+    """Shows the progress of a run: one live line on a terminal, else a line when a report begins
+    and ends. The threads that read Harvest also call it."""
 
     def __init__(self, run: Run, *, plain: bool) -> None:
         self.states = {dataset.name: "not begun" for dataset in run.datasets}
@@ -253,13 +253,13 @@ class Progress(Observer):
         self._note, self._until = reason, monotonic() + seconds
 
     def hear(self, entry: dg.EventLogEntry) -> None:
-        """A line of the run's log, or an event."""
+        """Handle a line of the run's log, or an event."""
         event = entry.dagster_event
         if event is None:
             if entry.user_message.startswith(WAITING):
                 self.waiting(SECONDS_BETWEEN_LINES, entry.user_message.removeprefix(WAITING))
             return
-        # A step's key is made of the asset's: <schema>__<dataset>.
+        # A step's key is derived from the asset's: <schema>__<dataset>.
         name = (event.step_key or "").removeprefix(self._prefix)
         if event.is_step_start or event.is_step_restarted:
             self._rows = self._requests = self._pages = self._expected = 0
@@ -285,7 +285,7 @@ class Progress(Observer):
         return [name for name, each in self.states.items() if each == state]
 
     def problems(self, status: dg.DagsterRunStatus) -> list[str]:
-        """A sentence for everything that went wrong, each once, with the reports it is about."""
+        """One sentence for each distinct problem, with the reports that it affects."""
         names: dict[str, list[str]] = defaultdict(list)
         for name, problem in self._problems.items():
             names[problem].append(name)
@@ -314,7 +314,7 @@ class Progress(Observer):
 
 
 def _loaded_by(account: Account, run_id: str) -> dict[str, tuple[int, int]]:
-    """What the ledger has of the run: rows and requests, by report."""
+    """What the run loaded, from the ledger: rows and requests, by report."""
     warehouse = Warehouse(
         account.project.duckdb, account.name, wait_seconds=_WAIT, log=lambda _: None
     )
@@ -357,7 +357,7 @@ def _is_interrupt(event: dg.DagsterEvent) -> bool:
 
 
 def _sentence(error: Any) -> str:
-    """The innermost reason of an error of Dagster; of our own ones, their sentence alone."""
+    """The innermost cause of a Dagster error; for this project's own errors, only their message."""
     while error is not None and error.cause is not None:
         error = error.cause
     text = one_line(error.message if error else "no reason was given", _LONGEST)

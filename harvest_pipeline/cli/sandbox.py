@@ -1,4 +1,4 @@
-"""`harvest-pipeline sandbox`: serve the sandbox account until Ctrl-C."""
+"""`harvest-pipeline sandbox`: serves the sandbox account until Ctrl-C."""
 
 import os
 from datetime import datetime

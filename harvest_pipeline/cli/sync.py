@@ -1,4 +1,4 @@
-"""`harvest-pipeline sync`: what cannot work is said before there is a run, then Dagster runs."""
+"""`harvest-pipeline sync`: checks the request before there is a run, then runs Dagster."""
 
 import os
 from typing import Any
@@ -27,12 +27,12 @@ def command(reports: tuple[str, ...], account: str | None, verbose: bool, **give
     accounts = chosen_accounts(load_project(environment).accounts, account, reports)
     options = options_of(given)
     runs = [run for settings in accounts for run in runs_of(settings, reports, options)]
-    for settings in accounts:  # credentials that are missing are said by what would use them
+    for settings in accounts:  # missing credentials are reported by the code that uses them
         client_from_environment(settings, environment, click.echo).close()
     os.environ.update(dagster_environment(environment, project_folder() / ".dagster"))
     for line in ignored(runs, options):
         click.echo(line, err=True)
-    # Dagster takes a second or two to import, which nobody should wait for who made a mistake.
+    # Importing Dagster takes a second or two, so mistakes are reported before that.
     from harvest_pipeline.cli.running import CANCELLED, run_now
 
     code = 0

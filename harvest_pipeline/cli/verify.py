@@ -1,6 +1,6 @@
-"""`harvest-pipeline verify`: compares now, and prints a statement.
+"""`harvest-pipeline verify`: compares the warehouse with Harvest now, and prints a statement.
 
-It starts no Dagster run, and only reads the database, unless it is to repair what differs.
+It starts no Dagster run, and only reads the database unless it repairs differences.
 """
 
 import json
@@ -29,9 +29,9 @@ from harvest_pipeline.warehouse.ledger import LoadContext
 
 #: Months before the current one.
 _MONTHS = 5
-#: What cannot be compared at all is no difference.
+#: The exit code if nothing can be compared, which is not a difference.
 _UNUSABLE = 2
-#: Tells of waiting: for Harvest's limit, or for the database.
+#: For messages about waiting: for Harvest's limit, or for the database.
 _say = partial(click.echo, err=True)
 
 
@@ -115,7 +115,7 @@ def _statement(
 
 
 def _days(account: Account, first: date | None, last: date | None) -> Window:
-    """The days that are asked for. Raises SettingsError for those that cannot be there."""
+    """The requested days. Raises SettingsError for days that do not exist."""
     today = account.project.today()
     end = last or today
     start = first or max(_months_before(end, _MONTHS), account.project.start_date)
@@ -133,6 +133,6 @@ def _days(account: Account, first: date | None, last: date | None) -> Window:
 
 
 def _months_before(day: date, months: int) -> date:
-    """The first day of the month so many months before that of `day`."""
+    """The first day of the month that is that many months before the month of `day`."""
     count = day.year * 12 + day.month - 1 - months
     return date(count // 12, count % 12 + 1, 1)

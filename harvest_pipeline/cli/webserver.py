@@ -1,8 +1,8 @@
-"""The process behind `harvest-pipeline dev`: Dagster's UI inside the guard, its daemon, its code.
+"""The process behind `harvest-pipeline dev`: Dagster's guarded UI, its daemon, its code servers.
 
-It puts the parts of `dagster dev` together, because Dagster's own command leaves no room for
-anything around its web application. Dagster's private names are imported in this module alone:
-should one of them go, this process does not start, and nothing is served unguarded.
+It assembles the parts of `dagster dev`, because Dagster's own command has no hook for anything
+around its web application. Only this module imports Dagster's private names: if one of them is
+removed, this process does not start, and nothing is served unguarded.
 """
 
 import json
@@ -36,11 +36,11 @@ from dagster_webserver.version import __version__
 from harvest_pipeline.cli.guard import Guard
 from harvest_pipeline.settings import project_folder
 
-#: Seconds that open requests get when the UI ends, and the daemon after it.
+#: Seconds that open requests get when the UI ends, and then the daemon.
 _LAST_REQUESTS = 3
 _LAST_TICK = 30
-#: Code servers end if nobody has called them for so many seconds. On a laptop that slept for a
-#: night nobody has, so they end with the process group and not by this.
+#: Code servers end if nobody has called them for this many seconds. That happens on a laptop that
+#: slept for a night, so they end with the process group instead.
 _NEVER = 365 * 24 * 3600
 _SECONDS_BETWEEN_LOOKS = 5
 
@@ -55,7 +55,7 @@ def main(fd: int, lock_fd: int | None, allowed: Sequence[str], read_only: bool) 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.basicConfig(format="%(asctime)s - %(name)s - %(levelname)s - %(message)s")
-    # Dagster's code servers explain errors of definitions themselves if they know of `dev`.
+    # Dagster's code servers explain errors of definitions if they know of `dev`.
     os.environ["DAGSTER_IS_DEV_CLI"] = "1"
     try:
         with socket.socket(fileno=fd) as listener:
@@ -67,7 +67,8 @@ def main(fd: int, lock_fd: int | None, allowed: Sequence[str], read_only: bool) 
 def _end_with_parent() -> None:
     """Kill the process group when standard input ends, a pipe that only the parent can write to.
 
-    It ends when the parent dies, whatever of: no signal and no lack of memory leaves us behind.
+    It ends when the parent dies for any reason: not even SIGKILL or the OOM killer leaves the group
+    running.
     """
     while os.read(0, 1):
         pass
@@ -102,7 +103,7 @@ def _serve(
         daemon = stack.enter_context(_daemon(workspace, lock, server)) if lock else None
         print(f"The Dagster UI: http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
         server.run([listener])
-        # Only a daemon that ended by itself leads here; a signal raises KeyboardInterrupt.
+        # Reached only if a daemon ended by itself; a signal raises KeyboardInterrupt.
         code = daemon.wait() if daemon else None
         print(f"The Dagster daemon ended (exit code {code}), and the UI with it.")
         return 1
@@ -110,10 +111,10 @@ def _serve(
 
 @contextmanager
 def _code_servers(instance: dg.DagsterInstance) -> Generator[Path]:
-    """The code locations of workspace.yaml, served; yields a workspace file that names the servers.
+    """Serve the code locations of workspace.yaml; yields a workspace file that names the servers.
 
-    Each of them answers by then. The UI and the daemon share them, and they are restarted where
-    they stay when code is reloaded.
+    All of them answer by then. The UI and the daemon share them, and they restart at the same
+    address when code is reloaded.
     """
     locations = WorkspaceFileTarget([str(project_folder() / "workspace.yaml")])
     proxy_server_manager.WEBSERVER_GRPC_SERVER_HEARTBEAT_TTL = _NEVER  # pyright: ignore[reportPrivateImportUsage]
@@ -130,17 +131,17 @@ def _code_servers(instance: dg.DagsterInstance) -> Generator[Path]:
 
 
 def _watch(specs: Sequence[Mapping[str, Mapping[str, Any]]]) -> None:
-    """Load the code again where its process is gone. Dagster restarts only the server in front of
-    it, which answers all requests with errors meanwhile."""
+    """Load the code again if its process is gone. Dagster restarts only the server in front of it,
+    which answers all requests with errors meanwhile."""
     servers = [spec["grpc_server"] for spec in specs]
     clients = [DagsterGrpcClient(server.get("port"), server.get("socket")) for server in servers]
     while True:
         time.sleep(_SECONDS_BETWEEN_LOOKS)
         for client in clients:
             try:
-                client.list_repositories()  # an error of the definitions is an answer
+                client.list_repositories()  # an error of the definitions counts as an answer
             except DagsterUserCodeUnreachableError:
-                # It answers with the error of saying goodbye to the process that is gone.
+                # It answers with the error of shutting down the process that is gone.
                 with suppress(DagsterUserCodeUnreachableError):
                     client.reload_code(_NEVER)
 
@@ -149,8 +150,8 @@ def _watch(specs: Sequence[Mapping[str, Mapping[str, Any]]]) -> None:
 def _daemon(
     workspace: Path, lock: int, server: uvicorn.Server
 ) -> Generator[subprocess.Popen[bytes]]:
-    """The daemon, ended on leaving; the server ends with it. It holds the lock as we do: as long as
-    it lives, no other begins."""
+    """The daemon, ended on leaving; the server ends with it. It holds the same lock as this
+    process: while it lives, no other can start."""
     command = ("-W", "ignore", "-m", "dagster._daemon", "run", "-w", str(workspace))
     daemon = subprocess.Popen(  # noqa: S603
         [sys.executable, *command], stdin=subprocess.DEVNULL, pass_fds=[lock]

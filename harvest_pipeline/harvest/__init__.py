@@ -1,2 +1,2 @@
-"""The Harvest API, for reading: `client.HarvestClient` and `extract.read`, which proves that a read
-is complete. Knows no Dagster and no DuckDB."""
+"""The Harvest API client, read-only: `client.HarvestClient`, and `extract.read`, which proves that
+a read is complete. It uses neither Dagster nor DuckDB."""

@@ -1,4 +1,4 @@
-"""How an account is reached: the variables of the environment, else what `connect` has stored."""
+"""The credentials of an account: from environment variables, else from the token store."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -20,10 +20,10 @@ _ACCOUNT_FIELDS = ("account_id", "instance")
 
 
 def variables(account: Account, environment: Mapping[str, str]) -> dict[str, str]:
-    """The names of the variables that are set for the account, by the field that they fill.
+    """The names of the variables that are set for the account, by the field that they set.
 
-    The account's own (HARVEST_ACME_…) win over those of all accounts if they hold a token; the two
-    are not mixed.
+    The account's own (HARVEST_ACME_…) win over the general ones if they hold a token; the two are
+    not mixed.
     """
     named = len(account.prefixes) > 1  # harvest.yaml says which account it is
     fields = CREDENTIAL_FIELDS if named else (*CREDENTIAL_FIELDS, *_ACCOUNT_FIELDS)
@@ -37,9 +37,9 @@ def variables(account: Account, environment: Mapping[str, str]) -> dict[str, str
 
 
 def winning_variables(account: Account, environment: Mapping[str, str]) -> list[str]:
-    """The variables whose credentials win over a stored account of these settings.
+    """The variables whose credentials win over a stored account with these settings.
 
-    A client id and secret by themselves do not: they are what an account is connected with.
+    A client id and secret alone do not win: they are only used to connect an account.
     """
     found = variables(account, environment)
     return [found[field] for field in _TOKEN_FIELDS if field in found]
@@ -62,10 +62,10 @@ def client_of(
 ) -> HarvestClient:
     """The client of an account. Nothing is sent to Harvest yet.
 
-    `given` are the values of the fields, those of `variables` and of the account. Raises
+    `given` are the values of the fields, from `variables` and from the account. Raises
     CredentialsMissing if there is neither a token nor all three OAuth 2 values nor a stored
-    account, AccountNotFound for an account id that is no number or not that of the stored account,
-    CredentialsMalformed, and StoreUnusable.
+    account, AccountNotFound for an account id that is not a number or not that of the stored
+    account, CredentialsMalformed, and StoreUnusable.
     """
     credentials, stored = _credentials(account, given, environment)
     return HarvestClient(
@@ -87,8 +87,8 @@ def client_from_environment(
     log: Callable[[str], None],
     patience: Patience | None = None,
 ) -> HarvestClient:
-    """The client of an account as a run would make it, for what is no run of Dagster. Raises as
-    `client_of` does."""
+    """The client of an account as a Dagster run would make it, for use outside of a run. Raises
+    the same exceptions as `client_of`."""
     given = _values(account, environment)
     if account.account_id:
         given["account_id"] = account.account_id
@@ -134,10 +134,10 @@ def stored_credentials(
 def environment_credentials(
     store: TokenStore, given: Mapping[str, str], prefix: str, id_url: str
 ) -> RefreshedTokens:
-    """Credentials for the OAuth 2 values of variables that begin with `prefix`.
+    """Credentials from the OAuth 2 variables that begin with `prefix`.
 
-    The store keeps what the refresh token is renewed to: Harvest may take each only once. Raises
-    CredentialsMalformed.
+    The store keeps the tokens that they are renewed to: Harvest may accept each refresh token only
+    once. Raises CredentialsMalformed.
     """
     tokens = TokenSet(
         client_id=checked(given["client_id"], f"{prefix}CLIENT_ID"),
@@ -156,8 +156,8 @@ def environment_credentials(
 
 
 def renewed_variable(account: Account, environment: Mapping[str, str]) -> tuple[str, str] | None:
-    """The variable with the refresh token that is used for the account, and the key by which the
-    store knows what it was renewed to; None if another kind of credentials is used."""
+    """The variable with the refresh token in use for the account, and the key of its renewed tokens
+    in the store; None if other credentials are used."""
     names, given = variables(account, environment), _values(account, environment)
     if "access_token" in given or not all(field in given for field in OAUTH_FIELDS):
         return None
@@ -167,8 +167,8 @@ def renewed_variable(account: Account, environment: Mapping[str, str]) -> tuple[
 def _digest(given: Mapping[str, str], id_url: str) -> str:
     """The key of a variable's refresh token in the store, which no account can have as its name.
 
-    Neither the account nor the variable is in it: several of them may share one token. The host is,
-    so that no token goes to another one.
+    It depends on neither the account nor the variable: several of them may share one token. It
+    depends on the host, so that no token goes to another one.
     """
     parts = (id_url.rstrip("/"), given["client_id"], given["refresh_token"])
     return f"environment-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:32]}"
@@ -182,7 +182,7 @@ def _values(account: Account, environment: Mapping[str, str]) -> dict[str, str]:
 def _credentials(
     account: Account, given: Mapping[str, str], environment: Mapping[str, str]
 ) -> tuple[Credentials, StoredAccount | None]:
-    """The credentials, and the stored account if they are those of one."""
+    """The credentials, and the stored account if they come from one."""
     prefix = _prefix(account, environment)
     if token := given.get("access_token"):
         return PersonalAccessToken(token, f"{prefix}ACCESS_TOKEN"), None
@@ -200,17 +200,17 @@ def _credentials(
 
 
 def _stored(store: TokenStore, account: Account) -> StoredAccount | None:
-    # HARVEST_SCHEMA may be a word that `connect` would not take.
+    # HARVEST_SCHEMA may be a name that `connect` would reject.
     return store.find(account.name) if is_name(account.name) else None
 
 
 def _holds_token(fields: Mapping[str, str]) -> bool:
-    """Whether there is more than an application, which `connect` needs too."""
+    """Whether there is more than a client id and secret, which `connect` needs too."""
     return any(fields.get(field) for field in _TOKEN_FIELDS)
 
 
 def _prefix(account: Account, environment: Mapping[str, str]) -> str:
-    """How the names of the variables begin that hold the account's credentials."""
+    """The prefix of the variables that hold the account's credentials."""
     names = tuple(variables(account, environment).values())
     return next(
         (prefix for prefix in account.prefixes if names and names[0].startswith(prefix)),
@@ -219,7 +219,7 @@ def _prefix(account: Account, environment: Mapping[str, str]) -> str:
 
 
 def _check_same(stored: StoredAccount, given: Mapping[str, str]) -> None:
-    """Raise AccountNotFound if what is asked for is not what was connected under this name."""
+    """Raise AccountNotFound if the requested account is not the one stored under this name."""
     account_id, instance = (given.get(field, "").strip() for field in _ACCOUNT_FIELDS)
     if account_id:
         same = account_id == stored.account_id

@@ -1,6 +1,6 @@
-"""Which account a token is for, and who its owner is in it.
+"""The account that a token is for, and the role of its owner in that account.
 
-What it rests on stands in docs/harvest-api.md.
+The facts about Harvest that it relies on are in docs/harvest-api.md.
 """
 
 import re
@@ -22,7 +22,7 @@ from harvest_pipeline.harvest.errors import (
 from harvest_pipeline.safety import shown
 from harvest_pipeline.scope import Reader
 
-#: What follows the instance name in the address of an account.
+#: The domain after the instance name in an account's address.
 _DOMAIN = ".harvestapp.com"
 
 Role = Literal["administrator", "manager", "member"]
@@ -32,7 +32,7 @@ Role = Literal["administrator", "manager", "member"]
 class Identity:
     """The owner of the token, in the account that is read.
 
-    `account_name` is None where the account was given by id: it was not asked for then.
+    `account_name` is None if the account was given by id: then the name was not requested.
     """
 
     account_id: str
@@ -50,17 +50,17 @@ class Identity:
 
     @property
     def reader(self) -> Reader:
-        """The person, as the warehouse remembers them."""
+        """The person, as recorded in the warehouse."""
         return Reader(self.role, self.user_id, self.user_name)
 
     @property
     def is_administrator(self) -> bool:
-        """Whether all of the account is seen; others get shorter lists without an error."""
+        """Whether the person sees the whole account; others get shorter lists without an error."""
         return self.role == "administrator"
 
 
 class Account(msgspec.Struct, frozen=True):
-    """An account that a token reaches."""
+    """An account that a token gives access to."""
 
     id: int
     name: str
@@ -91,7 +91,7 @@ _me_decoder = msgspec.json.Decoder(_Me)
 
 
 class AccountFinder:
-    """Finds the account to read, and its owner's role in it, with as few requests as can be."""
+    """Finds the account to read, and its owner's role in it, with as few requests as possible."""
 
     def __init__(self, caller: Caller, api_url: str, id_url: str) -> None:
         self._caller = caller
@@ -99,7 +99,7 @@ class AccountFinder:
         self._id_url = id_url
 
     def find(self, instance: str | None) -> Account:
-        """The account of that instance name; without a name the only account in reach.
+        """The account of that instance name; without a name, the token's only account.
 
         Raises AccountNotFound, AccountAmbiguous, and what `Caller.get` raises.
         """
@@ -120,14 +120,14 @@ class AccountFinder:
         return found
 
     def reachable(self) -> list[Account]:
-        """The Harvest accounts that the token reaches; those of Forecast are left out."""
+        """The Harvest accounts that the token gives access to, without Forecast accounts."""
         found, _ = self._caller.get(f"{self._id_url}/api/v2/accounts", _accounts_decoder)
         return [account for account in found.accounts if account.product == "harvest"]
 
     def at(self, instance: str, accounts: Sequence[Account]) -> Account | None:
-        """The one of these accounts that is at `instance`, if any is known to be.
+        """The account among these whose instance is known to be `instance`, if any.
 
-        Where the company is not shown, names are compared instead.
+        If the company cannot be read, names are compared instead.
         """
         wanted = instance_host(instance)
         for account in accounts:
@@ -138,7 +138,7 @@ class AccountFinder:
         return None
 
     def instance_of(self, account_id: str) -> str | None:
-        """The `acme` of acme.harvestapp.com; None where only administrators are shown it."""
+        """The `acme` of acme.harvestapp.com; None if it is shown to administrators only."""
         host = self._host_of(account_id)
         return one_line(host.removesuffix(_DOMAIN)) if host else None
 
@@ -166,7 +166,7 @@ class AccountFinder:
             company, _ = self._caller.get(
                 f"{self._api_url}/company", _company_decoder, account=account_id
             )
-        except (PermissionMissing, RecordNotFound):  # it is for administrators only
+        except (PermissionMissing, RecordNotFound):  # for administrators only
             return None
         return company.full_domain.lower()
 
@@ -178,20 +178,20 @@ class AccountFinder:
 
 
 def listed(accounts: Sequence[Account]) -> str:
-    """A sentence that says which accounts the token reaches."""
+    """A sentence that lists the accounts that the token gives access to."""
     if not accounts:
         return "The token reaches no Harvest account."
     return f"The token reaches: {', '.join(map(str, accounts))}."
 
 
 def instance_host(instance: str) -> str:
-    """`acme.harvestapp.com`, from that or from `acme` or from the address in a browser."""
+    """`acme.harvestapp.com`, from that, from `acme`, or from the address in a browser."""
     host = re.sub(r"^https?://", "", instance.strip().lower()).partition("/")[0]
     return host if "." in host else f"{host}{_DOMAIN}"
 
 
 def is_instance(text: str) -> bool:
-    """Whether `text` can name an account of Harvest, in one of the forms of `instance_host`."""
+    """Whether `text` can name a Harvest account, in one of the forms of `instance_host`."""
     return re.fullmatch(rf"[a-z0-9-]{{1,63}}{re.escape(_DOMAIN)}", instance_host(text)) is not None
 
 

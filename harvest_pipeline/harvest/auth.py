@@ -1,6 +1,6 @@
-"""Credentials: which token is sent, when it is renewed, and that nobody renews it twice.
+"""Credentials: which token is sent, and when it is renewed, once for all processes.
 
-What it rests on stands in docs/harvest-api.md.
+The facts about Harvest that it relies on are in docs/harvest-api.md.
 """
 
 import threading
@@ -16,24 +16,24 @@ from harvest_pipeline.harvest.http import Transport
 from harvest_pipeline.harvest.oauth import DEVELOPERS, Refused, Secret, TokenSet, checked, renewed
 from harvest_pipeline.harvest.token_store import TokenStore
 
-#: An access token is renewed this many seconds before it ends.
+#: An access token is renewed this many seconds before it expires.
 _MARGIN_SECONDS = 120.0
 
 
 class Credentials(Protocol):
-    """What a client needs of any kind of credentials; safe for use by several threads."""
+    """What a client needs from credentials of any kind; thread-safe."""
 
     def token(self, transport: Transport) -> str:
         """A token to send. Raises TokenRejected, HarvestUnavailable, RateLimited, StoreUnusable."""
         ...
 
     def renew(self, transport: Transport, rejected: str) -> str:
-        """Another token than `rejected`, which got a 401. Raises as `token` does."""
+        """A token other than `rejected`, which got a 401. Raises the same exceptions as `token`."""
         ...
 
 
 class Bearer(AuthBase, Secret):
-    """Sends a token in the Authorization header, and nowhere else."""
+    """Sends a token in the Authorization header only."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -44,9 +44,9 @@ class Bearer(AuthBase, Secret):
 
 
 class PersonalAccessToken(Secret):
-    """A token that a person made; it ends only when that person revokes it.
+    """A token that a person created; it is valid until that person revokes it.
 
-    `origin` says where it was set, and `remedy` what to do when it is refused.
+    `origin` says where it was set, and `remedy` what to do if it is rejected.
 
     Raises CredentialsMalformed.
     """
@@ -75,9 +75,10 @@ class PersonalAccessToken(Secret):
 class RefreshedTokens(Secret):
     """Access tokens that are renewed with a refresh token, once for all processes of the machine.
 
-    `key` is where the store keeps them. `given` are those of variables: they hold until the store
-    has newer ones, and their application always. `origin`, `application` and `remedy` are the words
-    for a refusal: which refresh token, which client id and secret, and what to do.
+    `key` is its key in the store. `given` are the tokens from variables: they are used until the
+    store has newer ones, but their client id and secret always. `origin`, `application` and
+    `remedy` are the words for a rejection: which refresh token, which client id and secret, and
+    what to do.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class RefreshedTokens(Secret):
         self._refusal: str | None = None
 
     def token(self, transport: Transport) -> str:
-        """The access token; renewed when there is none or it is about to end."""
+        """The access token, renewed if there is none or it is about to expire."""
         return self._usable(transport, rejected="")
 
     def renew(self, transport: Transport, rejected: str) -> str:
@@ -113,14 +114,14 @@ class RefreshedTokens(Secret):
 
     def _usable(self, transport: Transport, rejected: str) -> str:
         with self._lock:
-            # Reading costs up to 40 ms where a keyring keeps them, which is much for each request.
+            # Reading a keyring takes up to 40 ms, which is much for each request.
             if self._known and (token := _unended(self._known, rejected)):
                 return token
             self._known = self._read()
             if token := _unended(self._known, rejected):
                 return token
             with self._store.lock(self._key):
-                # Another process may have renewed them meanwhile.
+                # Another process may have renewed them in the meantime.
                 self._known = self._read()
                 return _unended(self._known, rejected) or self._renewed(transport, self._known)
 
@@ -139,10 +140,10 @@ class RefreshedTokens(Secret):
         return kept
 
     def _renewed(self, transport: Transport, kept: TokenSet) -> str:
-        """Another access token, kept before it is used: a refresh token may be good only once."""
-        if self._refusal:  # it would be refused again, and Harvest counts the tries
+        """A new access token, stored before it is used: a refresh token may be valid only once."""
+        if self._refusal:  # it would be rejected again, and Harvest counts the attempts
             raise TokenRejected(self._refusal)
-        # A place that cannot be written to says so now, and not when it is to take the only copy.
+        # A store that is not writable must fail now, not when it has to take the only copy.
         self._store.keep(self._key, kept)
         try:
             tokens = self._redeemed(transport, kept)
@@ -169,9 +170,9 @@ class RefreshedTokens(Secret):
 
 
 def _unended(tokens: TokenSet, rejected: str) -> str:
-    """The access token; empty if it is about to end or is the `rejected` one.
+    """The access token; empty if it is about to expire or is the `rejected` one.
 
-    By the wall clock, the only one that processes share. Where that is wrong, a token is renewed
+    By the wall clock, the only one that processes share. If that is wrong, a token is renewed
     early, or when it gets a 401.
     """
     ending = tokens.expires_at is not None and time() >= tokens.expires_at - _MARGIN_SECONDS

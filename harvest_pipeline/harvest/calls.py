@@ -1,6 +1,6 @@
-"""One question to Harvest, asked within the limits until there is an answer or a reason to stop.
+"""One API call: sent within the limits, and retried until there is an answer or a reason to stop.
 
-What it rests on stands in docs/harvest-api.md.
+The facts about Harvest that it relies on are in docs/harvest-api.md.
 """
 
 import threading
@@ -40,24 +40,24 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Decoder(Protocol[T_co]):
-    """What makes sense of a body: a `msgspec.json.Decoder`, or something like it."""
+    """A decoder for response bodies: a `msgspec.json.Decoder`, or something like it."""
 
     def decode(self, buf: bytes, /) -> T_co:
         """The content of `buf`. Raises msgspec.DecodeError, UnicodeDecodeError, RecursionError, and
-        HarvestError for what another try would not mend."""
+        HarvestError for what a retry would not fix."""
         ...
 
 
-#: Waits longer than this are said in the log.
+#: Longer waits than this are logged.
 _QUIET_SECONDS = 3.0
 
 
 class _Unusable(Exception):
-    """The body of a 200 is not what it should be; the text says in which way."""
+    """The body of a 200 response is invalid; the text says why."""
 
 
 class Caller:
-    """Asks Harvest; any number of threads may."""
+    """Sends requests to Harvest; thread-safe."""
 
     def __init__(
         self,
@@ -83,10 +83,10 @@ class Caller:
         permission: str = "an administrator",
         largest: int = LARGEST_ANSWER,
     ) -> tuple[T, Answer]:
-        """GET `url` and decode the answer, which has at most `largest` bytes.
+        """GET `url` and decode the response, which has at most `largest` bytes.
 
-        `account` is the account id that the question is for, None on the identity host.
-        `permission` says who may ask, for the message of a 403.
+        `account` is the account id of the request, None on the identity host.
+        `permission` says who is allowed to send it, for the message of a 403.
 
         Raises TokenRejected, PermissionMissing, RecordNotFound, RequestRefused, HostNotTrusted,
         RateLimited, HarvestUnavailable, AnswerInvalid, RecordUnusable, StateUnusable.
@@ -143,13 +143,13 @@ class Caller:
             )
 
     def left(self, url: str, account: str) -> Left:
-        """What our own count leaves of the account's limits at the host of `url`."""
+        """What is left of the account's limits at the host of `url`, by our own count."""
         return self._limiter.left(_sharing(url, account))
 
     def _wait_for_limits(self, sharing: str, reports: bool) -> None:
         """Wait until a request may be sent, and count it.
 
-        Raises RateLimited if that is longer than we wait.
+        Raises RateLimited if the wait would be too long.
         """
         while wait := self._limiter.acquire(sharing, reports=reports):
             if wait.seconds > self._transport.patience.throttle_cap:
@@ -165,7 +165,7 @@ class Caller:
         self, answer: Answer, sharing: str, path: str, fallback: float, asked: list[float]
     ) -> None:
         """Stop everything that shares the account for as long as this 429 says, and add that to
-        what the earlier ones of the same question `asked`. Raises RateLimited if it is too much."""
+        what earlier ones of the same request `asked`. Raises RateLimited if it is too much."""
         cap, pause = self._transport.patience.throttle_cap, answer.retry_after
         if pause is None:
             pause = fallback * 2 ** len(asked)
@@ -182,7 +182,7 @@ class Caller:
 
     def _wait(self, seconds: float, reason: str) -> None:
         until = monotonic() + seconds
-        with self._lock:  # many threads wait for the same thing: it is said once
+        with self._lock:  # many threads wait for the same thing: it is logged once
             tell = seconds > _QUIET_SECONDS and until > self._said_until + _QUIET_SECONDS
             if tell:
                 self._said_until = until
@@ -193,12 +193,12 @@ class Caller:
 
 
 def _sharing(url: str, account: str | None) -> str:
-    """Under which name requests are counted: the limits are those of an account at a host."""
+    """The name under which requests are counted: limits apply to an account at a host."""
     return f"{urlsplit(url).netloc} {account}"
 
 
 def _is_throttled(answer: Answer) -> bool:
-    """Whether Harvest asks to wait: 429, or as in API v1 a 503 that says how long."""
+    """Whether Harvest asks to wait: 429, or as in API v1 a 503 with Retry-After."""
     return answer.status == 429 or (answer.status == 503 and "Retry-After" in answer.headers)
 
 
@@ -215,7 +215,7 @@ def _decoded(answer: Answer, decoder: Decoder[T]) -> T:
 
 
 def _refusal(path: str, answer: Answer, permission: str, token: str) -> HarvestError:
-    """The exception for a status that no repetition mends."""
+    """The exception for a status that no retry fixes."""
     said = message_of(answer.body)
     saying = f", saying {said!r}" if said and not tells(said, token) else ""
     match answer.status:

@@ -1,4 +1,4 @@
-"""The client of one Harvest account: single answers, lists to their end, several at a time."""
+"""The client of one Harvest account: single responses, whole lists, parallel requests."""
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -37,20 +37,20 @@ from harvest_pipeline.safety import shown
 
 T = TypeVar("T")
 
-#: 20 million records; what has more pages has no end.
+#: 20 million records; a list with more pages has no end.
 _MOST_PAGES = 10_000
 _thread = threading.local()
 _company_decoder = msgspec.json.Decoder(dict[str, object])
 
 
 class HarvestClient:
-    """Asks one Harvest account. Nothing is sent before the first question.
+    """Reads one Harvest account. Nothing is sent before the first call.
 
-    Without `account_id` and `instance` the token's only account is taken. `contact` is an e-mail
+    Without `account_id` and `instance`, the token's only account is used. `contact` is an e-mail
     address or URL for Harvest. `state_folder` holds the file through which all processes of this
     machine share the request limit. `log` gets a line for every longer wait, from any thread.
 
-    Raises AccountNotFound for an id that cannot be one, and StateUnusable.
+    Raises AccountNotFound for an invalid id, and StateUnusable.
     """
 
     def __init__(
@@ -84,18 +84,18 @@ class HarvestClient:
 
     @property
     def requests(self) -> int:
-        """HTTP requests made so far, to all hosts, failed ones included."""
+        """HTTP requests made so far, to all hosts, including failed ones."""
         return self._transport.requests
 
     @property
     def left(self) -> Left:
-        """What our own count leaves of the account's request limits."""
+        """What is left of the account's request limits, by this machine's own count."""
         account, _ = self._account
         return self._caller.left(self.api_url, account)
 
     @cached_property
     def _account(self) -> tuple[str, str | None]:
-        """Id and, where it had to be asked for, name."""
+        """The account id and, if it had to be looked up, the name."""
         if self._given_account is not None:
             return self._given_account, None
         account = self.finder.find(self._instance)
@@ -115,7 +115,7 @@ class HarvestClient:
         return company
 
     def is_off(self, module: str) -> bool:
-        """Whether the `/company` flag `module` is false; not so if it cannot be asked."""
+        """Whether the `/company` flag `module` is false; False if the company cannot be read."""
         try:
             return self._company.get(module) is False
         except (PermissionMissing, RecordNotFound):
@@ -129,7 +129,7 @@ class HarvestClient:
         permission: str = "an administrator",
         largest: int = LARGEST_ANSWER,
     ) -> tuple[T, Answer]:
-        """GET an address of the API for the account; see `Caller.get`."""
+        """GET an API address for the account; see `Caller.get`."""
         account, _ = self._account
         return self._caller.get(
             url, decoder, account=account, params=params, permission=permission, largest=largest
@@ -145,10 +145,10 @@ class HarvestClient:
         paging: Paging,
         permission: str,
     ) -> Pass:
-        """Go once over a list: `keep` takes each page as it comes, from any thread.
+        """Read a list once: `keep` gets each page as it arrives, from any thread.
 
-        Pages by number are read a few at a time. Raises AnswerInvalid for a list that cannot be
-        read to an end, and what `get` raises.
+        Numbered pages are read a few at a time. Raises AnswerInvalid for a list that cannot be
+        read to its end, and what `get` raises.
         """
 
         def page_at(url: str, more: Mapping[str, str] | None) -> tuple[Page[T], Answer]:
@@ -188,10 +188,10 @@ class HarvestClient:
         return seen
 
     def in_flight(self, task: Callable[[T], object], items: Iterable[T]) -> None:
-        """Do `task`, which takes at least a request, for every item, a few at a time.
+        """Do `task`, which makes at least one request, for every item, a few at a time.
 
-        The first failure is raised, once nothing is running any more: what Harvest is answering
-        already is taken in, nothing else is asked. Within a task, it is one after the other.
+        The first failure is raised once no task is running any more: requests in flight are
+        completed, no others are sent. Within a task, the items of another call run in sequence.
         """
         if getattr(_thread, "has_task", False):
             for item in items:
@@ -223,9 +223,9 @@ class HarvestClient:
 
 
 def user_agent(contact: str) -> str:
-    """How this program calls itself in every request, as Harvest asks."""
+    """The User-Agent of every request, in the form that Harvest asks for."""
     try:
         version = metadata.version("harvest_pipeline")
-    except metadata.PackageNotFoundError:  # run from the sources
+    except metadata.PackageNotFoundError:  # run from a source checkout
         version = "dev"
     return f"harvest_pipeline/{version} ({contact})"

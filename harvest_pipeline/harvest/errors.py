@@ -1,4 +1,4 @@
-"""One exception per thing that a person can do something about.
+"""The exceptions of reading Harvest: one for each thing that a person can fix.
 
 `str(error)` is a sentence or two for a person and never holds a secret.
 """
@@ -11,15 +11,16 @@ import msgspec
 from harvest_pipeline.safety import one_line as one_line
 
 TRY_LATER = "Try again later; https://www.harveststatus.com tells of outages."
-#: Bytes of an error answer; Harvest's are a line. Of megabytes, millions of objects would be made.
+#: Bytes of an error response; Harvest's are a line. Parsing megabytes would create millions of
+#: objects.
 _LARGEST_MESSAGE = 64 * 2**10
 
 
 class HarvestError(Exception):
     """Harvest could not be read.
 
-    `retryable`: whether the same request may succeed later. `retry_after`: how many seconds later,
-    where Harvest said so.
+    `retryable`: whether the same request may succeed later. `retry_after`: after how many seconds,
+    if Harvest said so.
     """
 
     retryable: ClassVar[bool] = False
@@ -30,11 +31,11 @@ class HarvestError(Exception):
 
 
 class CredentialsMissing(HarvestError):
-    """There is neither a token nor what is needed to fetch one."""
+    """There is neither a token nor what is needed to get one."""
 
 
 class CredentialsMalformed(HarvestError):
-    """A credential holds characters that no credential has, such as a line break."""
+    """A credential contains characters that no credential has, such as a line break."""
 
 
 class StoreUnusable(HarvestError):
@@ -48,39 +49,39 @@ class StoreBusy(StoreUnusable):
 
 
 class AuthorizationRefused(HarvestError):
-    """The person, or Harvest, did not allow the access that was asked for in the browser."""
+    """The person, or Harvest, did not allow the access requested in the browser."""
 
 
 class AuthorizationInvalid(HarvestError):
-    """What came back from the browser does not belong to what was asked for, or came too late."""
+    """The redirect from the browser does not match the request, or came too late."""
 
 
 class TokenRejected(HarvestError):
-    """Harvest does not accept the token (401), or does not give a new one."""
+    """Harvest rejects the token (401), or does not issue a new one."""
 
 
 class AccountNotFound(HarvestError):
-    """The token does not reach the account that was asked for."""
+    """The token has no access to the requested account."""
 
 
 class AccountAmbiguous(HarvestError):
-    """The token reaches several accounts, or none, and none was named."""
+    """The token has access to several accounts, or none, and none was named."""
 
 
 class PermissionMissing(HarvestError):
-    """The person behind the token may not see this (403)."""
+    """The token's owner is not allowed to see this (403)."""
 
 
 class RecordNotFound(HarvestError):
-    """Harvest does not have, or does not show, what was asked for (404)."""
+    """Harvest does not have, or does not show, the requested record (404)."""
 
 
 class RequestRefused(HarvestError):
-    """Harvest does not accept the parameters of the request (400, 422)."""
+    """Harvest rejects the parameters of the request (400, 422)."""
 
 
 class HostNotTrusted(HarvestError):
-    """The certificate of the host does not verify; nothing was sent to it."""
+    """The certificate of the host is not valid; nothing was sent to it."""
 
 
 class StateUnusable(HarvestError):
@@ -88,7 +89,7 @@ class StateUnusable(HarvestError):
 
 
 class RateLimited(HarvestError):
-    """Harvest asks to wait for longer than a request may wait; `retry_after` says how long."""
+    """Harvest asks for a longer wait than a request may take; `retry_after` says how long."""
 
     retryable = True
 
@@ -100,25 +101,25 @@ class HarvestUnavailable(HarvestError):
 
 
 class AnswerInvalid(HarvestError):
-    """What came is not an answer of the Harvest API, after several attempts."""
+    """The response is not one of the Harvest API, after several attempts."""
 
     retryable = True
 
 
 class RecordUnusable(AnswerInvalid):
-    """A record came that cannot be read, and cannot be set aside either."""
+    """A record cannot be read, and cannot be set aside either."""
 
     retryable = False
 
 
 class ReadNotProven(HarvestError):
-    """The records that came are not provably all of them: they changed while being read."""
+    """The records read are not provably complete: they changed while being read."""
 
     retryable = True
 
 
 def message_of(body: bytes) -> str:
-    """What the body of an error answer says, or ""."""
+    """The message in the body of an error response, or ""."""
     if len(body) > _LARGEST_MESSAGE:
         return ""
     try:

@@ -1,6 +1,6 @@
-"""From a scope to its records on disk, proven complete; and how many there are.
+"""Reads the records of a scope onto disk and proves them complete; also counts them.
 
-What it rests on stands in docs/harvest-api.md.
+The facts about Harvest that it relies on are in docs/harvest-api.md.
 """
 
 import re
@@ -21,7 +21,7 @@ from harvest_pipeline.harvest.pages import Line, Page, PageDecoder, Pass
 from harvest_pipeline.harvest.spool import SpoolFile
 from harvest_pipeline.scope import Filters, Proof, Rejected, Scope, Spool, Window
 
-#: How often a list is read before its records count as never at rest.
+#: How often a list is read before it counts as constantly changing.
 READS = 3
 
 _any_decoder = msgspec.json.Decoder(dict[str, object])
@@ -44,8 +44,8 @@ def read(
 ) -> Spool:
     """Read the records of `window`, or all of them, into a new file in `folder`.
 
-    `filters` have at most one project and one person: Harvest takes one id a request.
-    A list that changes under the reader is gone over again, up to `times` times in all. Raises
+    `filters` have at most one project and one person: Harvest takes one id per request.
+    A list that changes during the read is read again, up to `times` times in total. Raises
     ReadNotProven after the last, StateUnusable, and what `HarvestClient.get` raises; then there is
     no file.
     """
@@ -67,7 +67,7 @@ def read(
         except RecordNotFound:
             if path == record.endpoint:
                 raise
-            # There is no such project (any more), so there is nothing of it either.
+            # The project does not exist (any more), so it has no records either.
             spool.restart()
             return Pass(datetime.now(UTC), total=0)
 
@@ -83,13 +83,13 @@ def read_children(
 ) -> tuple[Spool, BaseException | None]:
     """Read the records of each parent, such as the payments of invoices, into one file in `folder`.
 
-    `parents` have the keys `id` and those that the record's `parent_columns` take their values
-    from; these stand in front of each record. At least one request per parent. Of the scope's
-    filters Harvest is asked for `updated_since`; the others have chosen the parents.
+    `parents` have the keys `id` and those from which the record's `parent_columns` take their
+    values, which are written in front of each record. At least one request per parent. Of the
+    scope's filters Harvest gets `updated_since`; the others have selected the parents.
 
-    A parent that has been deleted since it was listed has none. What `read` raises is raised if no
-    parent was read by then. Else it is returned, beside a spool of those that were: no parent has
-    to be asked twice.
+    A parent that was deleted since it was listed has no records. If a read fails, the exception is
+    raised if no parent has been read yet. Otherwise it is returned, with a spool of the parents
+    that were read: no parent has to be requested twice.
     """
     go_over = _lists(client, record, _since(scope.filters))
     parent_by_id = {parent["id"]: parent for parent in parents}
@@ -132,7 +132,7 @@ def read_children(
         try:
             client.in_flight(read_of, parent_by_id.values())
         except BaseException as error:  # an interrupt too: what has been read is kept
-            # A part of what changed since an instant could not be told from all of it.
+            # A part of what changed since an instant would look the same as all of it.
             if not finished or scope.filters.changes_only:
                 raise
             stopped = error
@@ -154,9 +154,9 @@ def read_children(
 
 
 def count(client: HarvestClient, record: Record, scope: Scope) -> int | None:
-    """Harvest's `total_entries` of a scope of at most one project and person; one request.
+    """Harvest's `total_entries` for a scope of at most one project and person; one request.
 
-    None where the answer carries none: the documentation allows that on cursor lists.
+    None if the response has none: the documentation allows that on cursor lists.
     Raises what `HarvestClient.get` raises.
     """
     path, params = question(record, scope)
@@ -170,7 +170,7 @@ def count(client: HarvestClient, record: Record, scope: Scope) -> int | None:
 
 
 def question(record: Record, scope: Scope) -> tuple[str, dict[str, str]]:
-    """The path and the query parameters of the list of a scope."""
+    """The path and the query parameters of the list for a scope."""
     window, filters = scope.window, scope.filters
     path, params = record.endpoint or "", _since(filters)
     if window:
@@ -192,7 +192,7 @@ def question(record: Record, scope: Scope) -> tuple[str, dict[str, str]]:
 def proven(
     client: HarvestClient, subject: object, go_over: Callable[[], Pass], times: int = READS
 ) -> Pass:
-    """Go over a list until there is no doubt. Raises ReadNotProven after the last time."""
+    """Read a list until it is proven complete. Raises ReadNotProven after the last time."""
     seen = go_over()
     for _ in range(times - 1):
         if not seen.doubts:
@@ -215,7 +215,7 @@ def _unproven(subject: object, doubt: str) -> ReadNotProven:
 def _lists(
     client: HarvestClient, record: Record, params: Mapping[str, str]
 ) -> Callable[[str, Callable[[Page[Line]], None]], Pass]:
-    """Goes once over the list of `record` at an address, and hands over each page."""
+    """Reads the list of `record` at an address once, and hands over each page."""
     decoder = PageDecoder(record)
     return lambda url, keep: client.pages(
         url,
@@ -228,7 +228,7 @@ def _lists(
 
 
 def _is_gone(client: HarvestClient, record: Record, parent_id: object) -> bool:
-    """Whether a parent, of which there is no list of children, is not there itself either."""
+    """Whether a parent whose list of children does not exist is itself gone."""
     if record.module and client.is_off(record.module):
         return False
     endpoint = RECORDS[record.parent or ""].endpoint
@@ -246,7 +246,7 @@ def _since(filters: Filters) -> dict[str, str]:
 
 
 def _front(record: Record, parent: Mapping[str, object]) -> bytes:
-    """The values of the parent as the beginning of a JSON object, up to the comma."""
+    """The values of the parent as the start of a JSON object, up to the comma."""
     values = {column.name: parent[column.from_parent or ""] for column in record.parent_columns}
     return msgspec.json.encode(values)[:-1] + b","
 
@@ -254,7 +254,7 @@ def _front(record: Record, parent: Mapping[str, object]) -> bytes:
 def _of_parent(
     record: Record, parent: Mapping[str, object], rejected: Rejected, front: bytes
 ) -> Rejected:
-    """A record that cannot be used, with what it has from its parent."""
+    """An unusable record, with its values from the parent."""
     day = next(c.from_parent for c in record.parent_columns if c.name == record.day)
     return replace(
         rejected,
@@ -271,7 +271,7 @@ def _spooled(
     folder: Path,
     fill: Callable[[SpoolFile], Pass],
 ) -> Spool:
-    """Let `fill` write a new file, and say what it cost and how it is known to be whole."""
+    """Let `fill` write a new file; returns the spool with the cost and proof of the read."""
     started, requests = monotonic(), client.requests
     with SpoolFile(folder, record.name) as file:
         try:

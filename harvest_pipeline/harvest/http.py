@@ -1,4 +1,4 @@
-"""One HTTP exchange with Harvest: a request out, a whole answer back, or the reason why not."""
+"""One HTTP exchange with Harvest: a request, and the whole response or the reason for failure."""
 
 import random
 import threading
@@ -26,21 +26,21 @@ from harvest_pipeline.harvest.errors import (
     HostNotTrusted,
 )
 
-#: What is no list is a few kB; a larger answer than this, in bytes, is not Harvest's.
+#: Responses other than lists are a few kB; one of more bytes than this is not Harvest's.
 LARGEST_ANSWER = 2**20
-#: Requests at a time: at 0.5 seconds an answer that is 8 a second, above the limit of 6.7.
+#: Parallel requests: at 0.5 seconds per response that is 8 a second, above the limit of 6.7.
 IN_FLIGHT = 4
 _CHUNK_BYTES = 64 * 2**10
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Time-outs and pauses; all in seconds but `attempts`.
+    """Time-outs and pauses; in seconds, except `attempts`.
 
-    `deadline` bounds one exchange, `total` all that a client does. Pauses between the `attempts`
-    double from `first_pause` up to `longest_pause`. `reread_pause` stands before a list is read
-    again, longer than the second that Harvest's clock resolves. `throttle_cap` bounds what one
-    request waits because of 429.
+    `deadline` limits one exchange, `total` all that a client does. Pauses between the `attempts`
+    double from `first_pause` up to `longest_pause`. `reread_pause` comes before a list is read
+    again; it is longer than the second that Harvest's clock resolves. `throttle_cap` limits how
+    long one request waits because of 429.
     """
 
     connect: float = 5.0
@@ -54,9 +54,9 @@ class Patience:
     throttle_cap: float = 20 * 60.0
 
     def pause_after(self, failures: int) -> float:
-        """The pause after so many failures (from 1), half to one and a half times its mean.
+        """The pause after that many failures (from 1), half to one and a half times its mean.
 
-        The spread keeps requests that failed together from coming back together.
+        The jitter keeps requests that failed together from being retried together.
         """
         mean = min(self.longest_pause, self.first_pause * 2 ** (failures - 1))
         return mean * random.uniform(0.5, 1.5)  # noqa: S311 - no cryptography
@@ -64,7 +64,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer; `body` is decompressed, `seconds` is the duration of the exchange."""
+    """A whole response; `body` is decompressed, `seconds` is the duration of the exchange."""
 
     status: int
     headers: Mapping[str, str]
@@ -73,17 +73,17 @@ class Answer:
 
     @property
     def date(self) -> datetime:
-        """Harvest's clock when it answered: the `Date` header, else the local clock."""
+        """Harvest's clock at the response: the `Date` header, else the local clock."""
         return _date(self.headers.get("Date", "")) or datetime.now(UTC)
 
     @property
     def asked_at(self) -> datetime:
-        """An instant of Harvest's clock before it began to answer."""
+        """An instant on Harvest's clock before it began to respond."""
         return self.date - timedelta(seconds=ceil(self.seconds))
 
     @property
     def retry_after(self) -> float | None:
-        """The `Retry-After` header in seconds, None if it is missing or makes no sense."""
+        """The `Retry-After` header in seconds, None if it is missing or invalid."""
         text = self.headers.get("Retry-After", "").strip()
         if text.isascii() and text.isdigit():
             return float(text[:9])
@@ -102,19 +102,19 @@ def _date(text: str) -> datetime | None:
 
 
 class TransferFailed(Exception):
-    """There is no whole answer; the text says why. The request may have been acted upon."""
+    """There is no complete response; the text says why. The request may have been processed."""
 
 
 class NeverSent(TransferFailed):
-    """There was no connection, so Harvest has not seen the request."""
+    """There was no connection, so Harvest never got the request."""
 
 
 class Truncated(TransferFailed):
-    """The answer broke off in the middle, or cannot be unpacked."""
+    """The response was cut off, or cannot be decompressed."""
 
 
 class Interrupted(Exception):
-    """Another thread has failed, so nothing more is asked (`Transport.stopped`)."""
+    """Another thread has failed, so no more requests are sent (`Transport.stopped`)."""
 
 
 class NoAuthorization(AuthBase):
@@ -125,7 +125,7 @@ class NoAuthorization(AuthBase):
 
 
 class Transport:
-    """Exchanges with Harvest's hosts, over connections that all threads share."""
+    """Sends requests to Harvest's hosts, over connections that all threads share."""
 
     def __init__(self, user_agent: str, patience: Patience) -> None:
         self.patience = patience
@@ -152,15 +152,15 @@ class Transport:
         data: Mapping[str, str] | None = None,
         largest: int = LARGEST_ANSWER,
     ) -> Answer:
-        """Send one request and take the whole answer, whatever its status. Never redirects.
+        """Send one request and read the whole response, whatever its status. Never redirects.
 
-        `largest` is how many bytes an answer may have, decompressed. The deadline is looked at
-        whenever a part of the body comes; headers that drip for ever are not noticed.
+        `largest` is the maximum size of a response in bytes, decompressed. The deadline is checked
+        whenever a part of the body arrives; headers that trickle in endlessly are not detected.
 
-        Raises TransferFailed (or a subclass), HostNotTrusted, AnswerInvalid for an answer that is
-        too large, HarvestUnavailable when the time of the client is up, and Interrupted.
+        Raises TransferFailed (or a subclass), HostNotTrusted, AnswerInvalid for a response that is
+        too large, HarvestUnavailable when the client's total time is up, and Interrupted.
         """
-        self.pause(0)  # raises if nothing is to be asked any more
+        self.pause(0)  # raises if no more requests may be sent
         with self._lock:
             self._requests += 1
         started = monotonic()
@@ -178,7 +178,7 @@ class Transport:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                # `iter_content` would wait until a chunk is full, however slowly it comes.
+                # `iter_content` would wait until a chunk is full, however slowly the data arrives.
                 while part := response.raw.read1(_CHUNK_BYTES, decode_content=True):
                     body.write(part)
                     if body.tell() > largest:
@@ -193,7 +193,7 @@ class Transport:
                         )
         except (RequestException, exceptions.HTTPError) as error:  # the latter from the body
             raise _failure(error, urlsplit(url).netloc, silence) from error
-        except OSError as error:  # of `requests` before it connects
+        except OSError as error:  # from `requests`, before it connects
             raise HostNotTrusted(
                 "The file of certificates that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names cannot "
                 "be read, so nothing was sent; correct the path, or remove the variable."
@@ -202,7 +202,7 @@ class Transport:
         return Answer(response.status_code, response.headers, body.getvalue(), seconds)
 
     def pause(self, seconds: float) -> None:
-        """Sleep. Raises Interrupted, and HarvestUnavailable where the client has no time left."""
+        """Sleep. Raises Interrupted, and HarvestUnavailable if the client has no time left."""
         left = self._end - monotonic()
         if self._stopped.wait(max(min(seconds, left), 0)):
             raise Interrupted
@@ -213,7 +213,7 @@ class Transport:
 
     @contextmanager
     def stopped(self) -> Generator[None]:
-        """While the block runs, no exchange is begun and no pause lasts: they raise Interrupted."""
+        """While the block runs, new exchanges and pauses raise Interrupted."""
         self._stopped.set()
         try:
             yield
@@ -225,7 +225,7 @@ class Transport:
         self._adapter.close()
 
     def _session(self, url: str) -> Session:
-        """A session for one exchange, so that no cookie is sent; connections are the adapter's."""
+        """A session for one exchange, so that no cookie is sent; the adapter pools connections."""
         session = Session()
         session.mount("https://", self._adapter)
         session.mount("http://", self._adapter)

@@ -1,6 +1,6 @@
-"""Harvest's request limits, kept by all threads and processes of this machine together.
+"""Harvest's request limits, shared by all threads and processes of this machine.
 
-What it rests on stands in docs/harvest-api.md.
+The facts about Harvest that it relies on are in docs/harvest-api.md.
 """
 
 import os
@@ -18,9 +18,9 @@ from pyrate_limiter import Rate, RateItem, SQLiteBucket
 from harvest_pipeline.harvest.errors import StateUnusable
 from harvest_pipeline.safety import make_folder
 
-#: Harvest may ask for any pause; a longer one than this, in seconds, is not kept.
+#: Harvest may ask for any pause; one longer than this, in seconds, is ignored.
 _LONGEST_PAUSE = 20 * 60.0
-#: Milliseconds by which a request may seem to be from the future before the clock was set back.
+#: Milliseconds that a request may seem to lie in the future before the clock counts as set back.
 _SET_BACK = 1000
 
 
@@ -28,8 +28,8 @@ _SET_BACK = 1000
 class Limit:
     """At most `requests` in any `seconds`, and how long a 429 without `Retry-After` lasts.
 
-    Requests are counted here when they are sent, and at Harvest when they arrive: one may take up
-    to `margin` seconds longer than another, the first one with its TLS handshake say.
+    Requests are counted here when they are sent, but at Harvest when they arrive: one may take up
+    to `margin` seconds longer than another, for example the first one with its TLS handshake.
     """
 
     requests: int
@@ -46,13 +46,13 @@ class Limits:
     reports: Limit = Limit(100, 15 * 60.0, fallback_pause=60.0)
 
     def of(self, *, reports: bool) -> Limit:
-        """The one for Harvest's own reports, or the one for everything else."""
+        """The limit for Harvest's own reports, or the one for everything else."""
         return self.reports if reports else self.general
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """How long no request may be sent, in seconds, and why, as half a sentence."""
+    """How many seconds no request may be sent, and why, as half a sentence."""
 
     seconds: float
     reason: str
@@ -60,9 +60,9 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What may still be sent to an account now: requests of either kind, and after which pause.
+    """What may still be sent to an account now: requests of each kind, and after which pause.
 
-    `pause` is in seconds, 0 unless Harvest has asked for one.
+    `pause` is in seconds, 0 unless Harvest asked for one.
     """
 
     general: int
@@ -73,14 +73,14 @@ class Left:
 class Limiter:
     """Counts the requests to all accounts in one SQLite file, behind a file lock.
 
-    Each limit of each account is a bucket of pyrate-limiter. By the wall clock, the only one that
-    processes share and that survives a restart. A pause that Harvest has asked for is the
-    modification time of an empty file. What a killed process has taken comes back with the window.
+    Each limit of each account is a bucket of pyrate-limiter. It uses the wall clock, the only one
+    that processes share and that survives a restart. A pause that Harvest asked for is the
+    modification time of an empty file. Requests counted by a killed process expire with the window.
     All methods raise StateUnusable.
     """
 
     def __init__(self, folder: Path, limits: Limits | None = None) -> None:
-        """Keep the count in `folder` (made, 0700, if needed), readable by the owner only."""
+        """Keep the count in `folder` (created if missing, 0700), readable by the owner only."""
         self.limits = limits or Limits()
         self._folder = folder
         self._path = folder / "requests.sqlite"
@@ -94,7 +94,7 @@ class Limiter:
                 path.touch(0o600)
 
     def acquire(self, account: str, *, reports: bool) -> Wait | None:
-        """Count one request to `account` that is sent now; or how long to wait before asking
+        """Count one request to `account` that is sent now; otherwise how long to wait before trying
         again."""
         limit = self.limits.of(reports=reports)
         with self._locked(account, reports) as bucket:
@@ -105,11 +105,11 @@ class Limiter:
                 return None
             allowed = f"Harvest allows {limit.requests} requests in {limit.seconds:g} seconds"
             milliseconds = bucket.waiting(request)
-            assert isinstance(milliseconds, int)  # awaitable only of other buckets
+            assert isinstance(milliseconds, int)  # awaitable only for other buckets
             return Wait(milliseconds / 1000, allowed)
 
     def pause(self, account: str, seconds: float) -> None:
-        """Let nobody send anything to `account` for that long; never shortens a pause."""
+        """Block all requests to `account` for that long; never shortens a pause."""
         with self._locked(account, reports=False):
             until = time() + max(min(seconds, _LONGEST_PAUSE), self._pause(account))
             path = self._pause_file(account)
@@ -117,7 +117,7 @@ class Limiter:
             os.utime(path, (until, until))
 
     def left(self, account: str) -> Left:
-        """What is left of the limits of `account`; takes nothing."""
+        """What is left of the limits of `account`; counts nothing."""
         free: list[int] = []
         for reports in (False, True):
             with self._locked(account, reports) as bucket:
@@ -133,9 +133,9 @@ class Limiter:
 
     @contextmanager
     def _locked(self, account: str, reports: bool) -> Generator[SQLiteBucket]:
-        """The bucket, without what has left its window, while nobody else can look at it."""
+        """The bucket, without requests that have left its window, locked for everyone else."""
         name = _name(f"{'reports' if reports else 'general'} {account}")
-        # The threads first: a file lock is waited for by polling.
+        # The thread lock first: waiting for a file lock means polling.
         with self._usable(), self._lock:
             if (bucket := self._buckets.get(name)) is None:
                 limit = self.limits.of(reports=reports)
@@ -147,7 +147,7 @@ class Limiter:
                 now = bucket.now()
                 bucket.leak(now)
                 newest = bucket.peek(0)
-                # pyrate-limiter would wait for the hour by which the clock was set back.
+                # After the clock is set back by an hour, pyrate-limiter would wait for that hour.
                 if newest and newest.timestamp > now + _SET_BACK:
                     bucket.flush()
                 yield bucket
@@ -176,5 +176,5 @@ class Limiter:
 
 
 def _name(text: str) -> str:
-    """`text` as the name of a table or a file."""
+    """`text` as a valid name of a table or a file."""
     return re.sub(r"\W+", "_", text)

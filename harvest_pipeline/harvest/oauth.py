@@ -1,8 +1,8 @@
 """OAuth 2 at Harvest's id server: a person's consent with PKCE, and the tokens that follow.
 
 https://help.getharvest.com/api-v2/authentication-api/authentication/authentication/
-oauthlib makes PKCE and reads the redirect; the requests are those of our transport, with its
-limits in time and size (docs/decisions.md).
+oauthlib makes PKCE and parses the redirect; the requests use this project's own transport, with
+its limits on time and size (docs/decisions.md).
 """
 
 from dataclasses import dataclass, replace
@@ -39,7 +39,7 @@ DEVELOPERS = "https://id.getharvest.com/developers"
 
 
 class Secret:
-    """Base of values that hold secrets: neither shown in a log nor pickled."""
+    """Base of values that hold secrets: never logged and never pickled."""
 
     __slots__ = ()
 
@@ -51,7 +51,7 @@ class Secret:
 
 
 def checked(secret: str, origin: str) -> str:
-    """`secret` if it can stand in a header, else CredentialsMalformed, which names `origin`."""
+    """`secret` if it is valid in a header, else CredentialsMalformed, which names `origin`."""
     if _is_sendable(secret):
         return secret
     raise CredentialsMalformed(
@@ -66,11 +66,11 @@ def _is_sendable(secret: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class TokenSet(Secret):
-    """The tokens of one sign-in, and the application that renews them; empty where there is none.
+    """The tokens of one sign-in, and the client id and secret that renew them; empty if missing.
 
     A personal access token is an `access_token` and nothing else. `expires_at` is a Unix time in
-    seconds, None where no end is known. `previous_refresh_token` worked before `refresh_token`:
-    Harvest may or may not give a new one, and may or may not end the old one.
+    seconds, None if it is not known. `previous_refresh_token` worked before `refresh_token`:
+    Harvest may or may not issue a new one, and may or may not revoke the old one.
     """
 
     access_token: str = ""
@@ -82,8 +82,8 @@ class TokenSet(Secret):
 
 
 class Refused(TokenRejected):
-    """The id server gives no tokens, because of the `grant` (a code or a refresh token), of the
-    `application`, or for a reason of its own (`other`)."""
+    """The id server issues no tokens, because of the `grant` (a code or a refresh token), the
+    `application`, or another reason (`other`)."""
 
     def __init__(self, of: Literal["grant", "application", "other"], status: int) -> None:
         super().__init__(f"Harvest gives no access token (status {status}).")
@@ -92,13 +92,13 @@ class Refused(TokenRejected):
 
 
 class Consent(Secret):
-    """One question to a person: may this application read your account?
+    """One authorization request: may this application read the person's account?
 
     `url` is the address to open in a browser; the browser is then sent to `redirect_uri`.
     """
 
     def __init__(self, client_id: str, client_secret: str, id_url: str, redirect_uri: str) -> None:
-        """A new question, with a `state` and a PKCE verifier of its own."""
+        """A new request, with its own `state` and PKCE verifier."""
         self.redirect_uri = redirect_uri
         self._id_url = id_url
         self._application = TokenSet(client_id=client_id, client_secret=client_secret)
@@ -118,13 +118,13 @@ class Consent(Secret):
         self.url: str = add_params_to_uri(address, list(question.items()))
 
     def code(self, answer: str) -> str:
-        """The code in what came back: the target of the redirect, or its whole address.
+        """The code in the response: the target of the redirect, or its whole address.
 
-        Raises AuthorizationRefused if the person refused, and AuthorizationInvalid if the answer is
-        not to this question, or holds no code.
+        Raises AuthorizationRefused if the person refused, and AuthorizationInvalid if the response
+        is not for this request, or has no code.
         """
         try:
-            # oauthlib takes https only; this address never leaves the machine.
+            # oauthlib accepts https only; this address never leaves the machine.
             address = f"https://127.0.0.1/?{urlsplit(answer.strip()).query}"
             found = self._client.parse_request_uri_response(address, self._state)
             return checked(found["code"], "The code")
@@ -147,7 +147,7 @@ class Consent(Secret):
             ) from None
 
     def tokens(self, transport: Transport, code: str) -> TokenSet:
-        """The first tokens, for a code. Raises AuthorizationInvalid for one that is expired or
+        """The first tokens, for a code. Raises AuthorizationInvalid for a code that is expired or
         used, TokenRejected for a wrong client secret, and what `Transport.exchange` raises."""
         form = {
             "grant_type": "authorization_code",
@@ -178,7 +178,7 @@ class Consent(Secret):
 
 
 def renewed(transport: Transport, id_url: str, tokens: TokenSet) -> TokenSet:
-    """Other tokens, for the refresh token of `tokens`.
+    """New tokens, for the refresh token of `tokens`.
 
     Raises Refused, HarvestUnavailable, RateLimited, AnswerInvalid and HostNotTrusted.
     """
@@ -193,7 +193,7 @@ class _Given(msgspec.Struct):
 
 
 def _request(transport: Transport, id_url: str, grant: dict[str, str], sent: TokenSet) -> TokenSet:
-    """`sent`, whose application asks, with what the token endpoint gives for a grant."""
+    """`sent`, updated with what the token endpoint returns for a grant."""
     asked_at = time()
     form = {"client_id": sent.client_id, "client_secret": sent.client_secret, **grant}
     answer = _post(transport, f"{id_url.rstrip('/')}/api/v2/oauth2/token", form)
@@ -216,9 +216,9 @@ def _request(transport: Transport, id_url: str, grant: dict[str, str], sent: Tok
 
 
 def _post(transport: Transport, url: str, form: dict[str, str]) -> Answer:
-    """Ask for tokens, once: an answer that got lost may have changed the refresh token.
+    """Request tokens, once: a response that got lost may have changed the refresh token.
 
-    Only when there was no connection is it known that Harvest saw nothing.
+    Only if there was no connection is it known that Harvest got nothing.
     """
     patience = transport.patience
     failures = 0
@@ -235,7 +235,7 @@ def _post(transport: Transport, url: str, form: dict[str, str]) -> Answer:
 
 
 def _refusal(answer: Answer) -> HarvestError:
-    """What an answer other than 200 means. What it says is left out: it may repeat the token."""
+    """The exception for a status other than 200. The body is left out: it may repeat the token."""
     if answer.status == 429:
         return RateLimited(
             "Harvest gives no access token now: too many were asked for (429).",
@@ -249,7 +249,7 @@ def _refusal(answer: Answer) -> HarvestError:
         return _unreadable()
     if b"invalid_client" in answer.body:
         return Refused("application", answer.status)
-    # A refusal by something else, a proxy say, must not make anybody try an older refresh token.
+    # A rejection by something else, such as a proxy, must not make anyone try an older token.
     return Refused("grant" if answer.status in (400, 401) else "other", answer.status)
 
 

@@ -1,13 +1,14 @@
-"""A page of a Harvest list: its form, its records byte for byte, and what it gives to doubt.
+"""Pages of a Harvest list: their form, their records byte for byte, and signs of incomplete reads.
 
-A list by page number can shift under the reader: what is deleted from a page already read pulls
-another record over the border, unseen. A read counts as complete if every page has the same total,
-that many records came, none of them twice, and none of those on later pages had been changed since
-the first page. Then nothing that came is new; so all of it was in the list when the first page
-came; so, being as many, it is that list. Where a deletion and an insertion make up for each other,
-only the last condition fails. A list by cursor cannot shift; new records come before its beginning.
+A list by page number can shift during the read: if a record on a page already read is deleted,
+another record moves across the page border, unseen. A read counts as complete if every page has the
+same total, that many records came, none of them twice, and none of those on later pages had been
+changed since the first page. Then none of the records is new; so all of them were in the list when
+the first page came; and since there are as many, they are that list. If a deletion and an insertion
+cancel out, only the last condition fails. A list by cursor cannot shift; new records come before
+its beginning.
 
-What it rests on stands in docs/harvest-api.md.
+The facts about Harvest that it relies on are in docs/harvest-api.md.
 """
 
 import codecs
@@ -24,11 +25,11 @@ from harvest_pipeline.harvest.errors import AnswerInvalid, one_line
 from harvest_pipeline.harvest.unusable import LARGEST_RECORD, RecordId, cut
 from harvest_pipeline.scope import Rejected
 
-#: The most that Harvest gives.
+#: The maximum that Harvest allows.
 PER_PAGE = "2000"
-#: A page of 2000 time entries is about 4 MB; what is larger than this, in bytes, is no page.
+#: A page of 2000 time entries is about 4 MB; a larger response than this, in bytes, is not a page.
 LARGEST_PAGE = 64 * 2**20
-#: Longer than any of Harvest's, in bytes.
+#: Longer than any of Harvest's links, in bytes.
 _LONGEST_LINK, _LONGEST_INSTANT = 8192, 64
 _CHECKED_BYTES = 64 * 2**10
 
@@ -40,10 +41,10 @@ Line = tuple[int, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """The `rows` of a page, and what it says of the whole list.
+    """The `rows` of a page, and its data about the whole list.
 
-    `rejected` are records that cannot be used. `changed_at` is the latest `updated_at` in it, in
-    Harvest's own writing, "" if there is none.
+    `rejected` are records that cannot be used. `changed_at` is the latest `updated_at` on the page,
+    as Harvest wrote it, "" if there is none.
     """
 
     rows: list[T]
@@ -58,7 +59,7 @@ class Page(Generic[T]):
 
 
 class _Counter(threading.local):
-    """How many rows of its page this thread has come to."""
+    """How many rows of its page this thread has decoded so far."""
 
     rows = 0
 
@@ -67,17 +68,17 @@ _counter = _Counter()
 
 
 class Row(msgspec.Struct, frozen=True):
-    """Base of what is decoded of a row of a page."""
+    """Base of the decoded part of a row."""
 
     def __post_init__(self) -> None:
-        # Millions of tiny rows are noticed here, before an object is made of each.
+        # This stops millions of tiny rows before an object is created for each.
         _counter.rows += 1
         if _counter.rows > int(PER_PAGE):
             raise ValueError(f"more than {PER_PAGE} records")
 
 
 class _Head(Row, frozen=True):
-    """What is looked at of a record; `updated_at` is text such as 2025-03-01T14:59:22Z."""
+    """The decoded part of a record; `updated_at` is text such as 2025-03-01T14:59:22Z."""
 
     id: RecordId
     updated_at: msgspec.Raw = msgspec.Raw()
@@ -95,21 +96,21 @@ class _Envelope(msgspec.Struct, kw_only=True):
 
 
 class RowDecoder(Generic[T]):
-    """Decodes pages of rows of a form of ours, in full."""
+    """Decodes pages of rows of a given type, in full."""
 
     def __init__(self, row: type[T]) -> None:
         self._decoder = _decoder("results", list[row])
 
     def decode(self, body: bytes) -> Page[T]:
-        """The page in `body`. Raises msgspec.DecodeError, UnicodeDecodeError and RecursionError for
-        what is no page."""
+        """The page in `body`. Raises msgspec.DecodeError, UnicodeDecodeError and RecursionError if
+        it is not a page."""
         _counter.rows = 0
         page = self._decoder.decode(body)
         return Page(page.records, page.total_entries, page.total_pages)
 
 
 class PageDecoder:
-    """Takes pages of one record apart: of each record its head, and its bytes."""
+    """Splits pages of one record: for each record, the decoded part and its bytes."""
 
     def __init__(self, record: Record) -> None:
         self._record = record
@@ -117,8 +118,8 @@ class PageDecoder:
         self._bodies = _decoder(record.envelope, list[msgspec.Raw])
 
     def decode(self, body: bytes) -> Page[Line]:
-        """The page in `body`. Raises msgspec.DecodeError, UnicodeDecodeError and RecursionError for
-        what is no page, RecordUnusable for a record without an id."""
+        """The page in `body`. Raises msgspec.DecodeError, UnicodeDecodeError and RecursionError if
+        it is not a page, RecordUnusable for a record without an id."""
         try:
             return self._page(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -153,7 +154,7 @@ def _decoder(name: str, elements: object) -> msgspec.json.Decoder[_Envelope]:
 
 
 def _check_encoding(body: bytes) -> None:
-    """Raise UnicodeDecodeError if `body` is not UTF-8: msgspec.Raw does not look into strings."""
+    """Raise UnicodeDecodeError if `body` is not UTF-8: msgspec.Raw does not check strings."""
     if not body.isascii():
         decoder = codecs.getincrementaldecoder("utf-8")()
         with memoryview(body) as view:  # as a whole, text may take four times the memory
@@ -169,7 +170,7 @@ def _bytes_of(raw: msgspec.Raw) -> bytes:
 
 
 def _instant(raw: msgspec.Raw) -> str:
-    """The text of an `updated_at`, "" for everything else."""
+    """The text of an `updated_at`, "" for anything else."""
     if memoryview(raw).nbytes > _LONGEST_INSTANT:
         return ""
     text: object = msgspec.json.decode(raw) if bytes(raw) else None
@@ -177,14 +178,14 @@ def _instant(raw: msgspec.Raw) -> str:
 
 
 def _one_line(record: bytes) -> bytes:
-    if b"\n" in record or b"\r" in record:  # between tokens; inside strings JSON has none
+    if b"\n" in record or b"\r" in record:  # between tokens; JSON strings have none
         return msgspec.json.format(record, indent=-1)
     return record
 
 
 @dataclass(slots=True)
 class Pass:
-    """What one pass over a list saw: when it began by Harvest's clock, and the list's length.
+    """The result of one pass over a list: when it began by Harvest's clock, and the list's length.
 
     `doubts` are reasons to think that records are missing or come twice, as half sentences.
     """
@@ -194,22 +195,22 @@ class Pass:
     doubts: list[str] = field(default_factory=list[str])
 
     def check_total(self, page: Page[T]) -> None:
-        """Doubt, if the list has another length now."""
+        """Add a doubt if the list has another length now."""
         if page.total_entries != self.total:
             self.doubts.append(
                 f"the number of records went from {self.total} to {page.total_entries}"
             )
 
     def check_unchanged(self, page: Page[T]) -> None:
-        """Doubt, if a record of a later page was changed after the first page came.
+        """Add a doubt if a record of a later page was changed after the first page came.
 
-        It may have come into the list then, and have pushed another one out of sight.
+        It may have entered the list then, and have pushed another one out of sight.
         """
         if page.changed_at >= self.began.strftime("%Y-%m-%dT%H:%M:%SZ"):
             self.doubts.append(f"a record was changed at {one_line(page.changed_at)}")
 
     def check_count(self, rows: int, different: int) -> None:
-        """Doubt, if the records that came are not as many different ones as the list has."""
+        """Add a doubt if the number of distinct records is not the length of the list."""
         if rows != different:
             self.doubts.append(f"{rows - different} records came twice")
         elif self.total is not None and rows != self.total:
@@ -217,15 +218,15 @@ class Pass:
 
 
 def followed(link: str, url: str) -> str:
-    """`link` if it leads to the same list of the same host; the token goes nowhere else.
+    """`link` if it leads to the same list on the same host; the token is sent nowhere else.
 
     Raises AnswerInvalid.
     """
-    # Letter by letter: programs that take addresses apart differ in what they see in odd ones.
+    # Compared as text: URL parsers differ in how they read unusual addresses.
     there, here = link.partition("?")[0], url.partition("?")[0]
     path = urlsplit(here).path
     if there != here:
-        # Of the address its host only: in the rest there may be a token.
+        # Only the host is shown: the rest of the address may contain a token.
         raise AnswerInvalid(
             f"The next page of {path} is said to be at {_host_of(there)}, which is another place; "
             "no token was sent there. Look at HARVEST_API_URL, and for a proxy in between."

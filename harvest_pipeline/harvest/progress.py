@@ -1,24 +1,24 @@
-"""How a read goes on, for one observer of this process."""
+"""The progress of a read, reported to one observer of this process."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
 
 
 class Observer:
-    """Hears how a read goes on; called from any thread, and must not raise. This one
+    """Gets the progress of a read; called from any thread, and must not raise. This one
     does nothing."""
 
     def requested(self) -> None:
-        """A request was sent, or tried."""
+        """A request was sent, or attempted."""
 
     def expecting(self, requests: int) -> None:
-        """So many more pages are known to be needed."""
+        """This many more pages are known to be needed."""
 
     def received(self, rows: int) -> None:
-        """A page came, with so many records."""
+        """A page with this many records arrived."""
 
     def waiting(self, seconds: float, reason: str) -> None:
-        """Nothing is sent for so many seconds; the reason is half a sentence."""
+        """Nothing is sent for this many seconds; the reason is half a sentence."""
 
 
 _NOBODY = Observer()
@@ -32,7 +32,7 @@ def observer() -> Observer:
 
 @contextmanager
 def observed_by(follower: Observer) -> Generator[None]:
-    """Let `follower` hear of everything that this process reads meanwhile."""
+    """Report everything that this process reads during the block to `follower`."""
     global _observer
     before, _observer = _observer, follower
     try:

@@ -1,4 +1,4 @@
-"""The address on this machine to which Harvest sends the browser back (RFC 8252, section 7.3)."""
+"""The local address that Harvest redirects the browser to (RFC 8252, section 7.3)."""
 
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from time import monotonic
@@ -9,7 +9,7 @@ from harvest_pipeline.settings import SettingsError
 
 _HOST = "127.0.0.1"
 _PATH = "/callback"
-#: Nothing of a request is repeated, and nothing promised: what comes of it is not known yet.
+#: It repeats nothing from the request and promises nothing: the outcome is not known yet.
 _PAGE = b"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>harvest-pipeline</title></head>
 <body><h1>Go back to the terminal</h1>
@@ -24,7 +24,7 @@ def redirect_address(port: int | str) -> str:
 
 
 class RedirectServer(HTTPServer):
-    """Listens on 127.0.0.1 from its making to the end of the block, for one redirect.
+    """Listens on 127.0.0.1 until the end of the block, for one redirect.
 
     Raises SettingsError if the port cannot be used.
     """
@@ -56,12 +56,12 @@ class RedirectServer(HTTPServer):
         return self.answer
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a browser that leaves before its page is no mistake."""
+        """Log nothing: a browser that disconnects before it gets the page is not an error."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: RedirectServer  # pyright: ignore[reportIncompatibleVariableOverride]
-    #: Browsers open connections ahead of time and say nothing on them.
+    #: Browsers open connections ahead of time and send nothing on them.
     timeout = 2.0
 
     def do_GET(self) -> None:
@@ -76,4 +76,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(_PAGE)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Log nothing: the address holds the code."""
+        """Log nothing: the address contains the code."""

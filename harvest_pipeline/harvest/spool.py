@@ -1,4 +1,4 @@
-"""Records on local disk, one a line, while a list is being read."""
+"""Records on local disk, one per line, while a list is being read."""
 
 import tempfile
 import threading
@@ -15,15 +15,15 @@ from harvest_pipeline.harvest.errors import RecordUnusable, StateUnusable
 from harvest_pipeline.safety import make_folder
 from harvest_pipeline.scope import Proof, Rejected, Spool
 
-#: As much as a page has, in bytes.
+#: The size of a page, in bytes.
 _MOST_REJECTED = 64 * 2**20
 
 
 class SpoolFile:
     """A new file for the records of one read, readable by its owner only.
 
-    A context manager: the file stays if the block ends well and is removed if it does not. Several
-    threads may `add`. All but the properties raise StateUnusable, for a full disk say.
+    A context manager: the file stays if the block succeeds and is removed if it does not. `add` is
+    thread-safe. All but the properties raise StateUnusable, for example if the disk is full.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -41,13 +41,13 @@ class SpoolFile:
 
     @property
     def repeated(self) -> int:
-        """How many records have an id that an earlier one has."""
+        """How many records have the id of an earlier one."""
         return self.rows - len(self._ids)
 
     def add(self, records: Sequence[tuple[int, bytes]], rejected: Sequence[Rejected] = ()) -> None:
-        """Append records: each its id, and its JSON on one line; and those that cannot be used.
+        """Append records: each with its id, and its JSON on one line; and unusable ones.
 
-        Raises RecordUnusable if there is too much of the latter to be kept in memory.
+        Raises RecordUnusable if there are too many of the latter to keep in memory.
         """
         with self._lock, self._writing():
             for _, line in records:
@@ -67,7 +67,7 @@ class SpoolFile:
             )
 
     def restart(self) -> None:
-        """Forget all records."""
+        """Discard all records."""
         with self._lock, self._writing():
             self._file.seek(0)
             self._file.truncate()
@@ -112,9 +112,9 @@ _key_decoder = msgspec.json.Decoder(_Key)
 
 
 def only(spool: Spool, ids: Collection[int]) -> Spool:
-    """The spool without the records that have other ids; its file is rewritten.
+    """The spool with only the records that have these ids; its file is rewritten.
 
-    It is no longer all of its scope, and says so.
+    It no longer contains its whole scope, and its proof says so.
     """
     lines = spool.path.read_bytes().splitlines(keepends=True)
     kept = [line for line in lines if _key_decoder.decode(line).id in ids]

@@ -1,6 +1,6 @@
-"""Harvest's own reports: figures that Harvest computes when it is asked.
+"""Harvest's own summary reports, which Harvest computes on request.
 
-What it rests on stands in docs/harvest-api.md.
+The facts about Harvest that it relies on are in docs/harvest-api.md.
 """
 
 from collections.abc import Mapping
@@ -13,16 +13,16 @@ from harvest_pipeline.harvest.extract import proven
 from harvest_pipeline.harvest.pages import Pass, RowDecoder
 from harvest_pipeline.scope import Window
 
-#: The most days that Harvest takes from `from` to `to`; 20210101 to 20220101 was accepted.
+#: The maximum number of days from `from` to `to`; 20210101 to 20220101 was accepted.
 LONGEST = 365
-#: Beyond these a number is none of hours or money, and writing it out may take megabytes.
+#: Beyond these it is not an amount of hours or money, and printing it may take megabytes.
 _LARGEST, _MOST_DECIMALS = Decimal(10) ** 15, 12
 
 
 class ReportRow(pages.Row, frozen=True):
     """One row of any of the time, expense and uninvoiced reports; None: it has no such column.
 
-    Hours and money are exact. `currency` is None where the person may not see money.
+    Hours and money are exact. `currency` is None if the person is not allowed to see money.
     """
 
     client_id: int | None = None
@@ -53,7 +53,7 @@ class ReportRow(pages.Row, frozen=True):
 
     @property
     def about(self) -> tuple[object, ...]:
-        """What the row is about; no other row of its report has the same."""
+        """The subject of the row; no other row of its report has the same."""
         ids = (self.client_id, self.project_id, self.task_id, self.user_id)
         return (*ids, self.expense_category_id, self.currency)
 
@@ -70,8 +70,9 @@ def read_report(
 ) -> list[ReportRow]:
     """All rows of the report at `path` (`/reports/time/clients`) for the days of `window`.
 
-    `permission` says who may ask, for the message of a 403. Raises ValueError for more than
-    LONGEST days after the first, ReadNotProven, and what `HarvestClient.get` raises.
+    `permission` says who is allowed to read it, for the message of a 403. Raises ValueError if the
+    last day is more than LONGEST days after the first, ReadNotProven, and what `HarvestClient.get`
+    raises.
     """
     if (window.last - window.first).days > LONGEST:
         raise ValueError(f"Harvest takes at most {LONGEST} days after the first, not {window}")

@@ -1,7 +1,7 @@
-"""The token store of this machine: connected accounts, and what variables were renewed to.
+"""The token store of this machine: connected accounts, and the renewed tokens of variables.
 
-It is one private file, replaced atomically. An account is in the system keyring instead where
-that is usable; the file then only says so, so that a session without a keyring (cron) knows it.
+It is one private file, replaced atomically. An account is in the system keyring instead if that
+is usable; the file then records that, so that a session without a keyring (cron) knows it.
 """
 
 import os
@@ -26,11 +26,11 @@ from harvest_pipeline.safety import make_folder, one_line, shown
 T = TypeVar("T")
 Place = Literal["keyring", "file"]
 
-#: As long as the exchange may last in which another process renews a token.
+#: As long as the exchange may take in which another process renews a token.
 _LOCK_SECONDS = 60.0
-#: Under which the entries stand in the keyring.
+#: The service name of the entries in the keyring.
 _SERVICE = "harvest_pipeline"
-#: What `keyring` itself recommends; below are stand-ins (plain text files, none at all).
+#: The minimum that `keyring` itself recommends; lower ones are plain text files, or no backend.
 _LEAST_PRIORITY = 1.0
 _IN_KEYRING = b'"keyring"'
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -40,7 +40,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 class StoredAccount:
     """An account that was connected.
 
-    `instance` is the acme of acme.harvestapp.com, None where only administrators are shown it.
+    `instance` is the acme of acme.harvestapp.com, None if it is shown to administrators only.
     `connected_at` is in UTC.
     """
 
@@ -57,7 +57,7 @@ class StoredAccount:
 
     @property
     def kind(self) -> Literal["oauth2", "token"]:
-        """What the credential is: tokens of OAuth 2, or a personal access token."""
+        """The kind of credential: OAuth 2 tokens, or a personal access token."""
         return "oauth2" if self.tokens.refresh_token else "token"
 
 
@@ -67,9 +67,9 @@ def is_name(name: str) -> bool:
 
 
 def check_name(name: str) -> str:
-    """`name` if an account can have it, else StoreUnusable.
+    """`name` if it is valid for an account, else StoreUnusable.
 
-    It becomes the schema in DuckDB and the first part of asset keys.
+    It becomes the DuckDB schema and the first part of asset keys.
     """
     if is_name(name):
         return name
@@ -80,21 +80,21 @@ def check_name(name: str) -> str:
 
 
 class TokenStore:
-    """Keeps accounts by name, and token sets by the digest of a variable's refresh token.
+    """Stores accounts by name, and tokens by the digest of a variable's refresh token.
 
     A key is one or the other (`is_name`). Every method may raise StoreUnusable, with one sentence.
     """
 
     def __init__(self, folder: Path, place: Place | None = None) -> None:
-        """The store in `folder`; `place` is where new entries go. None: an account into the keyring
-        if that is usable, and all else into the file: a keyring answers in a person's session and
-        not in the next job of cron, which would then use a token that is spent."""
+        """The store in `folder`; `place` is where new entries go. None: an account goes into the
+        keyring if that is usable, everything else into the file: a keyring works in a person's
+        session but not in the next cron job, which would then use a refresh token that is spent."""
         self.folder = folder
         self._place: Place | None = place
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "TokenStore":
-        """The store that HARVEST_TOKEN_STORE names: the whole path of a folder, `keyring`, or
+        """The store that HARVEST_TOKEN_STORE names: the absolute path of a folder, `keyring`, or
         nothing for the user's configuration folder."""
         named = environment.get("HARVEST_TOKEN_STORE", "").strip()
         if not named:
@@ -102,7 +102,7 @@ class TokenStore:
         if named == "keyring":
             _with_keyring(lambda: None)
             return cls(_users_folder(), "keyring")
-        folder = Path(os.path.expanduser(named))  # noqa: PTH111 - as it is if there is no such user
+        folder = Path(os.path.expanduser(named))  # noqa: PTH111 - unchanged if no such user
         if not folder.is_absolute():
             raise StoreUnusable(
                 f"HARVEST_TOKEN_STORE is {shown(named)}; it must be the whole path of a folder, or "
@@ -122,7 +122,7 @@ class TokenStore:
         return "keyring"
 
     def names(self) -> list[str]:
-        """The names of the connected accounts. Looking makes no folder and no file."""
+        """The names of the connected accounts. Creates no folder and no file."""
         return sorted(filter(is_name, self._read()))
 
     def kept_in(self, key: str) -> Place | None:
@@ -137,7 +137,7 @@ class TokenStore:
         return self._get(check_name(name), StoredAccount)
 
     def tokens(self, key: str) -> TokenSet | None:
-        """The tokens of an account, or what a variable's refresh token was renewed to."""
+        """The tokens of an account, or the renewed ones of a variable's refresh token."""
         if not is_name(key):
             return self._get(key, TokenSet)
         account = self.find(key)
@@ -152,16 +152,16 @@ class TokenStore:
             self._put(key, tokens, self.kept_in(key) or self._place or "file")
 
     def save(self, account: StoredAccount) -> None:
-        """Store an account, in place of the one of that name. Takes its lock."""
+        """Store an account, replacing the one of that name. Takes its lock."""
         with self.lock(account.name):
             former, place = self.kept_in(account.name), self.place
             self._put(account.name, account, place)
             if former == "keyring" != place:
-                with suppress(StoreUnusable):  # a keyring that is no longer there
+                with suppress(StoreUnusable):  # a keyring that no longer exists
                     _from_keyring(account.name)
 
     def remove(self, key: str) -> bool:
-        """Remove an entry, a damaged one too; whether there was one. Takes its lock."""
+        """Remove an entry, even a damaged one; returns whether there was one. Takes its lock."""
         if self.kept_in(key) is None:
             return False
         with self.lock(key):
@@ -174,7 +174,7 @@ class TokenStore:
     def lock(self, key: str) -> Generator[None]:
         """Keep every other thread and process from changing that entry; not reentrant.
 
-        Raises StoreBusy when that does not succeed within a minute.
+        Raises StoreBusy if the lock is not free within a minute.
         """
         path = self.folder / f"{key}.lock"
         lock = FileLock(path, timeout=_LOCK_SECONDS, mode=0o600)
@@ -219,7 +219,7 @@ class TokenStore:
     def _put(self, key: str, value: object, place: Place) -> None:
         content = msgspec.json.encode(value)
         if place == "keyring":
-            # First, for a process that dies in between: what the file says holds until it changes.
+            # First, in case the process dies in between: what the file says holds until it changes.
             text = content.decode()
             _with_keyring(lambda: keyring.set_password(_SERVICE, key, text), secret=True)
             if _with_keyring(lambda: keyring.get_password(_SERVICE, key)) != text:
@@ -248,9 +248,9 @@ class TokenStore:
             ) from None
 
     def _change(self, key: str, content: bytes | None) -> None:
-        """Replace the file by one with another entry, or without it; on disk when this returns.
+        """Replace the file by one with this entry changed or removed; on disk when this returns.
 
-        A process that dies meanwhile leaves the old file.
+        If the process dies meanwhile, the old file remains.
         """
         with self.lock(self._path.name):
             entries = self._read()
@@ -273,7 +273,7 @@ class TokenStore:
 
     @staticmethod
     def _check(path: Path, mode: int) -> None:
-        """Raise StoreUnusable unless a file or folder is ours and closed to others."""
+        """Raise StoreUnusable unless a file or folder is ours and private."""
         status = path.stat()
         if status.st_uid != os.geteuid():
             raise StoreUnusable(
@@ -289,8 +289,8 @@ class TokenStore:
 
 
 def _with_keyring(use: Callable[[], T], *, secret: bool = False) -> T:
-    """The outcome of `use`. Backends raise what they like, D-Bus errors for example, and some that
-    call a program repeat what they gave it: of a `secret` that is not repeated."""
+    """The result of `use`. Backends raise any exception, for example D-Bus errors, and some that
+    call a program repeat its input: with `secret`, that text is left out."""
     try:
         backend = keyring.get_keyring()
         if backend.priority >= _LEAST_PRIORITY:
@@ -328,7 +328,7 @@ def _users_folder() -> Path:
 
 @contextmanager
 def _explained(path: Path) -> Generator[None]:
-    """Turn what the system refuses into a sentence that names `path`."""
+    """Turn an OS error into a sentence that names `path`."""
     try:
         yield
     except OSError as error:

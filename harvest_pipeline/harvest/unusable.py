@@ -1,6 +1,6 @@
-"""Finds the records that keep a page from being read, and says what of them is unusable.
+"""Finds the records that make a page unreadable, and says what is wrong with them.
 
-A JSON reader stops at the first byte that is wrong. So the page is cut at its brackets, quotes and
+A JSON reader stops at the first wrong byte. So the page is split at its brackets, quotes and
 commas, which are the same bytes whatever stands between them.
 """
 
@@ -17,13 +17,13 @@ from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.harvest.errors import RecordUnusable, one_line
 from harvest_pipeline.scope import Rejected
 
-#: An invoice of 10,000 lines has about 4 MB; DuckDB takes up to 16.
+#: An invoice of 10,000 lines has about 4 MB; DuckDB accepts up to 16.
 LARGEST_RECORD = 8 * 2**20
 #: What fits into the warehouse's column.
 RecordId = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 _TEXT = rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
-#: A quote that matches alone has no end.
+#: A quote that matches alone is not closed.
 _TOKEN = re.compile(_TEXT + rb'|[",{}\[\]]', re.DOTALL)
 _KEY = re.compile(rb"\s*+" + _TEXT + rb"\s*+:\s*+", re.DOTALL)
 _STEPS = {ord("{"): 1, ord("["): 1, ord("}"): -1, ord("]"): -1}
@@ -31,7 +31,7 @@ _QUOTE, _COMMA = ord('"'), ord(",")
 #: Two seconds of work. A page of 2000 time entries has 300,000 texts, brackets and commas.
 _MOST_TOKENS = 3_000_000
 _SHOWN = 20
-#: Harvest has objects in records, and in these again.
+#: Harvest nests objects in records, and objects in these again.
 _DEEPEST = 3
 _TOO_DEEP = "is nested deeper than any record of Harvest"
 
@@ -40,7 +40,7 @@ _Member = tuple[str, bytes]
 
 
 class _Uncut(Exception):
-    """Not even the brackets and quotes are those of JSON."""
+    """Not even the brackets and quotes are valid JSON."""
 
 
 class _Head(msgspec.Struct):
@@ -51,11 +51,11 @@ _head_decoder = msgspec.json.Decoder(_Head)
 
 
 def cut(page: bytes, record: Record, most: int) -> tuple[bytes, list[Rejected], str]:
-    """The page without the records in it that cannot be used, these, and the last `updated_at` of
-    theirs, "" if there is none.
+    """The page without its unusable records; those records; and the last `updated_at` among them,
+    "" if there is none.
 
-    There are none if it has not the form of a page, or more than `most` records. Raises
-    RecordUnusable for a record without an id: then nobody can tell whether all have come.
+    It is returned unchanged if it does not have the form of a page, or has more than `most`
+    records. Raises RecordUnusable for a record without an id: then it is unknown whether all came.
     """
     good, bad = list[bytes](), list[bytes]()
     try:
@@ -98,7 +98,7 @@ def _read(members: list[_Member], key: str, form: Any) -> Any:
 
 
 def _rejected(record: Record, raw: bytes, members: list[_Member]) -> Rejected:
-    """What is known of a record that cannot be used."""
+    """The known data about an unusable record."""
     record_id = _read(members, "id", RecordId)
     if record_id is None:
         raise RecordUnusable(
@@ -131,7 +131,7 @@ def _fault(raw: bytes, members: list[_Member]) -> tuple[str, str]:
 
 def _trouble_with(value: bytes) -> str | None:
     try:
-        value.decode()  # msgspec.Raw does not look into strings
+        value.decode()  # msgspec.Raw does not check strings
         msgspec.json.decode(value, type=msgspec.Raw)
     except UnicodeDecodeError:
         return "is not UTF-8"
@@ -147,7 +147,7 @@ def _trouble_with(value: bytes) -> str | None:
 
 
 def _members(data: bytes) -> list[_Member]:
-    """The keys of an object with the bytes of their values, as far as it can be cut."""
+    """The keys of an object with the bytes of their values, as far as it can be split."""
     members: list[_Member] = []
     with suppress(_Uncut):
         for first, after in pairwise(_cuts(data, _space(data), b"{")):
@@ -162,14 +162,14 @@ def _space(data: bytes) -> int:
 
 
 def _check_one(raw: bytes) -> None:
-    """Raise _Uncut for what is not one value, but none, or an object with something behind it."""
+    """Raise _Uncut unless this is exactly one value."""
     if not raw or (raw.startswith(b"{") and [*_cuts(raw, 0, b"{")][-1] != len(raw)):
         raise _Uncut
 
 
 def _cuts(data: bytes, at: int, bracket: bytes) -> Iterator[int]:
-    """The positions behind the opening bracket of the object or list at `at`, behind each comma in
-    it, and behind its closing bracket."""
+    """The positions after the opening bracket of the object or list at `at`, after each comma in
+    it, and after its closing bracket."""
     depth = 0
     for number, token in enumerate(_TOKEN.finditer(data, at)):
         start = token.start()

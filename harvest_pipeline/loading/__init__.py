@@ -1,1 +1,1 @@
-"""Between Harvest and the warehouse, without Dagster: what is read, what changed, what differs."""
+"""The logic between Harvest and the warehouse, without Dagster: read, reconcile, compare."""

@@ -1,8 +1,8 @@
 """The nine reports of Harvest that are compared, and their figures computed from the warehouse.
 
-How Harvest rounds an amount that is made of hours and rates is not documented: the sum, each entry,
-or not at all (docs/harvest-api.md). Such a figure has these alternatives, and is equal if one of
-them is Harvest's; where all entries come to whole cents they are the same number.
+How Harvest rounds an amount of hours times rates is not documented: the sum, each entry, or not at
+all (docs/harvest-api.md). Such a figure has these alternatives, and is equal if one of them is
+Harvest's; if all entries come to whole cents, they are the same number.
 """
 
 from collections import defaultdict
@@ -20,8 +20,8 @@ from harvest_pipeline.settings import Account
 
 Theme = Literal["time", "expenses", "uninvoiced"]
 
-#: What the figures of a theme are made of: the tables that must be there, and that are read again
-#: where a figure differs.
+#: The tables that the figures of a theme are computed from: they must exist, and are read again if
+#: a figure differs.
 RECORDS: dict[Theme, tuple[str, ...]] = {
     "time": ("time_entries", "projects"),
     "expenses": ("expenses",),
@@ -30,7 +30,7 @@ RECORDS: dict[Theme, tuple[str, ...]] = {
 
 
 def themes(account: Account) -> list[Theme]:
-    """What can be compared of an account: that of which no report is switched off."""
+    """The themes that can be compared for an account: those whose reports are all switched on."""
     records = {each.record.name for each in account.datasets if each.is_report}
     return [theme for theme, needed in RECORDS.items() if records.issuperset(needed)]
 
@@ -50,8 +50,8 @@ _TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One report of Harvest. `subject` is the column that a row is about, beside its currency;
-    `measures` are hours and money, the latter those in `money`."""
+    """One report of Harvest. `subject` is the column that a row is about, together with its
+    currency; `measures` are hours and money, the latter listed in `money`."""
 
     theme: Theme
     path: str
@@ -62,20 +62,20 @@ class Question:
 
     @property
     def about(self) -> str:
-        """What a row is about, in a word: client, project, task, person, category."""
+        """The kind of subject in one word: client, project, task, person, category."""
         return {"user_id": "person", "expense_category_id": "category"}.get(
             self.subject, self.subject.removesuffix("_id")
         )
 
     def title(self, measure: str) -> str:
-        """What a figure is called for a person."""
+        """The name of a figure, for display."""
         if self.theme == "expenses" and measure == "billable_amount":
             return "billable expenses"
         return _TITLES[measure]
 
     @property
     def name_column(self) -> str:
-        """The column with the name of what a row is about."""
+        """The column with the name of the subject."""
         return f"{self.subject.removesuffix('_id')}_name"
 
 
@@ -93,7 +93,7 @@ _DRAFTERS = "an administrator, or a manager allowed to create invoices"
 
 TIME_BY_PROJECT = _time("projects", "project_id")
 EXPENSES_BY_PROJECT = _expenses("projects", "project_id")
-#: Projects that are billed by hours; what is left of a fixed fee has no days.
+#: Projects that are billed by hours; the rest of a fixed fee belongs to no day.
 UNINVOICED = Question(
     "uninvoiced",
     "/reports/uninvoiced",
@@ -119,7 +119,7 @@ QUESTIONS: dict[Theme, tuple[Question, ...]] = {
     "uninvoiced": (UNINVOICED,),
 }
 
-#: Figures that are the same whoever looks; all others are money, which Harvest hides from some.
+#: Figures that every person sees alike; all others are money, which Harvest hides from some.
 HOURS = ("total_hours", "billable_hours", "uninvoiced_hours")
 
 
@@ -129,7 +129,7 @@ Key = tuple[int, str]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The name of a subject, and the alternatives of each of its figures, the likeliest first."""
+    """The name of a subject, and the alternatives of each of its figures, the most likely first."""
 
     name: str
     figures: dict[str, tuple[Decimal, ...]]
@@ -137,7 +137,7 @@ class Row:
 
 Rows = dict[Key, Row]
 
-#: Hours as reports count them: after rounding, where Harvest tells.
+#: Hours as reports count them: rounded, if Harvest sends the rounded hours.
 _HOURS = "coalesce(rounded_hours, hours)"
 _VALUE = f"{_HOURS} * coalesce(billable_rate, 0)"
 
@@ -162,7 +162,7 @@ def rows_of(connection: duckdb.DuckDBPyConnection, question: Question, window: W
 
 
 def _alternatives(value: str, of: str, plus: str = "0") -> str:
-    """An amount rounded once, rounded for each entry, and exact."""
+    """An amount as the rounded sum, the sum of rounded entries, and exact."""
     total, each = f"coalesce(sum({value}), 0)", f"coalesce(sum(round({value}, 2)), 0)"
     return (
         f'round({total} + {plus}, 2) AS "{of}", {each} + {plus} AS "{of} each",'
@@ -170,7 +170,7 @@ def _alternatives(value: str, of: str, plus: str = "0") -> str:
     )
 
 
-#: Hours of all entries; amounts of the billable ones, fixed-fee projects left out.
+#: Hours of all entries; amounts of the billable ones, without fixed-fee projects.
 _TIME = f"""
     WITH fixed AS (SELECT id FROM projects WHERE is_fixed_fee),
     entries AS (
@@ -182,13 +182,13 @@ _TIME = f"""
         sum(billable_hours) AS billable_hours, {_alternatives("value", "billable_amount")}
     FROM entries GROUP BY subject, currency
 """
-#: The expense's own flag says what is billable, not its project's.
+#: The expense's own flag decides whether it is billable, not its project's.
 _EXPENSES = """
     SELECT {subject}, coalesce(client_currency, ''), max({name}), sum(total_cost) AS total_amount,
         sum(CASE WHEN billable THEN total_cost ELSE 0 END) AS billable_amount
     FROM expenses WHERE spent_date BETWEEN ? AND ? GROUP BY 1, 2
 """
-#: Every billable project that has no fixed fee, also those without any time.
+#: Every billable project without a fixed fee, even without any time.
 _UNINVOICED = f"""
     WITH entries AS (
         SELECT project_id, {_HOURS} AS hours, billable AND NOT is_billed AS waiting,
@@ -211,9 +211,9 @@ _ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Both figures of one subject, currency ("" where money is hidden) and span of days.
+    """Both figures of one subject, currency ("" if money is hidden) and span of days.
 
-    `warehouse` is, of its alternatives, the one that equals Harvest's, if one does.
+    `warehouse` is the alternative that equals Harvest's figure, if there is one.
     """
 
     question: Question
@@ -227,7 +227,7 @@ class Pair:
 
     @property
     def title(self) -> str:
-        """What the figure is called for a person."""
+        """The name of the figure, for display."""
         return self.question.title(self.measure)
 
     @property
@@ -239,9 +239,9 @@ class Pair:
 def pairs(
     question: Question, window: Window, theirs: Sequence[ReportRow], ours: Rows
 ) -> list[Pair]:
-    """Every figure of the report; one that a side does not have is 0 there.
+    """Every figure of the report; a missing one is 0.
 
-    Where Harvest hides money, hours only.
+    If Harvest hides money, hours only.
     """
     hidden = any(row.currency is None for row in theirs)
     by_key = {_key(question, row): row for row in theirs}
@@ -280,7 +280,7 @@ def _key(question: Question, row: ReportRow) -> Key:
 
 
 def _without_money(rows: Rows) -> Rows:
-    """The hours of all currencies of a subject together."""
+    """The hours of a subject, summed over all currencies."""
     names: dict[int, str] = {}
     hours: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     for (subject, _), row in rows.items():

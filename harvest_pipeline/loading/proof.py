@@ -1,11 +1,11 @@
-"""What differs between the warehouse and Harvest in one list, found with few requests.
+"""Finds what differs between the warehouse and Harvest in one list, with few requests.
 
 Harvest is asked how many records it has, then for everything that changed since the last time.
-After that its count of days equals the warehouse's exactly when nothing was deleted on them:
-Harvest shows deletions in no other way. That holds for days that were once read in full, and for no
-others: a planned entry that nobody has read yet makes up for one that was deleted. In this order,
-since what is entered meanwhile makes our number the larger one, as a deletion does, and cannot hide
-one.
+After that its count of days equals the warehouse's exactly if nothing was deleted on them:
+Harvest shows deletions in no other way. That is true only for days that were once read in full: on
+others, a planned entry that has not been read yet would cancel out a deleted one. The count comes
+first, because an entry added in between makes the warehouse's number larger, as a deletion does,
+and cannot hide one.
 """
 
 from collections.abc import Collection, Iterator
@@ -24,17 +24,17 @@ from harvest_pipeline.warehouse import coverage
 from harvest_pipeline.warehouse.coverage import Day
 from harvest_pipeline.warehouse.scopes import rows_in
 
-#: A list of no more records is read whole: that costs the one request that its changes would.
+#: A list of no more records is read as a whole: that takes one request, the same as its changes.
 PAGE = int(PER_PAGE)
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the warehouse has of a record: the days that it keeps, those of them that were read in
-    full with until when their changes are known, and the number of its rows.
+    """The warehouse's state of a record: the days that it keeps, the ones of these that were read
+    in full with the instant until which their changes are known, and the number of its rows.
 
-    The day of a record that has none is None. What counts is only what people have read who see at
-    least as much as the reader of today.
+    The day of a record without days is None. Only reads by people who see at least as much as the
+    current reader count.
     """
 
     record: Record
@@ -46,7 +46,7 @@ class Held:
     def of(
         cls, connection: duckdb.DuckDBPyConnection, record: Record, window: Window, reader: Reader
     ) -> "Held":
-        """What it has now; `window` are the days of the project."""
+        """The current state; `window` are the days of the project."""
         days = coverage.kept_days(connection, record, window) if record.day else {None}
         known = coverage.known_until(connection, record.name, reader)
         return cls(
@@ -58,22 +58,22 @@ class Held:
 
     @property
     def known_until(self) -> datetime | None:
-        """Until when all changes on the days that were read are known; None if none was read."""
+        """Until when all changes on the read days are known; None if no day was read."""
         return min(self.known.values(), default=None)
 
     @property
     def is_small(self) -> bool:
-        """Whether the record is read whole each time."""
+        """Whether the record is read as a whole each time."""
         return self.record.day is None and self.rows <= PAGE
 
     @property
     def read(self) -> list[Scope]:
-        """What was read in full."""
+        """The scopes that were read in full."""
         return self._scopes(self.known)
 
     @property
     def unread(self) -> list[Scope]:
-        """What no full read has brought yet."""
+        """The scopes that were never read in full."""
         return self._scopes(self.kept - self.known.keys())
 
     def _scopes(self, days: Collection[Day]) -> list[Scope]:
@@ -83,8 +83,8 @@ class Held:
 
 
 def counts(loads: Loads, held: Held) -> dict[Scope, int]:
-    """How many records Harvest has of what was read in full; empty where all is read again anyway,
-    of a module that is switched off, and where Harvest does not say. Raises HarvestError."""
+    """How many records Harvest has in the scopes that were read in full; empty if everything is
+    read again anyway, if the module is off, and if Harvest gives no count. Raises HarvestError."""
     found: dict[Scope, int] = {}
     if held.is_small:
         return found
@@ -101,8 +101,8 @@ def counts(loads: Loads, held: Held) -> dict[Scope, int]:
 
 
 def changes(loads: Loads, held: Held, window: Window) -> Spool | None:
-    """What changed since the warehouse last knew; the whole record where that costs no more, and
-    None where nothing was read in full yet. Raises HarvestError."""
+    """The changes since the last known instant; the whole record if that costs no more, and None if
+    nothing was read in full yet. Raises HarvestError."""
     if held.known_until is None:
         return None
     if held.is_small:
@@ -111,17 +111,16 @@ def changes(loads: Loads, held: Held, window: Window) -> Spool | None:
     spool = read(loads.client, held.record, None, loads.folder, filters=since)
     if spool.proof is Proof.MODULE_OFF:
         return spool
-    # Wherever it is; which days of it are kept is for the load to say.
+    # On any day; the load decides which days are kept.
     scope = replace(spool.scope, window=window if held.record.day else None)
     return replace(spool, proof=Proof.CHANGES, scope=scope)
 
 
 def differing(loads: Loads, record: Record, scope: Scope, there: int | None) -> Iterator[Spool]:
-    """Read what differs of a scope of which Harvest has `there` records (None: it does not say).
+    """Read what differs in a scope of which Harvest has `there` records (None: no count).
 
-    A stretch of days is halved until one page holds it: to read a page costs the one request that
-    to count it would cost. Each spool must be loaded before the next is asked for. Raises
-    HarvestError.
+    A range of days is halved until it fits on one page: reading a page takes one request, the same
+    as counting it. Each spool must be loaded before the next one is requested. Raises HarvestError.
     """
     with loads.warehouse.reader() as connection:
         here = rows_in(connection, record, scope)
@@ -129,7 +128,7 @@ def differing(loads: Loads, record: Record, scope: Scope, there: int | None) -> 
         return
     window = scope.window
     one_page = there is None or there <= PAGE or window is None or window.first == window.last
-    # Where most is missing no search is cheaper than to read it.
+    # If most records are missing, reading everything is cheaper than any search.
     if one_page or window is None or there is None or abs(there - here) * 2 >= there:
         loads.log(f"{scope}: {there} records at Harvest, {here} here; reading it again.")
         yield from loads.spools(record, scope)

@@ -1,9 +1,9 @@
-"""The loop: changes, new days, deletions, and what is read again although nothing says it changed.
+"""The reconciliation: changes, new days, deletions, and a sweep of what may change without a trace.
 
-Harvest does not promise that an edit of a message or payment moves its invoice, and some changes
+Harvest does not promise that an edit of a message or payment updates its invoice, and some changes
 leave no trace at all: another rounding rule, a cost rate that is applied to the past
-(docs/harvest-api.md). Opening the database takes as long as loading a small record, so what
-belongs together is loaded together.
+(docs/harvest-api.md). Opening the database takes as long as loading a small record, so related
+records are loaded together.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -27,29 +27,29 @@ from harvest_pipeline.warehouse.ledger import Load, LoadContext, write_counted
 from harvest_pipeline.warehouse.loading import load_each, load_together
 from harvest_pipeline.warehouse.scopes import days_loaded_at, rows_by_day, rows_in
 
-#: Older invoices have been paid or written off.
+#: Older invoices are paid or written off.
 _DAYS = 400
-#: Every invoice of these days is read once in so many nights.
+#: Every invoice of these days is read once in this many nights.
 _NIGHTS = 7
-#: Every day is read in full again within so many nights ...
+#: Every day is read in full again within this many nights ...
 _MONTH = 30
-#: ... in at most so many of them.
+#: ... in at most this many of them.
 _SHARES = 25
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """How much a night reads again, at the instant `now` of Harvest's clock.
+    """How much is read again in one night, at the instant `now` of Harvest's clock.
 
     `requests` is the budget for the messages and for the payments of invoices; None: as many as
-    bring every invoice of the last 400 days once a week.
+    needed to read every invoice of the last 400 days once a week.
     """
 
     now: datetime
     requests: int | None = None
 
     def chosen(self, day: str, parents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The parents whose turn it is: of the last 400 days by the column `day`."""
+        """The parents that are due: of the last 400 days by the column `day`."""
         first = self.now.date() - timedelta(days=_DAYS)
         every = [row for row in parents if row[day] >= first]
         budget = -(-len(every) // _NIGHTS) if self.requests is None else self.requests
@@ -60,16 +60,16 @@ class Sweep:
         return read[:budget] if self._begins(read[0]["_read_at"], nights, _NIGHTS) else []
 
     def is_due(self, read_at: datetime) -> bool:
-        """Whether a list that is too long to be read every night is to be read whole again."""
+        """Whether a list that is too long to read every night is due to be read as a whole."""
         return read_at < self.now - timedelta(days=_MONTH - 1)
 
     def days(
         self, read_at: Mapping[date, datetime], rows: Mapping[date, int], page: int
     ) -> set[date]:
-        """The days whose turn it is to be read in full again, so that all have been within a month:
-        `read_at` is when each last was, `rows` how many rows it has.
+        """The days that are due to be read in full again, so that each is read within a month:
+        `read_at` is when each was last read, `rows` how many rows it has.
 
-        A night takes days of at least a `page` of rows, and begins as late as the nights will do.
+        Each night takes days of at least a `page` of rows; the sweep begins as late as possible.
         """
         every = sum(rows.get(day, 0) for day in read_at)
         budget = max(page, -(-every // _SHARES))
@@ -87,10 +87,10 @@ class Sweep:
         return chosen
 
     def _begins(self, oldest: datetime, nights: int, within: int) -> bool:
-        """Whether so many nights, of which this is the first, must not begin later: those that were
-        read together come round one share a night, and the last of them has to be in time.
+        """Whether a sweep of this many nights must begin now: days that were read together are
+        spread over one share per night, and the last of them has to be in time.
 
-        A day before that, since no night begins at the same minute as the one before.
+        One day earlier than that, since nights do not begin at exactly the same minute.
         """
         return oldest < self.now - timedelta(days=within - 1 - nights)
 
@@ -101,8 +101,8 @@ RECONCILE = "reconcile"
 
 @dataclass(slots=True)
 class Reconciled:
-    """What became of one record: the requests that were made for it, its loads, and the days whose
-    rows were read again or left (none of a record without a day)."""
+    """The result for one record: the requests that were made, its loads, and the days whose rows
+    were read again or removed (none for a record without a day)."""
 
     record: Record
     requests: int = 0
@@ -111,17 +111,17 @@ class Reconciled:
 
     @property
     def deleted(self) -> int:
-        """How many rows Harvest did not have any more."""
+        """How many rows no longer exist at Harvest."""
         return sum(load.deleted for load in self.loads)
 
 
 class Reconciliation:
     """Makes the tables of `records` equal to Harvest on the days that are kept: those of `window`,
-    and others that were ever read (`coverage.kept_days`).
+    and all others that were ever read (`coverage.kept_days`).
 
-    Messages and payments are read of invoices that changed since theirs were read, and of those
-    whose turn it is in the sweep; `loads` must be for changes only. `thorough`: not only changes
-    and new days are looked for; `sweep_requests` is then the budget of the sweep.
+    Messages and payments are read for invoices that changed since theirs were read, and for those
+    that are due in the sweep; `loads` must be for changes only. `thorough`: also look for
+    deletions and sweep; `sweep_requests` is then the budget of the sweep.
     """
 
     def __init__(
@@ -136,18 +136,18 @@ class Reconciliation:
     ) -> None:
         self._loads, self._context, self._window = loads, context, window
         self._thorough, self._sweep_requests = thorough, sweep_requests
-        #: What differs is read again, although this run may have read it before.
+        #: Differences are read again, even if this run has read them before.
         self._again = replace(loads, runs=())
         self._found = {record.name: Reconciled(record) for record in records}
-        #: Why not all of it could be done; the first reason.
+        #: Why a part could not be done; the first reason.
         self.refused: HarvestError | WarehouseError | None = None
 
     def run(self) -> Sequence[Reconciled]:
-        """Do it. A list that is not to be had does not keep the others from being reconciled;
-        `refused` says why it was not.
+        """Run it. A list that cannot be read does not stop the others from being reconciled;
+        `refused` says why it could not be read.
 
-        Raises HarvestError and WarehouseError; what was loaded before stays, and the next time goes
-        on from there.
+        Raises HarvestError and WarehouseError; what was loaded before stays, and the next run
+        continues from there.
         """
         records = [each.record for each in self._found.values()]
         lists = [record for record in records if record.parent is None]
@@ -161,7 +161,7 @@ class Reconciliation:
             held = [self._held(connection, record) for record in lists]
             before = {r.name: rows_by_day(connection, r) for r in records if r.day}
         if wider:
-            # What Harvest hides from this person would look as if it had been deleted.
+            # Records that Harvest hides from this person would look deleted.
             self.refused = SeesLess.of(
                 self._context.reader, sorted(wider), "deletions were not looked for"
             )
@@ -184,8 +184,8 @@ class Reconciliation:
         return list(self._found.values())
 
     def read_again(self, name: str, windows: Sequence[Window]) -> None:
-        """Read days of a record in full although nothing says that they changed, and count them as
-        touched; all of a record without days. Raises as `run` does."""
+        """Read days of a record in full although nothing shows a change, and count them as touched;
+        all of a record without days. Raises the same exceptions as `run`."""
         found = self._found[name]
         dated = found.record.day is not None
         with self._asking(found.record):
@@ -194,7 +194,7 @@ class Reconciliation:
                 found.days |= set(window.days()) if window else set()
 
     def _now(self) -> datetime:
-        """Harvest's clock, as the night's last read had it."""
+        """Harvest's clock, as of the latest read."""
         read_at = (load.read_at for found in self._found.values() for load in found.loads)
         return max(read_at, default=datetime.now(UTC))
 
@@ -202,8 +202,8 @@ class Reconciliation:
         return Held.of(connection, record, self._window, self._context.reader)
 
     def _bring_changes(self, every: Sequence[Held], *, count: bool) -> dict[Scope, int]:
-        """Load what changed; returns how many records Harvest had of what was read in full, before
-        it was asked for changes."""
+        """Load the changes; returns how many records Harvest had in what was read in full, before
+        the changes were requested."""
         there: dict[Scope, int] = {}
         spools: list[Spool] = []
         try:
@@ -213,7 +213,7 @@ class Reconciliation:
                         there |= counts(self._loads, held)
                     if spool := changes(self._loads, held, self._window):
                         spools.append(spool)
-        finally:  # what was read is not read in vain
+        finally:  # keep what was read
             together = load_together(
                 self._loads.warehouse, spools, self._loads.folder, self._context
             )
@@ -222,8 +222,8 @@ class Reconciliation:
         return there
 
     def _bring_new_days(self, lists: Sequence[Record]) -> None:
-        """Read in full what never was: today, days of an earlier start date, the day that an entry
-        was moved to."""
+        """Read in full the days that were never read: today, days of an earlier start date, the day
+        that an entry was moved to."""
         with self._loads.warehouse.reader() as connection:
             every = [self._held(connection, record) for record in lists]
         for held in every:
@@ -232,8 +232,8 @@ class Reconciliation:
                     self._load(found, self._loads.spools(held.record, scope))
 
     def _find_deletions(self, there: dict[Scope, int]) -> None:
-        """Compare the counts with what is here, read what differs, and write into the ledger of
-        which days nothing is missing and nothing too much."""
+        """Compare the counts with the warehouse, read what differs, and record in the ledger the
+        days that are complete."""
         for scope, number in there.items():
             record = RECORDS[scope.record]
             with self._asking(record) as found:
@@ -280,7 +280,7 @@ class Reconciliation:
 
     @contextmanager
     def _asking(self, record: Record) -> Generator[Reconciled]:
-        """Count the requests that are made for a record, and go on where it is refused."""
+        """Count the requests that are made for a record, and continue if it is refused."""
         found, before = self._found[record.name], self._loads.client.requests
         try:
             yield found
@@ -302,6 +302,6 @@ class Reconciliation:
                 if not was:
                     found.days |= set(self._window.days())
                 for load in found.loads:
-                    # A stretch that was read again is the same but for days with another number.
+                    # A range that was read again is unchanged except for days with another number.
                     if record.parent or load.proof in (Proof.CHANGES, Proof.FOLLOWED):
                         found.days |= days_loaded_at(connection, record, load.loaded_at)

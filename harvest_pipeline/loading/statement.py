@@ -1,5 +1,5 @@
-"""The statement: the figures of Harvest and of the warehouse by month, the differences, the
-verdict; as text and for programs."""
+"""The statement: Harvest's and the warehouse's figures by month, the differences and the verdict,
+as text and as data."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -15,10 +15,10 @@ from harvest_pipeline.safety import one_line
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Account
 
-#: Differences on paper; programs get all of them.
+#: Differences shown in the text; the data has all of them.
 _MOST_SHOWN = 100
 _LONGEST_NAME = 22
-#: The figures of a month, in the order of the questions.
+#: The figures of a month, in the order of the reports.
 _ORDER = [
     questions[0].title(measure)
     for questions in QUESTIONS.values()
@@ -28,7 +28,7 @@ _ORDER = [
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What is known of an account after the comparison of `days`."""
+    """The results for an account after the comparison of `days`."""
 
     account: Account
     days: Window
@@ -36,17 +36,17 @@ class Statement:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of all outcomes; nothing compared is nothing proven."""
+        """The worst verdict of all outcomes; if nothing was compared, nothing is proven."""
         found = [verdict(outcome) for outcome in self.outcomes]
         return next((each for each in Verdict if each in found), Verdict.NOT_PROVEN)
 
     @property
     def differences(self) -> list[Pair]:
-        """Those of all outcomes."""
+        """The differences of all outcomes."""
         return [each for outcome in self.outcomes for each in outcome.differences]
 
     def text(self) -> str:
-        """The statement for a person, of at most 100 columns but for the sentences."""
+        """The statement as text, at most 100 columns wide except for the sentences."""
         parts = [self._head(), _table(self._figures())]
         if self.differences:
             parts.append(_differences(self.differences))
@@ -55,7 +55,7 @@ class Statement:
         return "\n\n".join([*parts, self._last_line()])
 
     def data(self) -> dict[str, Any]:
-        """The same for a program; numbers are text, so that no digit is lost."""
+        """The statement as data; numbers are strings, so that no digit is lost."""
         first = self.outcomes[0] if self.outcomes else None
         return {
             "account": self.account.name,
@@ -113,7 +113,7 @@ class Statement:
         return "\n".join(["The warehouse beside Harvest's own reports", "", *lines])
 
     def _figures(self) -> list[tuple[str, str, str, Decimal, Decimal]]:
-        """Month, figure, currency and both sums; amounts of different currencies stay apart."""
+        """Month, figure, currency and both sums; currencies are not mixed."""
         sums: dict[tuple[str, str, str], list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 2)
         for pair in _shown(self.outcomes):
             currency = "" if pair.measure in HOURS else pair.currency
@@ -144,7 +144,7 @@ class Statement:
 
 
 def _shown(outcomes: Sequence[Outcome]) -> Iterator[Pair]:
-    """The pairs that months are made of: those of projects."""
+    """The pairs that months are summed from: those of projects."""
     for outcome in outcomes:
         for pair in outcome.pairs:
             if pair.question == QUESTIONS[outcome.theme][0]:

@@ -1,7 +1,7 @@
-"""The comparison: Harvest's own reports beside the warehouse, by month, and what differs.
+"""The comparison: Harvest's own reports against the warehouse, by month, and the differences.
 
-All questions of a round are asked before the database is opened, so that it is held for a moment
-only, however long Harvest lets us wait.
+All reports of a round are requested before the database is opened, so that it is held only for a
+moment, however long the wait for Harvest is.
 """
 
 import threading
@@ -42,13 +42,13 @@ def loaded_days(connection: duckdb.DuckDBPyConnection, record: str, within: Wind
 
 
 def without(days: Window, loaded: Iterable[Window]) -> list[Window]:
-    """The days of a window that none of the others has."""
+    """The days of a window that are in none of the others."""
     there = {day for window in loaded for day in window.days()}
     return stretches(day for day in days.days() if day not in there)
 
 
 def months(window: Window) -> list[Window]:
-    """The months of a window, the first and the last as far as they are in it."""
+    """The months of a window; the first and the last may be partial."""
     found: list[Window] = []
     first = window.first
     while first <= window.last:
@@ -59,13 +59,13 @@ def months(window: Window) -> list[Window]:
 
 
 def years(windows: Sequence[Window], today: date) -> list[Window]:
-    """The windows in spans of up to twelve whole months; the month of `today` by itself."""
+    """The windows in spans of up to twelve whole months; the month of `today` separately."""
     return [span for window in windows for span in _years(months(window), today)]
 
 
 def recent_months(windows: Sequence[Window], today: date) -> list[Window]:
-    """The windows in spans: each of the last twelve closed months and the current one by itself,
-    what is older as `years`."""
+    """The windows in spans: each of the last twelve closed months and the current one separately,
+    older ones as in `years`."""
     first_recent = date(today.year - 1, today.month, 1)
     found: list[Window] = []
     for window in windows:
@@ -77,14 +77,14 @@ def recent_months(windows: Sequence[Window], today: date) -> list[Window]:
 
 
 def halves(window: Window) -> list[Window]:
-    """The earlier and the later months of a window; nothing if it lies in one month."""
+    """The earlier and the later months of a window; empty if it lies in one month."""
     parts = months(window)
     middle = len(parts) // 2
     return [_joined(part) for part in (parts[:middle], parts[middle:])] if middle else []
 
 
 def month_of(window: Window) -> str:
-    """The month of a window (2026-09), or its days where it is of several."""
+    """The month of a window (2026-09), or its days if it spans several."""
     return f"{window.first:%Y-%m}" if len(months(window)) == 1 else str(window)
 
 
@@ -103,9 +103,9 @@ def _next_month(day: date) -> date:
     return (day.replace(day=28) + timedelta(days=4)).replace(day=1)
 
 
-#: Requests that go into finding the months of differences; beyond them, longer spans are named.
+#: Requests spent on finding the months of differences; beyond them, longer spans are reported.
 _MOST_TO_NARROW = 40
-#: How often what differs is read again: a timer that runs meanwhile grows between two questions.
+#: How often differences are read again: a running timer grows between two requests.
 _ROUNDS = 3
 
 _Asked = tuple[Question, Window]
@@ -113,11 +113,11 @@ _Asked = tuple[Question, Window]
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of the comparison of a theme. `pairs` are all figures, equal or not, by the span
-    that they were compared for in the end; `requests` all that it cost.
+    """The result of the comparison of a theme. `pairs` are all figures, equal or not, by the span
+    that they were finally compared for; `requests` the total number of requests.
 
     `compared` and `not_loaded` are days, the latter up to `today`; `not_comparable` are sentences
-    that say what Harvest did not show, `notes` what is left out for a reason that is no fault.
+    that say what Harvest did not show, `notes` what is left out for a reason that is not an error.
     """
 
     theme: Theme
@@ -134,7 +134,7 @@ class Outcome:
 
     @property
     def differences(self) -> list[Pair]:
-        """The figures that are not the same."""
+        """The figures that differ."""
         return [pair for pair in self.pairs if not pair.is_equal]
 
 
@@ -149,9 +149,9 @@ def compare(
 ) -> Outcome:
     """Compare the loaded days of `days` with Harvest's reports of the theme.
 
-    Closed years are asked as a whole and halved where they differ. What stands in a wrong month of
-    its year would not be seen so: the figures of projects are asked month by month for the last
-    twelve months, and with `by_month` for all. Raises HarvestError and WarehouseError.
+    Closed years are requested as a whole and halved if they differ. That would not show a value in
+    the wrong month of the right year: the figures of projects are requested month by month for the
+    last twelve months, and with `by_month` for all. Raises HarvestError and WarehouseError.
     """
     before = client.requests
     outcome = Outcome(theme, client.identity, datetime.now(UTC), today)
@@ -185,8 +185,9 @@ def compare_and_repair(
 ) -> Outcome:
     """Compare, let `read_again` load the records of the days that differ, and compare these again.
 
-    So a change that moves no `updated_at` (a new rounding rule, an edit by Harvest's support) is in
-    the warehouse afterwards, and only what still differs is a difference. Raises as `compare` does.
+    So a change that does not update `updated_at` (a new rounding rule, an edit by Harvest's
+    support) is in the warehouse afterwards, and only what still differs is a difference. Raises
+    the same exceptions as `compare`.
     """
     outcome = compare(client, warehouse, theme, days, today, by_month=by_month)
     for _ in range(_ROUNDS):
@@ -206,7 +207,7 @@ def compare_and_repair(
 def _questions(
     theme: Theme, compared: Sequence[Window], today: date, *, by_month: bool
 ) -> list[_Asked]:
-    """What is asked in the first round: the figures of projects in finer spans than the others."""
+    """The requests of the first round: the figures of projects in finer spans than the others."""
     first, *others = QUESTIONS[theme]
     whole = years(compared, today)
     if by_month:
@@ -218,7 +219,7 @@ def _questions(
 
 
 class _Comparison:
-    """The rounds of questions of one theme."""
+    """The rounds of requests for one theme."""
 
     def __init__(self, client: HarvestClient, warehouse: Warehouse, outcome: Outcome) -> None:
         self.client = client
@@ -227,7 +228,7 @@ class _Comparison:
         self._left = _MOST_TO_NARROW
 
     def run(self, asked: Sequence[_Asked]) -> None:
-        """Ask, compare, and go on with the halves of what differs."""
+        """Request, compare, and continue with the halves of the spans that differ."""
         while asked:
             answers = self._ask(asked)
             further: list[_Asked] = []
@@ -244,7 +245,7 @@ class _Comparison:
             asked = further
 
     def _halves(self, span: Window, found: Iterable[Pair]) -> list[Window]:
-        """The halves of a span that differs, as long as there are requests for them."""
+        """The halves of a span that differs, as long as the request budget allows."""
         if all(pair.is_equal for pair in found):
             return []
         parts = halves(span)
@@ -254,7 +255,7 @@ class _Comparison:
         return parts
 
     def _ask(self, asked: Sequence[_Asked]) -> dict[_Asked, list[ReportRow]]:
-        """The answers, without those that Harvest does not show; a few requests at a time."""
+        """The responses, without reports that Harvest does not show; a few requests at a time."""
         answers: dict[_Asked, list[ReportRow]] = {}
         refusals: list[PermissionMissing | RecordNotFound] = []
         lock = threading.Lock()
@@ -285,7 +286,7 @@ class _Comparison:
 
 
 class Verdict(StrEnum):
-    """How a comparison ended, the worst first."""
+    """The result of a comparison, the worst first."""
 
     #: Figures differ.
     DIFFERENT = "different"
@@ -296,7 +297,7 @@ class Verdict(StrEnum):
 
 
 def verdict(outcome: Outcome) -> Verdict:
-    """How it ended. What a person who is no administrator is shown can differ without a fault."""
+    """The verdict. If the person is not an administrator, figures may differ without an error."""
     if outcome.differences and outcome.identity.is_administrator:
         return Verdict.DIFFERENT
     missing = any(window.first < outcome.today for window in outcome.not_loaded)
@@ -306,7 +307,7 @@ def verdict(outcome: Outcome) -> Verdict:
 
 
 def reasons(outcome: Outcome) -> list[str]:
-    """Sentences for everything that a reader has to know beside the figures."""
+    """Sentences for everything that a reader has to know besides the figures."""
     said = [*outcome.not_comparable, *outcome.notes]
     if outcome.not_loaded:
         said.append(f"Not loaded, so not compared: {days_in_words(outcome.not_loaded)}.")
@@ -321,7 +322,7 @@ def reasons(outcome: Outcome) -> list[str]:
 
 
 def days_in_words(windows: Iterable[Window], most: int = 5) -> str:
-    """Windows in one line."""
+    """Windows as text on one line."""
     every = [str(window) for window in windows]
     more = f" and {len(every) - most} more stretches of days" if len(every) > most else ""
     return ", ".join(every[:most]) + more

@@ -1,4 +1,4 @@
-"""What a run still has to ask Harvest for, and in which pieces."""
+"""What a run still has to request from Harvest, and in which pieces."""
 
 import shutil
 import time
@@ -23,15 +23,15 @@ from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.parents import parents
 from harvest_pipeline.warehouse.scopes import vanished
 
-#: Parents of one piece of a child record. A piece is committed on its own, so this is the most that
-#: a run asks again which is killed (one that fails commits what it has read): 100 requests are 15
+#: Parents per piece of a child record. A piece is committed on its own, so this is the most that a
+#: killed run has to request again (one that fails commits what it has read): 100 requests are 15
 #: seconds at Harvest's limit.
 PARENTS_PER_PIECE = 100
 
-#: What a run has read is asked again when the run is retried later than this, e.g. the next day.
+#: What a run has read is requested again if the run is retried later than this, e.g. the next day.
 _STILL_GOOD = timedelta(hours=6)
 
-#: Harvest's clock and its `updated_at` need not tick at once.
+#: Harvest's clock and its `updated_at` may differ slightly.
 OVERLAP = timedelta(minutes=1)
 
 Parent = Mapping[str, object]
@@ -39,10 +39,10 @@ Parent = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Loads:
-    """Everything that the reports of one run need to ask and to remember what was asked.
+    """Everything that the reports of one run need to send requests and to remember what was read.
 
-    `runs` are this run and the ones that it retries: what they have loaded is not asked again.
-    `only_changed`: children are read only of parents that changed since theirs were read.
+    `runs` are this run and the ones that it retries: what they have loaded is not requested again.
+    `only_changed`: children are only read for parents that changed since theirs were read.
     """
 
     client: HarvestClient
@@ -53,10 +53,10 @@ class Loads:
     only_changed: bool = False
 
     def spools(self, record: Record, scope: Scope) -> Iterator[Spool]:
-        """Read what is missing of a scope of `record`, piece by piece; nothing if it is all there.
+        """Read what is missing of a scope of `record`, piece by piece; nothing if it is complete.
 
-        Each spool must be loaded before the next is asked for: the pieces of a child record are
-        made from the parents that the warehouse holds by then. Raises HarvestError.
+        Each spool must be loaded before the next one is requested: the pieces of a child record are
+        made from the parents that are in the warehouse at that time. Raises HarvestError.
         """
         for part in scope.parts():
             rest = self._rest(part)
@@ -68,10 +68,10 @@ class Loads:
                 yield from self._children(record, RECORDS[record.parent], part)
 
     def _records(self, record: Record, scope: Scope) -> Iterator[Spool]:
-        """One read for the whole window if it can be proven, else its halves, and theirs.
+        """One read for the whole window if it can be proven complete, else its halves, recursively.
 
-        People who enter data while hundreds of pages are being read make such a read doubtful,
-        each time anew; a window of few pages is read between two of their clicks.
+        If people enter data while hundreds of pages are being read, such a read fails every time;
+        a window of few pages can be read between two of their edits.
         """
         window = scope.window
         if window is None or window.first == window.last:
@@ -94,10 +94,10 @@ class Loads:
         """Records that have left the part which was read for another one: an entry that was moved
         to another day, an open invoice that has been paid.
 
-        The load of `spool` takes for deleted what it does not bring, and they would be missing
-        until their new part is read. They have changed since they were loaded, so one read of
-        changes finds them; only they are taken from it, so that nothing else of the warehouse
-        moves.
+        The load of `spool` treats records that it does not contain as deleted, so they would be
+        missing until their new part is read. They have changed since they were loaded, so one read
+        of changes finds them; only they are taken from it, so that nothing else in the warehouse
+        changes.
         """
         everything = spool.scope.window is None and not spool.scope.filters
         if everything or spool.scope.filters.changes_only or spool.proof is Proof.MODULE_OFF:
@@ -124,9 +124,9 @@ class Loads:
         scope: Scope,
         choose: Callable[[list[dict[str, Any]]], list[dict[str, Any]]],
     ) -> Iterator[Spool]:
-        """Read the children of those parents in the warehouse that `choose` takes of the scope's.
+        """Read the children of the parents in the warehouse that `choose` selects from the scope's.
 
-        When that fails midway, first what has been read comes, to be loaded.
+        If that fails midway, what has been read is yielded first, to be loaded.
         """
         window = scope.window
         assert window is not None
@@ -138,7 +138,7 @@ class Loads:
             return
         for piece, rows in pieces(chosen, parent.day or "", window, PARENTS_PER_PIECE):
             part = replace(scope, window=piece)
-            # Of a read of changes no parent tells that it is done, only the ledger.
+            # Only the ledger, not the parent, shows that a read of changes is done.
             if scope.filters.changes_only and self._rest(part) is None:
                 continue
             if len(chosen) < len(every):
@@ -152,7 +152,7 @@ class Loads:
                 raise stopped
 
     def due(self, parents: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Those whose children are to be read: not again in this run, nor in vain."""
+        """The parents whose children have to be read: not read in this run, and not unchanged."""
         return [row for row in parents if not (self._is_read(row) or self._is_unchanged(row))]
 
     def _is_read(self, parent: Parent) -> bool:
@@ -169,18 +169,18 @@ class Loads:
         return changed_at == parent["_updated_at"] and changed_at < read_at - OVERLAP
 
     def _rest(self, scope: Scope) -> Scope | None:
-        """What of the scope these runs have not read yet, None if nothing. What is read by halves
-        is read from its first day on."""
+        """The part of the scope that these runs have not read yet, None if nothing. What is read by
+        halves is read from its first day on."""
         with self.warehouse.reader() as connection:
             return not_covered(connection, scope, self.runs, datetime.now(UTC) - _STILL_GOOD)
 
 
 @contextmanager
 def spool_folder(state_folder: Path) -> Generator[Path]:
-    """A folder of one's own for spools, removed with everything in it at the end.
+    """A private folder for spools, removed with everything in it at the end.
 
-    Spools hold personal data: the folder is for its owner only, and what runs that were killed
-    have left behind for a day is removed here.
+    Spools contain personal data: the folder is readable by its owner only, and what killed runs
+    left behind more than a day ago is removed here.
     """
     make_folder(state_folder)
     for left_behind in state_folder.glob("spool-*"):
@@ -216,7 +216,7 @@ def _day(value: object) -> date:
 
 
 def _of_parent(parent: Record, scope: Scope) -> Scope:
-    """The parents of a scope of children: what changed among these, no change of their parent
-    tells."""
+    """The scope of the parents of a scope of children. A change of the children need not change
+    their parent, so filters on changes are dropped."""
     theirs = Filters(invoice_status=scope.filters.invoice_status)
     return Scope(parent.name, scope.window, theirs)

@@ -1,1 +1,1 @@
-"""Dagster: assets, checks, jobs, schedules, sensors, resources and the IO manager."""
+"""The Dagster layer: assets, checks, jobs, schedules, sensors, resources and the IO manager."""

@@ -1,4 +1,4 @@
-"""Alerts: runs that failed and checks that failed, sent by Apprise to each address of `alerts:`."""
+"""Alerts about failed runs and checks, sent by Apprise to each address of `alerts:`."""
 
 import logging
 import os
@@ -19,13 +19,13 @@ from harvest_pipeline.safety import one_line
 from harvest_pipeline.settings import Account, Project
 from harvest_pipeline.settings.values import is_loopback
 
-#: Dagster gives a whole tick 60 seconds.
+#: Dagster limits a tick to 60 seconds.
 _SEND_SECONDS = 30.0
-#: What has not reached an address after a day of trying is not sent to it any more.
+#: A message that did not reach an address after a day of retries is dropped.
 _GIVEN_UP_SECONDS = 24 * 3600.0
-#: A check that goes on failing is sent again with the next day's run of it, which may be early.
+#: A check that keeps failing is sent again with the next day's run of it, which may be early.
 _AGAIN_SECONDS = 20 * 3600.0
-#: Dagster stores first that a run failed, and a moment later whether it is retried.
+#: Dagster first stores that a run failed, and a moment later whether it is retried.
 _UNDECIDED_SECONDS = 120.0
 _WILL_RETRY = "dagster/will_retry"
 _MOST_RUNS_OF_A_TICK = 50
@@ -34,21 +34,21 @@ _FAILED, _SUCCEEDED = dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_S
 
 
 class AlertNotSent(Exception):
-    """An address did not get its message; the text is a sentence without a secret."""
+    """A message could not be sent to an address; the text is a sentence without a secret."""
 
 
 def send(address: str, environment: Mapping[str, str], title: str, text: str) -> str | None:
-    """Send a message; why that was not possible, without anything of what a variable holds.
+    """Send a message; returns why that failed, without any part of a variable's value.
 
-    `address` is one of Apprise, or `$NAME` for the one that a variable of `environment` holds.
+    `address` is an Apprise URL, or `$NAME` for the one in a variable of `environment`.
     """
     name = address.removeprefix("$")
     url = environment.get(name, "").strip() if address.startswith("$") else address
     if not url:
         return f"{name} is not set; put the address into it, in the environment or in .env"
-    # Its lines would go to standard error, with parts of the address.
+    # Apprise's log lines would go to standard error, with parts of the address.
     logging.getLogger("apprise").propagate = False
-    apprise: Any = import_module("apprise")  # of whose types half are unknown
+    apprise: Any = import_module("apprise")  # half of its types are unknown
     asset = apprise.AppriseAsset(app_id="Harvest", http_redirects=False)
     service = apprise.Apprise.instantiate(url, asset=asset)
     if service is None:
@@ -76,16 +76,16 @@ def send(address: str, environment: Mapping[str, str], title: str, text: str) ->
 
 
 def _is_readable_by_others(service: Any) -> bool:
-    """Whether it goes over the network unencrypted. To a mail server of one's own it may, without a
-    password."""
+    """Whether the message would be sent unencrypted. To a mail server of one's own that is
+    allowed, without a password."""
     host = service.host or "localhost"
     plain = bool(service.protocol) and not service.secure and not is_loopback(host)
     return plain and bool(service.password or service.service_name != "E-Mail")
 
 
 class _Cursor(msgspec.Struct, frozen=True):
-    """What an address has got: the last end of a run that was looked at, and when it was sent that
-    a check fails which goes on failing (Unix, in seconds)."""
+    """The state of an address: the last run end that was handled, and when each check that keeps
+    failing was last reported (Unix, in seconds)."""
 
     run_end: int
     failing: dict[str, float] = {}
@@ -95,9 +95,9 @@ class _Cursor(msgspec.Struct, frozen=True):
 
 
 def alert_sensors(project: Project) -> list[dg.SensorDefinition]:
-    """`alerts_1`, `alerts_2`, …: one for each address of `alerts:`, on from the start.
+    """`alerts_1`, `alerts_2`, …: one for each address of `alerts:`, on by default.
 
-    Each has a cursor of its own, so that an address that does not work holds up no other.
+    Each has its own cursor, so that a broken address does not delay the others.
     """
     return [
         _sensor(f"alerts_{number}", address, project.accounts)
@@ -118,10 +118,10 @@ def _sensor(name: str, address: str, accounts: Sequence[Account]) -> dg.SensorDe
 
 
 def _tick(context: dg.SensorEvaluationContext, address: str, runs: "_Runs") -> dg.SensorResult:
-    """Send one message if there is one; the next tick goes on.
+    """Send one message if there is one; the next tick continues.
 
     Raises AlertNotSent. Dagster then keeps the cursor, so that the next tick sends the same message
-    again, and nothing that was sent before.
+    again, and none that was sent before.
     """
     try:
         cursor = msgspec.json.decode(context.cursor or "", type=_Cursor)
@@ -153,7 +153,7 @@ def _tick(context: dg.SensorEvaluationContext, address: str, runs: "_Runs") -> d
 
 @dataclass(frozen=True, slots=True)
 class _Problem:
-    """Something that went wrong in a run; `asset` None where Dagster names none."""
+    """A problem in a run; `asset` is None if Dagster names none."""
 
     asset: dg.AssetKey | None
     name: str
@@ -161,7 +161,7 @@ class _Problem:
 
 
 class _Runs:
-    """The runs of the project that have ended, and what is to be said of them."""
+    """The finished runs of the project, and the messages about them."""
 
     def __init__(self, context: dg.SensorEvaluationContext, accounts: Sequence[Account]) -> None:
         self._instance = context.instance
@@ -173,7 +173,7 @@ class _Runs:
             for account in accounts
             for dataset in account.datasets
         }
-        #: Dagster makes the key of a step from the asset's.
+        #: Dagster derives the key of a step from the asset's.
         self._assets = {"__".join(key.path): key for key in keys}
         self._meanings = {
             spec.key: spec.description
@@ -182,7 +182,7 @@ class _Runs:
         }
 
     def last_end(self) -> int:
-        """The place in Dagster's event log of the last run that has ended."""
+        """The position in Dagster's event log of the latest run end."""
         ends = [
             record.storage_id
             for kind in (_FAILED, _SUCCEEDED)
@@ -191,7 +191,7 @@ class _Runs:
         return max(ends, default=0)
 
     def ends_after(self, place: int) -> list[dg.EventLogRecord]:
-        """The first ends of runs after that place, the earliest first."""
+        """The first run ends after that position, the earliest first."""
         ends = [
             record
             for kind in (_FAILED, _SUCCEEDED)
@@ -222,15 +222,15 @@ class _Runs:
     def message(
         self, run: dg.DagsterRun, failed: bool, ended: float, failing: dict[str, float]
     ) -> tuple[tuple[str, str] | None, dict[str, float]]:
-        """Title and text about a run, if there is anything to say, and the checks that fail now.
+        """Title and text about a run, if there is anything to report, and the checks that fail now.
 
-        A run that is retried is not a failure yet.
+        A run that is retried does not count as failed yet.
         """
         is_last = run.tags.get(_WILL_RETRY, "").lower() != "true"
         failures = self._failures(run) if failed and is_last else []
         checks, failing = self._checks(run, ended, failing)
         problems = [*failures, *checks]
-        if run.remote_job_origin is None:  # of a command of ours, or of another program
+        if run.remote_job_origin is None:  # from one of our commands, or from another program
             problems = [p for p in problems if p.asset and p.asset.path[0] in self._accounts]
         return (self._text(run, problems, bool(failures)) if problems else None), failing
 
@@ -240,7 +240,7 @@ class _Runs:
         assets = [problem.asset for problem in problems if problem.asset]
         assets = assets or sorted(run.asset_selection or ())
         accounts = [name for name in self._accounts if any(key.path[0] == name for key in assets)]
-        if not accounts:  # of several that fit, the longest name: acme_eu_reconcile is not acme's
+        if not accounts:  # if several match, the longest: acme_eu_reconcile is not acme's
             of_job = [each for each in self._accounts if run.job_name.startswith(f"{each}_")]
             accounts = [max(of_job, key=len)] if of_job else self._accounts
         names: dict[str, list[str]] = {}
@@ -263,7 +263,7 @@ class _Runs:
             else "see what the check found, in the Dagster UI.",
             "Run": run.run_id,
         }
-        # Names come from Harvest too, and `<!channel>` in one would wake everybody in Slack.
+        # Names come from Harvest too, and `<!channel>` in one would notify everyone in Slack.
         text = "\n".join(f"{name}: {one_line(line, 800)}" for name, line in lines.items() if line)
         title = f"{_listed(accounts)}: {'a run failed' if failed else 'a check failed'}"
         return title, text.translate(str.maketrans("<>", "[]"))
@@ -276,8 +276,8 @@ class _Runs:
         steps = [event for event in events if event.is_step_failure]
         if steps:
             return [self._failure(event) for event in steps]
-        # The process was ended, or it never began. Dagster's message alone: its error may repeat
-        # the config of the run.
+        # The process was ended, or it never began. Only Dagster's message: its error may repeat the
+        # config of the run.
         said = next((event.message for event in events if event.message), "it failed")
         return [_Problem(None, run.job_name, said)]
 
@@ -307,7 +307,7 @@ class _Runs:
                 failing.pop(name, None)
             elif ended - failing.get(name, 0.0) >= _AGAIN_SECONDS:
                 failing[name] = ended
-                # Not its metadata, which may name people.
+                # Not its metadata, which may contain names of people.
                 meaning = evaluation.description or self._meanings.get(check) or ""
                 sentence = f"the check {check.name} failed. {meaning}".strip()
                 problems.append(_Problem(check.asset_key, check.asset_key.path[-1], sentence))
@@ -315,8 +315,8 @@ class _Runs:
 
 
 def _sentence(error: SerializableErrorInfo | None) -> str:
-    """Our own sentence at the bottom of an error. Of others only the kind: a database, say, repeats
-    the rows that it does not take."""
+    """Our own sentence at the root of an error. Of other errors only the type: a database, for
+    example, repeats the rows that it rejects."""
     while error is not None and error.cause is not None:
         error = error.cause
     text = error.message if error else ""

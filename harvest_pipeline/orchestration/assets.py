@@ -1,4 +1,4 @@
-"""One software-defined asset for each dataset: the reports of the catalogue, and the user's own."""
+"""The software-defined assets: one for each dataset, the catalogue's reports and the user's own."""
 
 from collections.abc import Iterator
 
@@ -53,7 +53,7 @@ def dataset_asset(
         io_manager_key=io_manager_key,
         retry_policy=retry.policy if dataset.retry else None,
         required_resource_keys={account.name, REPORT_OPTIONS},
-        # What others refer to comes first, so that references are known when they are checked.
+        # Parent records come first, so that references are known when they are checked.
         op_tags={"dagster/priority": "0" if record.day else "1"},
     )
     def read_dataset(
@@ -76,7 +76,7 @@ def dataset_asset(
                     anew=ask.full_refresh,
                 )
             )
-            # Dagster comes back here when the IO manager has loaded all of it.
+            # Dagster resumes here when the IO manager has loaded everything.
             today = existing_days(account.project).last
             with loads.warehouse.reader() as connection:
                 results = list(check_results(connection, dataset, ask.scope, identity, key, today))
@@ -86,7 +86,7 @@ def dataset_asset(
 
 
 def _asked(context: dg.AssetExecutionContext, dataset: Dataset, account: Account) -> Resolved:
-    """What this run asks for the dataset; says which parameters of the run it ignores."""
+    """The dataset's parameters in this run; logs the run's parameters that it ignores."""
     today = day_of(context.run, account.zone_of(dataset))
     every = existing_days(account.project)
     run = window_of(context) or Window(*[min(today, every.last)] * 2)

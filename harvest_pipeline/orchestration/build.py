@@ -1,5 +1,5 @@
-"""`build_definitions()`: assets, jobs, schedules and resources, wired together; for another project
-too, so nothing is built when it is imported."""
+"""`build_definitions()`: builds assets, jobs, schedules and resources, for other projects too.
+Nothing is built on import."""
 
 import warnings
 
@@ -17,7 +17,7 @@ from harvest_pipeline.orchestration.verify import reconciliation_assets, reconci
 from harvest_pipeline.settings import Project, load_project
 from harvest_pipeline.settings.resolve import REPORT_OPTIONS
 
-# Dagster marks backfill_policy as beta and says so once for each asset.
+# Dagster marks backfill_policy as beta and warns once for each asset.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 
@@ -27,12 +27,12 @@ def build_definitions(
     io_manager_key: str = "io_manager",
     executor: dg.ExecutorDefinition | None = dg.in_process_executor,
 ) -> dg.Definitions:
-    """Assets, checks, jobs, schedules and resources of a project: that of the environment and of
-    `harvest.yaml` where none is given.
+    """Assets, checks, jobs, schedules and resources of a project; by default the project of the
+    environment and of `harvest.yaml`.
 
-    A project that has an IO manager of its own gives another `io_manager_key`. `executor` is that
-    of runs: a step in a process of its own costs 4 to 6 seconds, and survives its run, a zombie
-    that still writes. Reads no secret and asks Harvest nothing. Raises SettingsError.
+    A project with its own IO manager passes another `io_manager_key`. `executor` is the one of
+    runs: a step in its own process costs 4 to 6 seconds, and outlives a killed run as a zombie
+    that still writes. Reads no secret and sends nothing to Harvest. Raises SettingsError.
     """
     project = project or load_project()
     accounts = project.accounts
@@ -51,7 +51,7 @@ def build_definitions(
             **{account.name: HarvestResource.of_account(account) for account in accounts},
             io_manager_key: HarvestDuckDBIOManager(
                 database=str(project.duckdb),
-                # With several accounts the first part of an asset's key is its schema.
+                # With several accounts, the first part of an asset's key is its schema.
                 schema=accounts[0].name if len(accounts) == 1 else None,
             ),
             REPORT_OPTIONS: report_options(),

@@ -1,4 +1,4 @@
-"""The asset checks that every dataset brings with it, evaluated right after its load."""
+"""The asset checks of every dataset, evaluated right after its load."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -20,7 +20,7 @@ _REFERENCES = "references_are_known"
 _FIELDS = "fields_are_known"
 _ASIDE = "no_record_is_set_aside"
 _ROLE = "everything_is_visible"
-#: The names of all checks that datasets have.
+#: The names of all checks of datasets.
 NAMES = frozenset({_KEY, _WINDOW, _DROP, _REFERENCES, _FIELDS, _ASIDE, _ROLE})
 
 
@@ -48,8 +48,8 @@ def check_specs(dataset: Dataset, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]
 
 
 def _not_asked(dataset: Dataset) -> set[str]:
-    """What need not be asked of a dataset: no record without a day has a window, a history repeats
-    keys, and rows of an own table stay while what they refer to goes."""
+    """The checks that a dataset does not need: a record without a day has no window, a history
+    repeats keys, and rows of an own table stay after the rows that they refer to are gone."""
     without: set[str] = set()
     if dataset.record.day is None or dataset.has_own_table:
         without |= {_WINDOW, _DROP}
@@ -68,7 +68,7 @@ def check_results(
     asset: dg.AssetKey,
     today: date,
 ) -> Iterator[dg.AssetCheckResult]:
-    """The answers for what the warehouse holds now; `today` is the day that is not finished yet."""
+    """The results for the current state of the warehouse; `today` is the day not over yet."""
     record, without = dataset.record, _not_asked(dataset)
 
     def result(
@@ -95,7 +95,7 @@ def check_results(
         unknown: dict[str, Any] = {}
         for column, finding in integrity.unknown_references(connection, record).items():
             unknown |= _finding(column, finding)
-        # A client made a minute ago is not in a table that was loaded an hour ago.
+        # A client created a minute ago is not in a table that was loaded an hour ago.
         yield result(_REFERENCES, unknown, dg.AssetCheckSeverity.WARN)
     drift = integrity.field_drift(connection, scope)
     fields = {f"unknown: {name}": count for name, count in sorted(drift.unknown.items())}
@@ -107,7 +107,7 @@ def check_results(
 
 
 def evaluation(asset: dg.AssetKey, result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
-    """The result as an event that an op can report of an asset that it does not materialize."""
+    """The result as an event that an op can report for an asset that it does not materialize."""
     return dg.AssetCheckEvaluation(
         asset_key=asset,
         check_name=result.check_name or "",
@@ -125,7 +125,7 @@ def _finding(name: str, finding: integrity.Finding) -> dict[str, Any]:
 
 
 def _hidden(record: Record, identity: Identity) -> dict[str, str]:
-    """What a person who is no administrator has to know."""
+    """What a person who is not an administrator has to know."""
     if identity.is_administrator:
         return {}
     return {

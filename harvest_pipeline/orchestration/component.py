@@ -57,7 +57,7 @@ class HarvestAccountAttributes(AccountEntry, ReportsEntry):
 
 
 class _Scaffolder(dg.Scaffolder):
-    """Writes a `defs.yaml` to begin with."""
+    """Writes a minimal `defs.yaml`."""
 
     def scaffold(self, request: dg.ScaffoldRequest) -> None:
         (request.target_path / "defs.yaml").write_text(

@@ -1,4 +1,4 @@
-"""The DuckDB IO manager: what an asset returns becomes rows, and an input becomes a DataFrame."""
+"""The DuckDB IO manager: stores an asset's value as rows, and loads an input as a DataFrame."""
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,10 +36,10 @@ from harvest_pipeline.warehouse.statistics import Statistics
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """What a partition holds after a reading was loaded; the whole table where `day` is None.
+    """The content of a partition after a reading was loaded; the whole table if `day` is None.
 
-    `loads` are the loads of this reading that contain the day, those of parent records too; none
-    if the run had loaded it before.
+    `loads` are the loads of this reading that contain the day, including those of parent records;
+    none if the run had loaded it before.
     """
 
     day: date | None
@@ -51,10 +51,10 @@ class Landed:
 class Reading:
     """The value of a dataset's asset: what is being read from Harvest, spool by spool.
 
-    The IO manager asks for a spool, loads it in a transaction of its own, deletes its file and
-    asks for the next; the database is open during the load only. What `spools` raises reaches
-    Dagster as it is. Then the dataset's table follows; `anew` gives up what a merged one holds.
-    The days of `scope` are the partitions of the run, if it has any; `describe` makes the
+    The IO manager requests a spool, loads it in its own transaction, deletes its file and requests
+    the next; the database is only open during the load. Exceptions from `spools` reach Dagster
+    unchanged. Then the dataset's table is updated; `anew` clears a merged table first.
+    The days of `scope` are the partitions of the run, if it has any; `describe` builds the
     materialization metadata of each.
     """
 
@@ -95,15 +95,15 @@ class HarvestDuckDBIOManager(DuckDBIOManager):
         )
 
     def _get_initialize_and_run_fn(self) -> Initialize:
-        # Whoever can launch a run must not be able to write any file of this machine.
-        # What Dagster returns has no type arguments.
+        # A person who can launch a run must not be able to write any file of this machine.
+        # Dagster's return type has no type arguments.
         usual = super()._get_initialize_and_run_fn  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         initialize = cast("Initialize", usual())
         return unless_changed(self, initialize, "HARVEST_DUCKDB, HARVEST_SCHEMA")
 
 
 class _ReadingIOManager(DbIOManager):
-    """Dagster's own, for DataFrames, and beside it the way of a reading."""
+    """Dagster's own for DataFrames, extended to load readings."""
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         with _explained():
@@ -125,7 +125,7 @@ class _ReadingIOManager(DbIOManager):
                 tables.prepare(connection, reading.dataset.record)
             bring_up_to_date(connection, reading.dataset, reading.scope, anew=reading.anew)
             landed = list(_landed(connection, context, reading, loads))
-        # What may be read is there by now.
+        # Everything that the person may read is loaded at this point.
         refuse_narrower(loads)
         output_metadata: dict[str, Any] = {
             "dagster/table_name": _TransactionalClient.get_table_name(table_slice)
@@ -180,13 +180,13 @@ class _TransactionalClient(DuckDbClient):
     def ensure_schema_exists(
         context: dg.OutputContext, table_slice: TableSlice, connection: duckdb.DuckDBPyConnection
     ) -> None:
-        """Nothing: connecting does that."""
+        """Do nothing: connecting does that."""
 
     @staticmethod
     def delete_table_slice(
         context: dg.OutputContext, table_slice: TableSlice, connection: duckdb.DuckDBPyConnection
     ) -> None:
-        # Dagster's own tries and ignores the error, which would abort the transaction.
+        # Dagster's own statement fails and ignores the error, which would abort the transaction.
         if tables.kind(connection, table_slice.table):
             connection.execute(f"DELETE FROM {identifier(table_slice.table)}{_where(table_slice)}")
 
@@ -252,7 +252,7 @@ def _where(table_slice: TableSlice) -> str:
 
 
 def _condition(dimension: TablePartitionDimension) -> str:
-    """The expression is the asset's own code; keys may come from anybody who can launch a run."""
+    """The expression is the asset's own code; keys may come from anyone who can launch a run."""
     expression, partitions = f"({dimension.partition_expr})", dimension.partitions
     if isinstance(partitions, dg.TimeWindow):
         first, end = (literal(f"{edge:%Y-%m-%d %H:%M:%S}") for edge in partitions)
@@ -262,7 +262,7 @@ def _condition(dimension: TablePartitionDimension) -> str:
 
 @contextmanager
 def _explained() -> Generator[None]:
-    """Let Dagster's retries alone where they cannot help."""
+    """Disable Dagster's retries for errors that they cannot fix."""
     try:
         yield
     except WarehouseError as error:

@@ -1,4 +1,4 @@
-"""Jobs: all reports of an account, all accounts, and each dataset that has a schedule."""
+"""The jobs: all reports of an account, all accounts, and each dataset that has a schedule."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # Dagster does not export the type of what define_asset_job r
         UnresolvedAssetJobDefinition,
     )
 
-#: The job over all accounts; there is one where there are several accounts.
+#: The job over all accounts; it exists if there are several accounts.
 ALL_ACCOUNTS = "all_accounts"
 
 
@@ -33,7 +33,7 @@ def dataset_job(schema: str, dataset: str) -> str:
 def reports(account: Account) -> list[Dataset]:
     """The reports of an account that are not switched off, without the user's own datasets.
 
-    These run only by themselves: one that keeps every read would have each day twice otherwise.
+    These have their own runs: a history dataset would otherwise get each day twice.
     """
     return [dataset for dataset in account.datasets if dataset.is_report]
 
@@ -58,7 +58,7 @@ def all_jobs(accounts: Sequence[Account]) -> "list[UnresolvedAssetJobDefinition]
 
 def _account_jobs(account: Account) -> "Iterator[UnresolvedAssetJobDefinition]":
     """`<schema>_all_reports`, if there are reports, and `<schema>_<dataset>` for each of the user's
-    own that has a schedule."""
+    own datasets that has a schedule."""
     schema, every = account.name, reports(account)
     if every:
         description = f"All {len(every)} reports of the account {schema}."
@@ -76,7 +76,7 @@ def _job(name: str, keys: list[dg.AssetKey], description: str) -> "UnresolvedAss
 
 
 def dataset_schedules(accounts: Sequence[Account]) -> list[dg.ScheduleDefinition]:
-    """`<schema>_<dataset>` for each dataset that has times of its own."""
+    """`<schema>_<dataset>` for each dataset that has its own schedule."""
     return [
         _schedule(account, dataset, dataset.schedule)
         for account in accounts
@@ -96,7 +96,7 @@ def _schedule(account: Account, dataset: Dataset, schedule: Schedule) -> dg.Sche
         day = context.scheduled_execution_time.astimezone(ZoneInfo(timezone)).date()
         try:
             days = account.project.days_of(dataset, day, existing_days(account.project))
-        except OptionsError as error:  # none of these days is there, or none yet
+        except OptionsError as error:  # none of these days exists, or not yet
             return dg.SkipReason(str(error))
         return dg.RunRequest(tags=ONLY_CHANGED | range_tags(days))
 

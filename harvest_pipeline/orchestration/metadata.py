@@ -1,4 +1,4 @@
-"""What the Dagster UI shows of an asset, and of each of its materializations."""
+"""The metadata of assets and of their materializations, for the Dagster UI."""
 
 import re
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from harvest_pipeline.settings.resolve import Resolved
 
 
 def definition_metadata(dataset: Dataset, schema: str) -> dict[str, Any]:
-    """What is known of a dataset before it is ever loaded: columns, table, documentation."""
+    """The metadata of a dataset before any load: columns, table, documentation."""
     record = dataset.record
     metadata: dict[str, Any] = {
         "dagster/column_schema": dg.TableSchema([_table_column(each) for each in record.columns]),
@@ -26,7 +26,7 @@ def definition_metadata(dataset: Dataset, schema: str) -> dict[str, Any]:
         "parameters": dataset.parameters_in_a_run,
     }
     if dataset.has_partitions:
-        # What the IO manager compares with a partition when another asset reads this one.
+        # The IO manager compares it with a partition when another asset reads this one.
         metadata["partition_expr"] = record.day
     return metadata
 
@@ -57,7 +57,7 @@ def materialization_metadata(landed: Landed, identity: Identity, ask: Resolved) 
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows as a Markdown table; what stands in them cannot break out of its cell."""
+    """Rows as a Markdown table; values are escaped so that they stay in their cell."""
     if not rows:
         return "no rows"
     cells = [{name: _cell(value) for name, value in row.items()} for row in rows]
@@ -65,7 +65,7 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _cell(value: object) -> str:
-    """A value as text of a Markdown cell: a note may hold a link, or an image that calls home."""
+    """A value as text of a Markdown cell: a note may contain a link, or a tracking image."""
     text = one_line("" if value is None else str(value), 60)
     return re.sub(r"([\\`*_\[\]()!|<>#~&:])", r"\\\1", text)
 

@@ -26,7 +26,7 @@ def missing_day_checks(accounts: Sequence[Account]) -> list[dg.AssetChecksDefini
 
 
 def missing_day_schedules(accounts: Sequence[Account]) -> list[dg.ScheduleDefinition]:
-    """`<schema>_yesterday_is_loaded`: every day at 09:00, on from the start."""
+    """`<schema>_yesterday_is_loaded`: every day at 09:00, on by default."""
     return [_schedule(account) for account in accounts if account.project.alerts]
 
 
@@ -65,7 +65,7 @@ def _schedule(account: Account) -> dg.ScheduleDefinition:
 def _missing(account: Account, day: date, log: Callable[[str], object]) -> str | None:
     """The sentence about a day that was not read since it ended; None if it was.
 
-    Messages and payments are left out: nightly runs read only those of invoices that changed.
+    Messages and payments are left out: nightly runs only read those of invoices that changed.
     """
     if day < account.project.start_date:
         return None

@@ -1,5 +1,5 @@
-"""Daily partitions, each one calendar day in Harvest's sense, and the way from the partitions of a
-run to a window and back."""
+"""Daily partitions, one per calendar day of Harvest, and the conversion between a run's partitions
+and a window."""
 
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
@@ -10,8 +10,8 @@ from dagster._core.storage.tags import ROOT_RUN_ID_TAG, SCHEDULED_EXECUTION_TIME
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Project
 
-#: The run tag that says: of messages and payments, ask only for those of invoices that changed
-#: since theirs were read. Runs that nobody launches by hand carry it; the rest is swept slowly.
+#: The run tag for: request messages and payments only for invoices that changed since theirs were
+#: read. Runs that no person launches have it; the rest is covered by the sweep.
 ONLY_CHANGED = {"harvest/children": "changed"}
 
 
@@ -30,7 +30,7 @@ def daily_partitions(project: Project) -> dg.DailyPartitionsDefinition:
 
 def existing_days(project: Project) -> Window:
     """The days that have a partition now, by Dagster's clock: its own definition is asked, so that
-    no run can be requested over a day that Dagster does not know yet."""
+    no run is requested for a day that Dagster does not know yet."""
     last = daily_partitions(project).get_last_partition_key()
     return Window(project.start_date, date.fromisoformat(last or project.start_date.isoformat()))
 
@@ -74,8 +74,8 @@ def range_tags(window: Window) -> dict[str, str]:
 
 
 def run_chain(run: dg.DagsterRun, instance: dg.DagsterInstance) -> list[str]:
-    """The ids of a run and of those that it retries: all re-executions of the same first run, of
-    which its tags name only that and the last."""
+    """The ids of a run and of the runs that it retries: all re-executions of the same first run,
+    because its tags only name that one and the last."""
     root = run.tags.get(ROOT_RUN_ID_TAG)
     if root is None:
         return [run.run_id]

@@ -1,5 +1,5 @@
-"""The jobs `<account>_reconcile` (all of the loop) and `<account>_changes` (its first two steps),
-the nightly schedule, and what Dagster is shown of both."""
+"""The jobs `<account>_reconcile` (the whole reconciliation) and `<account>_changes` (its first two
+steps), the nightly schedule, and the events that they report to Dagster."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
@@ -24,8 +24,8 @@ from harvest_pipeline.scope import Scope, Window
 from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse.ledger import LoadContext
 
-#: The hour of the night, by the project's time zone, and how often a night that was missed, dropped
-#: or failed is tried.
+#: The hour of the night, in the project's time zone, and how often a missed, dropped or failed
+#: night is retried.
 _NIGHT = time(3)
 _MOST_ATTEMPTS = 3
 
@@ -38,7 +38,7 @@ def reconcile_job(schema: str) -> str:
 
 
 def changes_job(schema: str) -> str:
-    """The name of the job that brings changes and new days, and of the sensor that launches it."""
+    """The name of the job that loads changes and new days, and of the sensor that launches it."""
     return f"{schema}_changes"
 
 
@@ -58,18 +58,18 @@ def reconcile_schedules(accounts: Sequence[Account]) -> list[dg.ScheduleDefiniti
 
 
 def watched(account: Account) -> list[Record]:
-    """The records of the account whose lists are asked for, those of their children left out."""
+    """The records of the account whose lists are checked, without those of their children."""
     return [record for record in _records(account) if record.parent is None]
 
 
 def changes_config(schema: str, records: Sequence[str]) -> dict[str, object]:
-    """The config of a run of `<account>_changes` that looks at these records, and at what hangs on
-    them."""
+    """The config of a run of `<account>_changes` that checks these records and their
+    children."""
     return {"ops": {_changes_op(schema): {"config": {"records": sorted(records)}}}}
 
 
 def _changes_op(schema: str) -> str:
-    """The name of the op; Dagster takes no op with the name of its job."""
+    """The name of the op; Dagster does not allow an op with the name of its job."""
     return f"bring_changes_{schema}"
 
 
@@ -140,7 +140,7 @@ def _changes_job(account: Account) -> dg.JobDefinition:
 
 
 def _job(name: str, description: str, op: dg.OpDefinition) -> dg.JobDefinition:
-    # What Dagster returns leaves types unknown.
+    # Dagster's return value has unknown types.
     graph = dg.GraphDefinition(name=name, description=description, node_defs=[op])
     return graph.to_job(name=name)  # pyright: ignore[reportUnknownMemberType]
 
@@ -175,7 +175,7 @@ def _compared(account: Account, loads: Loads, reconciliation: Reconciliation) ->
 
 
 def _reported(account: Account, loads: Loads, every: Sequence[Reconciled]) -> Iterator[_Event]:
-    """The materializations of every report and day that was touched, and the checks of these."""
+    """The materializations of every touched report and day, and their checks."""
     identity, kept = loads.client.identity, existing_days(account.project)
     with loads.warehouse.reader() as connection:
         for found in every:
@@ -202,7 +202,7 @@ def _without_old_runs(
     instance: dg.DagsterInstance, account: Account
 ) -> Iterator[dg.AssetMaterialization]:
     """Delete old runs of the sensor, and report again the days that only they had materialized: the
-    night has just shown that they are here."""
+    nightly run has just shown that they are in the warehouse."""
     keys = asset_keys(account, [each for each in reports(account) if each.has_partitions])
     before = materialized(instance, keys)
     if not delete_old_runs(instance, changes_job(account.name), account.project.keep_runs_days):
@@ -237,7 +237,7 @@ def _schedule(account: Account) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name=name,
         job_name=name,
-        # Every hour, so that a night which was missed is made up for within one.
+        # Every hour, so that a missed night is made up for within an hour.
         cron_schedule="0 * * * *",
         execution_timezone=account.project.timezone,
         execution_fn=due,

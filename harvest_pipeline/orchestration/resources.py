@@ -1,7 +1,8 @@
 """The Dagster resources: the credentials of an account, the parameters of a run.
 
-Whoever can launch a run, in the UI or through its API, can put any config into it. So credentials,
-hosts and files are set where the project is started, and a launch that changes them is refused.
+Anyone who can launch a run, in the UI or through its API, can put any config into it. So
+credentials, hosts and files are set where the project is started, and a launch that changes them is
+refused.
 """
 
 import os
@@ -22,7 +23,7 @@ Initialize = Callable[[dg.InitResourceContext], Any]
 
 
 class LaunchRefused(Exception):
-    """The config of a launch changes a resource; the text says which fields, never their values."""
+    """The config of a launch changes a resource; the text names the fields, never their values."""
 
 
 def unless_changed(
@@ -30,9 +31,9 @@ def unless_changed(
     initialize: Initialize,
     set_by: str,
 ) -> Initialize:
-    """`initialize`, which Dagster calls with the config of a launch, behind a check of that config.
+    """`initialize`, which Dagster calls with the config of a launch, with a check of that config.
 
-    It raises LaunchRefused if a field has another value than in the definitions; `set_by` tells
+    It raises LaunchRefused if a field has another value than in the definitions; `set_by` says
     where the fields are set.
     """
 
@@ -55,8 +56,8 @@ def _value_of(value: object) -> object:
     return value.get_value() if isinstance(value, dg.EnvVar) else value
 
 
-#: Dagster's plain types. Those of `ConfigurableResource` would also take `{env: VARIABLE}`, and
-#: Dagster repeats the value of that variable, a token for instance, when it is not a number.
+#: Dagster's plain types. Those of `ConfigurableResource` would also accept `{env: VARIABLE}`, and
+#: Dagster repeats the value of that variable, which could be a token, if it is not a number.
 _TYPES: dict[str, Any] = {
     "integer": dg.Int,
     "string": dg.String,
@@ -64,7 +65,7 @@ _TYPES: dict[str, Any] = {
     "enum": dg.Enum("InvoiceStatus", [dg.EnumValue(word) for word in STATUSES]),
     "any": dg.Any,
 }
-#: The launchpad shows from the start what has a default other than None; empty: not given.
+#: The launchpad prefills fields with a default other than None; empty: not given.
 _SHOWN = {"string": "", "any": "", "enum": "none"}
 
 
@@ -133,10 +134,10 @@ class HarvestResource(dg.ConfigurableResource["HarvestResource"]):
 
     @classmethod
     def of_account(cls, account: Account) -> "HarvestResource":
-        """Refer to every variable that is set, by name; no value is read here.
+        """A resource that refers to every variable that is set, by name; no value is read here.
 
-        A variable that is not set stays empty, so that what is missing is said in our own words
-        when a run starts, not as a failure of Dagster's config.
+        A variable that is not set stays empty, so that a missing value is reported in our own words
+        when a run starts, not as an error of Dagster's config.
         """
         values: dict[str, Any] = {
             name: dg.EnvVar(variable) for name, variable in variables(account, os.environ).items()
@@ -148,15 +149,15 @@ class HarvestResource(dg.ConfigurableResource["HarvestResource"]):
         return cls(**values)
 
     def client(self, account: Account) -> HarvestClient:
-        """The client for the account, the same one for the whole run; see `client_of`."""
+        """The client of the account, the same one for the whole run; see `client_of`."""
         if self._client is None:
-            # Dagster's own logger puts a line into the step that is running.
+            # Dagster's own logger writes the line to the log of the current step.
             log = dg.get_dagster_logger().info
             self._client = client_of(account, self.model_dump(), os.environ, log)
         return self._client
 
     def _get_initialize_and_run_fn(self) -> Initialize:
-        # What Dagster returns has no type arguments.
+        # Dagster's return type has no type arguments.
         usual = super()._get_initialize_and_run_fn  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         initialize = cast("Initialize", usual())
         set_by = "HARVEST_ACCESS_TOKEN and others, harvest.yaml, `harvest-pipeline connect`"

@@ -1,8 +1,8 @@
-"""Which runs of a Dagster home are executed by a process that lives: a locked file for each.
+"""A sign of which runs of a Dagster home are executed by a living process: a locked file for each.
 
-The system releases a lock when its process dies, however that happens, and Dagster itself has no
-such sign: the run of a process that was killed would count as running for ever. A run that another
-machine executes has no file here, and nothing is said of it.
+The system releases a lock when its process dies, however that happens. Dagster itself has no such
+sign: the run of a killed process would count as running forever. A run that another machine
+executes has no file here, and is left alone.
 """
 
 import fcntl
@@ -27,20 +27,20 @@ _held: dict[Path, int] = {}
 
 
 def hold(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Show from here on that this process executes or launches the run."""
+    """Show from now on that this process executes or launches the run."""
     if (path := _file(instance, run_id)) in _held:
         return
     make_folder(path.parent)
     file, name = tempfile.mkstemp(dir=path.parent)
     fcntl.flock(file, fcntl.LOCK_EX)
-    # Nobody ever sees it unlocked; and from the daemon, which launched it, the run's own process
-    # takes over.
+    # Other processes never see it unlocked. The run's own process takes over from the daemon, which
+    # launched it.
     Path(name).rename(path)
     _held[path] = file
 
 
 def let_go(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Nobody executes the run any more, as far as this process has shown that it does."""
+    """Stop showing that this process executes the run."""
     path = _file(instance, run_id)
     if (file := _held.pop(path, None)) is not None:
         if _is_same(file, path):
@@ -49,7 +49,7 @@ def let_go(instance: dg.DagsterInstance, run_id: str) -> None:
 
 
 def fail_dead_runs(instance: dg.DagsterInstance) -> None:
-    """Let the runs whose process is gone count as failed; as cancelled if they were to be."""
+    """Mark the runs of dead processes as failed; as canceled if they were being canceled."""
     for path, file in list(_held.items()):
         if not _is_same(file, path) and _held.pop(path, None):  # the run's process has taken over
             os.close(file)
@@ -86,15 +86,15 @@ def _is_same(file: int, path: Path) -> bool:
         return False
 
 
-#: Of failed runs these many stay, however old: somebody may still want to know why.
+#: This many failed runs stay, however old, so that their cause can still be found.
 _FAILED_KEPT = 10
 
 
 def delete_old_runs(instance: dg.DagsterInstance, job_name: str, days: int) -> int:
-    """Delete the runs of a job that ended more than `days` ago, but for the last ten that failed.
+    """Delete the runs of a job that ended more than `days` ago, except the last ten that failed.
     Returns how many were deleted.
 
-    With a run Dagster forgets the materializations that it made: look at `materialized` before.
+    With a run, Dagster forgets its materializations: call `materialized` before.
     """
     before = datetime.now(UTC) - timedelta(days=days)
     old = instance.get_runs(dg.RunsFilter(job_name=job_name, created_before=before))
@@ -106,7 +106,7 @@ def delete_old_runs(instance: dg.DagsterInstance, job_name: str, days: int) -> i
     for run_id in gone:
         instance.delete_run(run_id)
         instance.compute_log_manager.delete_logs(prefix=[run_id])
-        # Dagster empties the run's own file of events, and leaves it there.
+        # Dagster empties the run's own event file, but leaves it there.
         if isinstance(instance.event_log_storage, SqliteEventLogStorage):
             Path(instance.event_log_storage.path_for_shard(run_id)).unlink(missing_ok=True)
     return len(gone)
@@ -115,5 +115,5 @@ def delete_old_runs(instance: dg.DagsterInstance, job_name: str, days: int) -> i
 def materialized(
     instance: dg.DagsterInstance, keys: Collection[dg.AssetKey]
 ) -> dict[dg.AssetKey, set[str]]:
-    """The partitions of these assets that Dagster knows a materialization of."""
+    """The partitions of these assets that Dagster has a materialization of."""
     return {key: instance.get_materialized_partitions(key) for key in keys}

@@ -1,5 +1,5 @@
-"""The sensor `<account>_changes`: asks Harvest whether anything changed, and launches the job that
-brings it. Off until switched on."""
+"""The sensor `<account>_changes`: checks Harvest for changes, and launches the job that loads them.
+Off until switched on."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -29,9 +29,9 @@ from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.ledger import refuse_another_account
 
-#: Between two ticks. One costs about twelve requests of the 2,000 that Harvest allows in that time.
+#: Between two ticks. One costs about twelve of the 2,000 requests that Harvest allows in that time.
 _INTERVAL_SECONDS = 300
-#: Dagster ends a tick after 60 seconds: of these, a run that loads holds the database for a few.
+#: Dagster ends a tick after 60 seconds: for a few of these, a loading run holds the database.
 _WAIT_SECONDS = 10.0
 _PATIENCE = Patience(
     read=10.0, deadline=10.0, total=30.0, attempts=2, longest_pause=2.0, throttle_cap=10.0
@@ -45,7 +45,7 @@ _NOT_LOADED = (
 
 
 def all_sensors(accounts: Sequence[Account]) -> list[dg.SensorDefinition]:
-    """`<schema>_changes` for each account, as far as it has reports."""
+    """`<schema>_changes` for each account that has reports."""
     return [_changes(account) for account in accounts if watched(account)]
 
 
@@ -56,7 +56,7 @@ def _changes(account: Account) -> dg.SensorDefinition:
         except (HarvestError, WarehouseError) as error:
             if error.retryable:
                 return dg.SkipReason(str(error))
-            # What only a person can mend is red in the UI, without the way it took through here.
+            # What only a person can fix is red in the UI, without the traceback of this code.
             raise error.with_traceback(None) from None
 
     return dg.SensorDefinition(
@@ -97,7 +97,7 @@ def _tick(context: dg.SensorEvaluationContext, account: Account) -> dg.RunReques
 
 @dataclass(frozen=True, slots=True)
 class _Moved:
-    """A list of which something is to be brought, and why."""
+    """A list of which something has to be loaded, and why."""
 
     record: Record
     why: str
@@ -107,7 +107,7 @@ class _Moved:
 
 
 def _moved(client: HarvestClient, held: Sequence[Held]) -> Iterator[_Moved]:
-    """The lists that changed since the warehouse knew them, or have days that nobody has read."""
+    """The lists that changed since the warehouse's last read, or have days that were never read."""
     for each in held:
         changed = Filters(updated_since=each.known_until)
         try:
@@ -123,7 +123,7 @@ def _moved(client: HarvestClient, held: Sequence[Held]) -> Iterator[_Moved]:
 
 
 def _not_now(instance: dg.DagsterInstance, account: Account) -> str | None:
-    """Why no run is to be launched now: one is at it, or the last ones failed a moment ago."""
+    """Why no run is launched now: one is running, or the last ones have just failed."""
     names = (changes_job(account.name), reconcile_job(account.name))
     records = [
         record

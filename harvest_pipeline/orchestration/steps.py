@@ -1,5 +1,5 @@
-"""What every step of Dagster that reads Harvest has around it: the account's lock, a folder for
-spools, the client, and one sentence for an error that a person can mend."""
+"""The context of every Dagster step that reads Harvest: the account's lock, a folder for spools,
+the client, and one sentence for an error that a person can fix."""
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -21,30 +21,30 @@ from harvest_pipeline.warehouse.ledger import refuse_another_account
 
 T = TypeVar("T")
 
-#: The client has tried for minutes by then; Dagster tries twice more, a minute later.
+#: The client has retried for minutes by then; Dagster tries twice more, a minute later.
 _RETRIES = 2
 _PAUSE_SECONDS = 60.0
-#: A run that waits longer than this had better fail and say so.
+#: A run that would wait longer than this fails instead, and says so.
 _LONGEST_PAUSE_SECONDS = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How often a step is tried again, and after how many seconds at least."""
+    """How often a step is retried, and after at least how many seconds."""
 
     further: int
     pause_seconds: float
 
     @classmethod
     def of(cls, retry: Retry | None) -> "Retries":
-        """Those of a dataset, or the usual ones."""
+        """The retries of a dataset, or the default."""
         if retry is None:
             return cls(_RETRIES, _PAUSE_SECONDS)
         return cls(retry.attempts - 1, retry.wait_minutes * 60)
 
     @property
     def policy(self) -> dg.RetryPolicy:
-        """The same for what fails in Dagster or in the database."""
+        """The same as Dagster's policy, for failures in Dagster or in the database."""
         return dg.RetryPolicy(max_retries=self.further, delay=self.pause_seconds)
 
 
@@ -58,7 +58,7 @@ def reading(
 ) -> Generator[Loads]:
     """What a step reads with, while no other step of the account does; see `Loads` and `explained`.
 
-    Raises Failure for the token of another account than the one whose records are there.
+    Raises Failure if the token is for another account than the loaded records.
     """
     harvest: HarvestResource = getattr(context.resources, account.name)
     warehouse = Warehouse(account.project.duckdb, account.name, log=context.log.info)
@@ -76,10 +76,10 @@ def reading(
 
 @contextmanager
 def explained(retries: Retries) -> Generator[None]:
-    """Turn what Harvest or the warehouse refuses into a Dagster failure with its sentence.
+    """Turn errors of Harvest or the warehouse into a Dagster failure with their message.
 
-    Raises RetryRequested for what may mend itself (an outage, records that kept moving), and
-    Failure without retries for what may not (a wrong token, a folder as database).
+    Raises RetryRequested for errors that may pass (an outage, records that kept changing), and
+    Failure without retries for those that do not (a wrong token, a folder as database).
     """
     try:
         yield
@@ -93,6 +93,6 @@ def explained(retries: Retries) -> Generator[None]:
 
 
 def each_explained(items: Iterable[T], retries: Retries) -> Iterator[T]:
-    """The items, with `explained` for what is raised while the next one is being made."""
+    """The items, with `explained` for exceptions raised while the next one is produced."""
     with explained(retries):
         yield from items

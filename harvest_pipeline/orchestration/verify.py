@@ -1,8 +1,8 @@
-"""The asset `<schema>/reconciliation`: the statement of the warehouse beside Harvest, and the
-checks that compare the two.
+"""The asset `<schema>/reconciliation`, the statement of warehouse and Harvest, and the checks that
+compare the two.
 
 No run of reports materializes it: the job `<schema>_reconcile` reports it, and its checks can be
-run by themselves. They cost requests of a limit of 100 in 15 minutes.
+run on their own. They use requests of a limit of 100 in 15 minutes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -56,7 +56,7 @@ def reconciliation_key(account: Account) -> dg.AssetKey:
 
 
 def reconciliation_assets(accounts: Sequence[Account]) -> list[dg.AssetSpec]:
-    """The asset of each account of which anything can be compared."""
+    """The asset of each account for which anything can be compared."""
     return [
         dg.AssetSpec(
             reconciliation_key(account),
@@ -84,7 +84,7 @@ def reconciliation_checks(accounts: Sequence[Account]) -> list[dg.AssetChecksDef
 def statement_events(
     account: Account, statement: Statement
 ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
-    """The statement as the materialization of the asset, and what its checks say."""
+    """The statement as a materialization of the asset, and the results of its checks."""
     key, data = reconciliation_key(account), statement.data()
     metadata: dict[str, Any] = {
         "verdict": data["verdict"],
@@ -127,8 +127,8 @@ def _check(account: Account, theme: Theme) -> dg.AssetChecksDefinition:
 
 
 def check_result(outcome: Outcome, name: str | None = None) -> dg.AssetCheckResult:
-    """The outcome for Dagster, under the `name` of a check: a difference is an error, what is not
-    proven a warning."""
+    """The outcome as a check result with this `name`: a difference is an error, an unproven figure
+    a warning."""
     ended = verdict(outcome)
     different = len(outcome.differences)
     headline = f"{different or 'None'} of {len(outcome.pairs):,} figures differ."

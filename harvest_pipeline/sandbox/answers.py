@@ -1,4 +1,4 @@
-"""Answers as Harvest writes them: JSON with exact decimals, and every refusal."""
+"""Responses as Harvest writes them: JSON with exact decimals, and all errors."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -22,7 +22,7 @@ def encode(value: Any) -> bytes:
 
 
 class ApiError(Exception):
-    """An answer that is not 200: its status, body and headers."""
+    """A response that is not 200: its status, body and headers."""
 
     def __init__(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         super().__init__(f"{status} {body.decode()}")
@@ -85,16 +85,16 @@ def no_such_page() -> ApiError:
 
 
 def unprocessable(message: str) -> ApiError:
-    """422: parameters that are not accepted."""
+    """422: invalid parameters."""
     return _refusal(422, {"message": message})
 
 
 def too_many_requests(retry_after: int) -> ApiError:
-    """429: come back in `retry_after` seconds."""
+    """429: retry after `retry_after` seconds."""
     body = {"message": "This request has been throttled.", "retry_after": retry_after}
     return _refusal(429, body, Retry_After=str(retry_after))
 
 
 def refused_grant(error: str, description: str, status: int = 400) -> ApiError:
-    """What the token endpoint answers to a grant that it does not take."""
+    """The token endpoint's response to a grant that it rejects."""
     return _refusal(status, {"error": error, "error_description": description})

@@ -1,4 +1,4 @@
-"""The API itself: lists, single records and reports, from a request to the records it is about."""
+"""The API itself: lists, single records and reports, from the request to the response."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import date
@@ -30,7 +30,7 @@ from harvest_pipeline.sandbox.reports import (
 )
 from harvest_pipeline.sandbox.world import Caller, World
 
-#: Harvest's reports cover at most so many days between their first and their last.
+#: Harvest's reports cover at most this many days between their first and their last.
 _LONGEST = 365
 
 Answer = Callable[[Request, Caller], bytes]
@@ -64,7 +64,7 @@ class Api:
         yield "/reports/uninvoiced", self._report(self._uninvoiced_rows)
 
     def _endpoint(self, answer: Answer, *, report: bool) -> Endpoint:
-        """Who asks, whether too often, and then the answer."""
+        """Check the caller and the rate limit, then respond."""
 
         async def endpoint(request: Request) -> Response:
             if self._world.options.refuse_get_bodies and await request.body():
@@ -188,7 +188,7 @@ def _matching(
 
 
 def _seen(records: list[Any], kind: str, viewer: Viewer) -> list[Any]:
-    """Those of the records that the viewer may see. Raises ApiError 403 if none may be."""
+    """The records that the viewer may see. Raises ApiError 403 if none may be seen."""
     rule = visible(kind, viewer)
     return records if rule is None else [record for record in records if rule(record)]
 
@@ -215,6 +215,6 @@ def _fixed_fee(request: Request, default: str) -> bool:
 
 
 def _url(request: Request) -> str:
-    """The address of the list, with `/v2` even when `/api/v2` was asked, as in Harvest's links."""
+    """The address of the list, with `/v2` even if `/api/v2` was used, as in Harvest's links."""
     path = request.url.path.removeprefix("/api")
     return f"{request.url.scheme}://{request.url.netloc}{path}"

@@ -1,4 +1,4 @@
-"""The web application: its routes, and what happens to every answer on its way out."""
+"""The web application: its routes, and the processing of every response."""
 
 import gzip
 import time
@@ -17,13 +17,13 @@ from harvest_pipeline.sandbox.identity import Identity
 from harvest_pipeline.sandbox.world import LoggedRequest, World
 
 Answer = Callable[[Request], Awaitable[Response]]
-#: Is given every request and how it would be answered; what it returns gets the headers of real
-#: answers, is compressed if asked for, logged, and then called to send itself.
+#: Gets every request and a function that responds to it; what it returns gets the headers of real
+#: responses, is compressed if requested, logged, and then called to send itself.
 Middleware = Callable[[Request, Answer], Awaitable[Response]]
 
 #: Bodies below this many bytes are not worth compressing.
 _SMALL = 500
-#: Headers of real answers that say nothing about the answer.
+#: Headers of real responses that say nothing about the response.
 _DECORATION = {
     "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
     "X-Content-Type-Options": "nosniff",
@@ -45,7 +45,7 @@ def create_app(world: World, middleware: Middleware | None = None) -> ASGIApp:
 
 
 def response_of(error: ApiError) -> Response:
-    """An error as an answer."""
+    """An error as a response."""
     return Response(error.body, error.status, error.headers)
 
 
@@ -82,7 +82,7 @@ class _Front:
         await response(scope, receive, send)
 
     async def _inner(self, request: Request) -> Response:
-        """What the application answers, as one piece; the request's body has been read already."""
+        """The application's response as a whole; the request's body has been read already."""
         response = Response()
         asked, body = await request.body(), list[bytes]()
 

@@ -1,4 +1,4 @@
-"""Exact decimals, and what follows from given numbers: rates, locks, sums, what payments settle.
+"""Exact decimals, and values computed from others: rates, locks, sums, and paid invoices.
 
 Harvest writes decimals with as many digits as they need and at least one: `100.0`, `0.655`.
 """

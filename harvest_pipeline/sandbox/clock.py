@@ -1,4 +1,4 @@
-"""What time it is for Harvest, and the rate limits that go by that clock."""
+"""The sandbox's clock, and the rate limits that use it."""
 
 import math
 import time
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 
-#: The time of day (UTC) at which a sandbox that is given its `today` begins.
+#: The time of day (UTC) at which a sandbox with a given `today` begins.
 START = time_of_day(17, 0)
 
 
 class Clock:
-    """Begins at `start` and runs with real time; `advance` puts it forward."""
+    """Begins at `start` and runs in real time; `advance` moves it forward."""
 
     def __init__(self, start: datetime) -> None:
         self._start = start
@@ -21,7 +21,7 @@ class Clock:
 
     @classmethod
     def at(cls, today: date | None) -> "Clock":
-        """A clock of that day at 17:00 UTC, which makes all repeatable; real time if None."""
+        """A clock of that day at 17:00 UTC, which makes it all repeatable; real time if None."""
         return cls(datetime.now(UTC) if today is None else datetime.combine(today, START, UTC))
 
     def precise(self) -> datetime:
@@ -38,7 +38,7 @@ class Clock:
         return self.now().date()
 
     def advance(self, seconds: float) -> None:
-        """Put the clock forward; raises ValueError for a negative number."""
+        """Move the clock forward; raises ValueError for a negative number."""
         if seconds < 0:
             raise ValueError(f"the clock cannot go back by {-seconds} seconds")
         self._advanced += timedelta(seconds=seconds)
@@ -72,9 +72,9 @@ class Throttle:
         self._times: deque[datetime] = deque()
 
     def wait(self, now: datetime) -> int:
-        """Count a request and answer 0, or the whole seconds after which one is let through.
+        """Count a request and return 0, or the whole seconds after which one is let through.
 
-        A request that is refused is not counted.
+        A rejected request is not counted.
         """
         while self._times and self._times[0] <= now - self._window:
             self._times.popleft()

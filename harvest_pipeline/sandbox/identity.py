@@ -105,7 +105,7 @@ class Identity:
         return RedirectResponse(address, status_code=302)
 
     def _grant(self, choice: str) -> Grant:
-        """What the choice of account allows; the sandbox's person is its administrator."""
+        """The grant for a choice of account; the sandbox's person is its administrator."""
         everything = frozenset(self._world.accounts)
         if choice == "all":
             return Grant("administrator", everything, "harvest:all")

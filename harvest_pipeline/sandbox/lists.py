@@ -1,7 +1,6 @@
-"""The lists that the sandbox serves: path, paging, and the parameters that narrow them.
+"""The lists that the sandbox serves: path, paging, and filter parameters.
 
-A parameter with a value that makes no sense is answered with 422; a parameter that a list does not
-know is ignored.
+A parameter with an invalid value gets a 422; a parameter that a list does not know is ignored.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,7 +30,7 @@ class Paging(Enum):
 
 @dataclass(frozen=True)
 class Filter:
-    """One parameter: its name, and the test that a text of it stands for."""
+    """One parameter: its name, and the test that its text stands for."""
 
     name: str
     test: Callable[[str], Test]
@@ -41,9 +40,9 @@ class Filter:
 class Listing:
     """One list.
 
-    `kind` names the table and the permission. `single`: one record can be had by its id. `parent`
-    is the table of the record whose id stands in the path. `dated`: the list takes `from` and `to`.
-    `module` is the `/company` flag that must be on.
+    `kind` names the table and the permission. `single`: one record can be requested by its id.
+    `parent` is the table of the record whose id is in the path. `dated`: the list has `from` and
+    `to`. `module` is the `/company` flag that must be on.
     """
 
     path: str
@@ -59,7 +58,7 @@ class Listing:
 
 
 def _by(name: str, read: Callable[[str, str], Any], field: str) -> Filter:
-    """The parameter's value, as `read` makes it of the text, must be that of the field."""
+    """The parameter's value, converted by `read`, must equal the field's."""
     value: Value = attrgetter(field)
 
     def test(text: str) -> Test:
@@ -101,7 +100,7 @@ def _since(text: str) -> Test:
 
 
 def tests(query: Mapping[str, str], filters: tuple[Filter, ...]) -> list[Test]:
-    """The tests that a record must all pass. Raises ApiError 422 for an impossible value."""
+    """The tests that a record must all pass. Raises ApiError 422 for an invalid value."""
     return [f.test(query[f.name]) for f in filters if query.get(f.name, "") != ""]
 
 
@@ -127,7 +126,7 @@ def instant_of(name: str, text: str) -> datetime:
 
 
 def truth_of(name: str, text: str) -> bool:
-    """`true` or `false`, in capitals too."""
+    """`true` or `false`, case-insensitive."""
     if text.lower() not in ("true", "false"):
         raise unprocessable(f"{name} must be true or false")
     return text.lower() == "true"

@@ -1,7 +1,7 @@
-"""The records of a Harvest account, and the copies of them that other records hold.
+"""The records of a Harvest account, and the copies of them inside other records.
 
 An answer is a struct written as JSON, so the fields are in the order in which Harvest sends them.
-A default is what a new record begins with.
+A default is the value of a new record.
 """
 
 from datetime import date, datetime

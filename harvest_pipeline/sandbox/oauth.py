@@ -1,4 +1,4 @@
-"""Tokens and grants of the identity host: who a token stands for, how long, what renews it."""
+"""Tokens and grants of the identity host: a token's person, lifetime and renewal."""
 
 import base64
 import hashlib
@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from harvest_pipeline.sandbox.answers import refused_grant, unauthorized
 from harvest_pipeline.sandbox.clock import Clock
 
-#: Seconds for which an access token is good.
+#: Seconds for which an access token is valid.
 EXPIRES_IN = 1_209_600
-#: Seconds for which the code of the redirect is good.
+#: Seconds for which the code of the redirect is valid.
 _CODE_SECONDS = 600
 
-#: The sandbox's credentials. They open nothing but the sandbox, so they stand here in the open.
+#: The sandbox's credentials. They open nothing but the sandbox, so they are not secret.
 TOKENS = {
     "administrator": "sandbox-administrator-token",
     "manager": "sandbox-manager-token",
@@ -28,7 +28,7 @@ REFRESH_TOKEN = "sandbox-refresh-token"  # noqa: S105
 
 @dataclass(frozen=True)
 class Grant:
-    """What a token stands for: a person (by role) and the accounts that it reaches."""
+    """What a token stands for: a person (by role) and the accounts that they can access."""
 
     person: str
     accounts: frozenset[int]
@@ -37,7 +37,7 @@ class Grant:
 
 @dataclass
 class _Refresh:
-    """A refresh token. All that came from one sign-in share a `family`."""
+    """A refresh token. All that come from one sign-in share a `family`."""
 
     grant: Grant
     family: str
@@ -79,7 +79,7 @@ class Tokens:
         return grant
 
     def expire(self, token: str) -> None:
-        """Let a token be good no more; a personal token is revoked."""
+        """Make a token invalid; a personal token is revoked."""
         self._personal.pop(token, None)
         self._access.pop(token, None)
 
@@ -91,7 +91,7 @@ class Tokens:
         return code
 
     def exchange(self, fields: dict[str, str]) -> dict[str, str | int]:
-        """Answer a token request. Raises ApiError 400 or 401, as the OAuth standard has it."""
+        """Process a token request. Raises ApiError 400 or 401, as the OAuth standard says."""
         known = fields.get("client_id") == CLIENT_ID
         if not known or fields.get("client_secret") != CLIENT_SECRET:
             raise refused_grant("invalid_client", "Client authentication failed.", 401)

@@ -1,4 +1,4 @@
-"""Who may read what, and which fields stay hidden, by a person's access roles."""
+"""Who may read what, and which fields are hidden, by a person's access roles."""
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass

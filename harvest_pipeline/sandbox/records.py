@@ -1,4 +1,4 @@
-"""All records of one account, in tables, and the copies of them that other records hold."""
+"""All records of one account, in tables, and the copies of them inside other records."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
@@ -80,7 +80,7 @@ class Table(Generic[E]):
         return self._by_id.get(key)
 
     def add(self, record: E) -> None:
-        """Take a record in; one of the same id is replaced."""
+        """Add a record; one with the same id is replaced."""
         self._by_id[record.id] = record
         self._highest = max(self._highest, record.id)
         self._ascending = None
@@ -91,11 +91,11 @@ class Table(Generic[E]):
         self._ascending = None
 
     def reorder(self) -> None:
-        """To be called when the day of a record was changed."""
+        """Sort again after the day of a record was changed."""
         self._ascending = None
 
     def next_id(self) -> int:
-        """An id higher than every one that was ever here."""
+        """An id higher than every one that was ever used."""
         return self._highest + 1
 
     def ascending(self) -> list[E]:
@@ -171,7 +171,7 @@ class Records:
                     setattr(copy, name, getattr(record, name))
 
     def add_invoice(self, invoice: Invoice) -> None:
-        """Take in an invoice, with room for its messages and payments."""
+        """Add an invoice, with tables for its messages and payments."""
         self.invoices.add(invoice)
         self.messages[invoice.id] = Table[InvoiceMessage]()
         self.payments[invoice.id] = Table[InvoicePayment]()

@@ -1,4 +1,4 @@
-"""The time, expense and uninvoiced reports, computed from the records when asked for."""
+"""The time, expense and uninvoiced reports, computed from the records on request."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ _CATEGORY = {
 }
 _PERSON = {"user_id": "user.id", "user_name": "user.name"}
 
-#: By the last part of the path: what a row is about, and the column that rows are sorted by.
+#: By the last part of the path: the subject of a row, and the column that rows are sorted by.
 TIME_SUBJECTS: dict[str, tuple[Columns, str]] = {
     "clients": (_CLIENT, "client_name"),
     "projects": ({**_PROJECT, **_CLIENT}, "project_name"),
@@ -97,7 +97,7 @@ def uninvoiced_rows(
     *,
     include_fixed_fee: bool,
 ) -> list[Row]:
-    """One row per billable project, also for those without any time."""
+    """One row per billable project, including those without any time."""
     entries: dict[int, list[TimeEntry]] = defaultdict(list)
     for entry in records.time_entries.between(first, last):
         entries[entry.project.id].append(entry)
@@ -133,7 +133,7 @@ def uninvoiced_rows(
 
 
 def _rest_of_fee(records: Records, project: Project, last: date) -> Any:
-    """The fee less the lines of time on invoices, drafts too; 0 before the project begins."""
+    """The fee minus the time lines of invoices, including drafts; 0 before the project begins."""
     if last < (project.starts_on or project.created_at.date()):
         return ZERO
     invoiced = [

@@ -1,4 +1,4 @@
-"""A sandbox that serves: in a thread for tests and the demo, or in the foreground."""
+"""The sandbox's server: in a thread for tests and the demo, or in the foreground."""
 
 import socket
 import threading
@@ -14,7 +14,7 @@ from harvest_pipeline.sandbox.oauth import CLIENT_ID, CLIENT_SECRET, REFRESH_TOK
 from harvest_pipeline.sandbox.world import Account, Options, World
 
 _HOST = "127.0.0.1"
-#: Seconds between looks at whether the thread has begun to serve.
+#: Seconds between checks whether the thread has begun to serve.
 _PAUSE = 0.005
 
 

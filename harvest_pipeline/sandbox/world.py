@@ -76,7 +76,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: the account and what that person sees of it."""
+    """The caller: the account, and what that person sees of it."""
 
     account: Account
     viewer: Viewer
@@ -84,7 +84,7 @@ class Caller:
 
 @dataclass(frozen=True)
 class LoggedRequest:
-    """One request. `path` is as asked; `query` is without access tokens; `seconds` is its duration.
+    """One request. `path` is as requested; `query` has no access tokens; `seconds` is its duration.
 
     `status` is 0 if the connection was cut instead of answered.
     """
@@ -147,7 +147,7 @@ class World:
         return self.tokens.grant(token_of(request))
 
     def caller(self, request: Request) -> Caller:
-        """Who asks and about which account. Raises ApiError 400, 401 or 404."""
+        """The caller and the account of a request. Raises ApiError 400, 401 or 404."""
         grant = self.grant(request)
         account_id = request.headers.get("harvest-account-id") or _query(request, "account_id")
         if not account_id:
@@ -167,7 +167,7 @@ class World:
         return 0 if throttle is None else throttle.wait(self.clock.precise())
 
     def reachable(self, grant: Grant) -> list[Mapping[str, int | str]]:
-        """The accounts of a token, with a Forecast account that no client has a use for."""
+        """The accounts of a token, including a Forecast account, which clients must ignore."""
         found: list[Mapping[str, int | str]] = [
             {"id": account.id, "name": account.name, "product": "harvest"}
             for account in self.accounts.values()

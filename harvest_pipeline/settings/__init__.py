@@ -1,5 +1,5 @@
-"""What can be set: the project and its accounts by variables and `harvest.yaml`, datasets, and the
-parameters of a run. Each is declared once; documents and options are made from these models."""
+"""The settings: the project and its accounts from variables and `harvest.yaml`, datasets, and the
+parameters of a run. Each is declared once; documents and options are generated from the models."""
 
 from harvest_pipeline.settings.environment import (
     SettingsError,

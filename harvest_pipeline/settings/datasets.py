@@ -32,8 +32,8 @@ from harvest_pipeline.settings.parameters import (
 )
 from harvest_pipeline.settings.values import Model, Name, TimeZone, misplaced
 
-#: What a dataset may not be called: the reports and tables of its account, and the jobs and
-#: schedules `<account>_…` that there are without any dataset.
+#: Names that a dataset cannot have: the reports and tables of its account, and the jobs and
+#: schedules `<account>_…` that always exist.
 TAKEN = (
     *sorted({*REPORTS, *RECORDS, *(f"{record}_deleted" for record in RECORDS)}),
     *("all_reports", "reconciliation", "changes", "reconcile"),
@@ -97,13 +97,13 @@ class Schedule(Model):
     @field_validator("cron")
     @classmethod
     def _is_cron(cls, cron: str) -> str:
-        # Dagster, which will build the schedule, is the judge. It takes over a second to import,
-        # so only those wait who have a schedule.
+        # Dagster, which will build the schedule, validates it. Importing it takes over a second,
+        # so this is only done if there is a schedule.
         import dagster as dg
 
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("error", UserWarning)  # */90: not what anybody means by it
+                warnings.simplefilter("error", UserWarning)  # */90: not what anyone means by it
                 dg.ScheduleDefinition(name="tried", job_name="tried", cron_schedule=cron)
         except (dg.DagsterInvalidDefinitionError, UserWarning):
             raise ValueError(
@@ -218,17 +218,17 @@ class Dataset(Model):
 
     @property
     def is_view(self) -> bool:
-        """Whether its name is that of a view."""
+        """Whether its name is the name of a view."""
         return not self.has_own_table and self.name != self.record.name
 
     @property
     def part(self) -> Filters:
-        """The part of the record that it is fixed to, whatever days are read."""
+        """The part of the record that it is limited to, whatever days are read."""
         return self.filters.part
 
     @property
     def description(self) -> str:
-        """What it holds, in a few sentences."""
+        """A description in a few sentences."""
         if self.is_report:
             return self.report.description
         values = self.options.model_dump(include=set(self.options.given))
@@ -237,9 +237,9 @@ class Dataset(Model):
         return f"{self.report.description}{only} {self.update.meaning}"
 
     def takes(self, option: str) -> bool:
-        """Whether a parameter (a field of RunOptions) means anything for the report.
+        """Whether the report uses a parameter (a field of RunOptions).
 
-        A dataset of a record without a day can have a window all the same: that of `updated_at`.
+        A dataset of a record without a day can still have a window: one of `updated_at`.
         """
         parameter = parameter_of(option)
         if parameter is None or parameter in self.report.parameters:
@@ -247,7 +247,7 @@ class Dataset(Model):
         return parameter == "window" and not self.is_report
 
     def takes_in_a_run(self, option: str) -> bool:
-        """The same for a run. Its days are its partitions where there are any; else it can choose
+        """The same for a run. Its days are its partitions if it has any; otherwise it can choose
         other days than the dataset's, but not another part."""
         if option in DAYS and self.has_partitions:
             return False
@@ -256,16 +256,16 @@ class Dataset(Model):
 
     @property
     def parameters(self) -> str:
-        """The parameters that it takes, for a sentence."""
+        """The parameters that it uses, as text for a sentence."""
         return ", ".join(filter(self.takes, RunOptions.model_fields))
 
     @property
     def parameters_in_a_run(self) -> str:
-        """The same of a run."""
+        """The same for a run."""
         return ", ".join(filter(self.takes_in_a_run, RunOptions.model_fields))
 
     def losing(self, options: RunOptions) -> str | None:
-        """Why its update would lose rows of the table, with these options; None if it does not."""
+        """Why its update would lose rows of the table with these options; None if it does not."""
         changes = [name for name in options.given if name in SINCE]
         days = [name for name in options.given if name in WindowOptions.model_fields]
         report, dateless = self.report.name, self.record.day is None and not self.is_report
@@ -287,9 +287,9 @@ class Dataset(Model):
 
 
 def default_update(report: Report, given: Iterable[str]) -> Update:
-    """The update that suits a report with the parameters of these names.
+    """The update mode that suits a report with these parameters.
 
-    merge where only changes are read, else partition for a record with a day, else replace.
+    merge if only changes are read, else partition for a record with a day, else replace.
     """
     parameters = set(map(parameter_of, given))
     if "updated_since" in parameters:

@@ -1,4 +1,4 @@
-"""The documents that are written from the models (`make docs`), which tests compare with the code:
+"""The documents generated from the models (`make docs`), which tests compare with the code:
 docs/configuration.md, docs/harvest.schema.json and docs/reports.md."""
 
 import json
@@ -20,7 +20,7 @@ from harvest_pipeline.settings.project import VARIABLES
 
 
 def configuration() -> str:
-    """docs/configuration.md, with the tables between its marks as they are now."""
+    """docs/configuration.md, with the current tables between its markers."""
     schema, parameters = json_schema(), RunOptions.model_json_schema()
     example = (project_folder() / "harvest.example.yaml").read_text("utf-8")
     written = {
@@ -47,8 +47,8 @@ def schema() -> str:
 
 
 def _sections(schema: dict[str, Any]) -> Iterator[str]:
-    """A table for each group of settings of the file, but for the parameters of a run, which have
-    one of their own."""
+    """A table for each group of settings of the file, except the parameters of a run, which have
+    a table of their own."""
     yield _fields(schema, schema)
     for key, part in _parts(schema, schema):
         if not part["title"].endswith("Options"):
@@ -84,7 +84,7 @@ def _fields(section: dict[str, Any], schema: dict[str, Any]) -> str:
 
 
 def _kind(field: dict[str, Any], schema: dict[str, Any]) -> str:
-    """What a setting is, and which values it can have, in words."""
+    """The type of a setting, and its allowed values, in words."""
     kinds: list[str] = []
     for one in field.get("anyOf", [field]):
         if reference := one.get("$ref"):
@@ -126,7 +126,7 @@ def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _code(value: object) -> str:
-    """A value as it is written in YAML; nothing for a default that means "not set"."""
+    """A value as written in YAML; empty for a default that means "not set"."""
     if value is None or value in ("", False, []):
         return ""
     if isinstance(value, dict | list):
@@ -144,7 +144,7 @@ A record that does not fit into its columns is in the table `_rejected` instead,
 
 
 def reports() -> str:
-    """The whole text, as Markdown."""
+    """docs/reports.md, as Markdown."""
     listed = tabulate(
         [
             (
@@ -183,7 +183,7 @@ def _meaning(column: Column) -> str:
     return column.description + link
 
 
-#: What is written, by the name of the file in docs/.
+#: The generated documents, by their file name in docs/.
 DOCUMENTS = {
     "configuration.md": configuration,
     "harvest.schema.json": schema,

@@ -1,4 +1,4 @@
-"""The environment with `.env` over it, and the folder of the project."""
+"""The environment, with `.env` applied over it, and the project's folder."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ import click
 from dotenv import dotenv_values
 
 _PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
-#: The variables that this process has named, for being set twice.
+#: The variables already reported by this process for being set twice.
 _NAMED: set[str] = set()
 
 
@@ -20,21 +20,21 @@ class SettingsError(click.ClickException):
 
 
 def project_folder() -> Path:
-    """The folder of `workspace.yaml`, which relative paths and `.env` are relative to.
+    """The folder of `workspace.yaml`, the base of relative paths and of `.env`.
 
-    Where the package is installed without its project (as a dependency of another one), the
-    current folder.
+    If the package is installed without its project (as a dependency of another one), the current
+    folder.
     """
     beside = _PACKAGE_FOLDER.parent
     return beside if (beside / "workspace.yaml").is_file() else Path.cwd()
 
 
 def load_environment(report: Callable[[str], object] | None = None) -> Mapping[str, str]:
-    """The environment with `.env` over it, for this process and its children.
+    """The environment with `.env` applied over it, for this process and its children.
 
     That `.env` wins is Dagster's own rule, so `dagster` and our commands see the same account and
-    database. `report` (without it, standard error) gets one sentence, once in a process, if both
-    set a HARVEST_ variable and differ. Raises SettingsError for a file that cannot be read.
+    database. `report` (by default standard error) gets one sentence, once per process, if both set
+    a HARVEST_ variable and differ. Raises SettingsError for a file that cannot be read.
     """
     before = (dict(os.environ), _started_with())
     values = dotenv()
@@ -65,16 +65,16 @@ def _to_standard_error(sentence: str) -> None:
 
 
 def dotenv_path() -> Path:
-    """The file `.env` beside `workspace.yaml`, whether it exists or not."""
+    """The path of `.env` beside `workspace.yaml`, whether it exists or not."""
     return project_folder() / ".env"
 
 
 def dotenv() -> dict[str, str]:
-    """What `.env` sets, as Dagster's own loader (`dagster._core.secrets.env_file`, whose import
-    costs a second or two) has it. Raises SettingsError.
+    """The variables in `.env`, as Dagster's own loader (`dagster._core.secrets.env_file`, whose
+    import takes a second or two) reads them. Raises SettingsError.
 
-    Nothing where PYTHON_DOTENV_DISABLED says so, as for `load_dotenv`, nor in a workspace of `dg`:
-    each project has a file of its own there, which Dagster has loaded by then.
+    Empty if PYTHON_DOTENV_DISABLED is set, as for `load_dotenv`, and in a workspace of `dg`: there
+    each project has a file of its own, which Dagster has already loaded.
     """
     disabled = os.environ.get("PYTHON_DOTENV_DISABLED", "").casefold()
     if disabled in ("1", "true", "t", "yes", "y") or "DAGSTER_PROJECT_ENV_FILE_PATHS" in os.environ:
@@ -88,16 +88,17 @@ def dotenv() -> dict[str, str]:
         ) from None
     except UnicodeDecodeError:
         values = {"": ""}
-    # UTF-16 without a mark has a NUL in every other place.
+    # UTF-16 without a byte order mark has a NUL in every other place.
     if not all(name and name.isprintable() and "\0" not in text for name, text in values.items()):
         raise SettingsError(f"{path} is not a text file in UTF-8; save it as one.")
     return values
 
 
 def _started_with() -> dict[str, str]:
-    """The environment that this process got: a command of Dagster's has put `.env` over it by now.
+    """The environment that this process was started with: Dagster's commands have already applied
+    `.env` over it.
 
-    Empty where the system does not say (Linux does).
+    Empty if the system does not provide it (Linux does).
     """
     try:
         content = Path("/proc/self/environ").read_bytes()

@@ -1,5 +1,5 @@
-"""The models of `harvest.yaml` (accounts, datasets, reports that are switched off, alerts), how its
-entries go together, and its JSON schema, by which editors complete it."""
+"""The models of `harvest.yaml` (accounts, datasets, reports that are switched off, alerts), the
+rules between its entries, and its JSON schema, for completion in editors."""
 
 import re
 from collections import Counter
@@ -13,9 +13,9 @@ from harvest_pipeline.settings.datasets import TAKEN, AnyReport, Dataset, report
 from harvest_pipeline.settings.values import Instance, Model, Name, misplaced
 
 _VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
-#: What an address without a secret can say after its question mark.
+#: The query parameters that an address without a secret can have.
 _OPEN_QUERY = {"to", "from", "name", "reply", "smtp", "mode"}
-#: What an account may not be called: each is the name of something else in the definitions.
+#: Names that an account cannot have: each is used for something else in the definitions.
 _RESERVED = ("io_manager", "all_accounts", "main", "temp", "system", "pg_catalog")
 
 
@@ -61,7 +61,7 @@ class ReportsEntry(Model):
     @field_validator("*", mode="before")
     @classmethod
     def _may_be_empty(cls, value: object, info: ValidationInfo) -> object:
-        # What is left of a list whose entries have all been commented out.
+        # The result of a list whose entries are all commented out.
         name = info.field_name or ""
         return () if value is None and cls.model_fields[name].default == () else value
 
@@ -123,7 +123,7 @@ class ProjectFile(ReportsEntry):
     def datasets_of(self, account: str | None) -> tuple[Dataset, ...]:
         """All datasets of an account: the reports that are not switched off, then its own.
 
-        `account` is a name in `accounts`, None where there are none.
+        `account` is a name in `accounts`, None if there are none.
         """
         only = len(self.accounts) < 2
         own = (each for each in self.datasets if only or each.account == account)
@@ -131,8 +131,8 @@ class ProjectFile(ReportsEntry):
 
 
 def _is_open(address: str) -> bool:
-    """Whether an address of Apprise holds no secret: of e-mail or a plain webhook, without a
-    password or headers. Those of other services have a token in them."""
+    """Whether an Apprise address contains no secret: e-mail or a plain webhook, without a
+    password or headers. Addresses of other services contain a token."""
     try:
         parts = urlsplit(address)
         has_password = "@" in parts.netloc and ":" in parts.netloc.partition("@")[0]
@@ -147,7 +147,7 @@ def _is_open(address: str) -> bool:
 
 
 def _labels(account: str | None, dataset: str) -> set[str]:
-    """How Dagster's jobs and ops of a dataset are called: `a` with `b__c` is `a__b` with `c`."""
+    """The names of Dagster's jobs and ops of a dataset: `a` with `b__c` is `a__b` with `c`."""
     return {f"{account}_{dataset}", f"{account}__{dataset}"}
 
 
@@ -168,7 +168,7 @@ def json_schema() -> dict[str, Any]:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "harvest.yaml"
     for part in (schema, *schema["$defs"].values()):
-        # Docstrings are broken at the width of the code; a blank line is a new paragraph.
+        # Docstrings are wrapped at the width of the code; a blank line starts a new paragraph.
         paragraphs = part["description"].split("\n\n")
         part["description"] = "\n\n".join(" ".join(text.split()) for text in paragraphs)
     return schema

@@ -1,4 +1,4 @@
-"""From the environment, `.env` and `harvest.yaml` to the project, or one sentence with the line."""
+"""Loads the project from the environment, `.env` and `harvest.yaml`; errors name the line."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from harvest_pipeline.settings.project import Project
 from harvest_pipeline.settings.values import Problem
 
 _Keys = tuple[str | int, ...]
-#: With a file that names accounts these would say the same thing twice.
+#: Variables that contradict a file with accounts, since both would set the same thing.
 _OF_ONE_ACCOUNT = ("HARVEST_SCHEMA", "HARVEST_ACCOUNT_ID", "HARVEST_INSTANCE")
 _CREDENTIALS = (
     "Credentials are not kept in this file: run `harvest-pipeline connect`, or set variables such "
@@ -25,8 +25,8 @@ _CREDENTIALS = (
 
 
 def load_project(environment: Mapping[str, str] | None = None) -> Project:
-    """The project of an environment (without one: that of this process, with `.env` over it) and of
-    the `harvest.yaml` that it names, if there is one. Raises SettingsError."""
+    """The project of an environment (by default of this process, with `.env` applied over it) and
+    of the `harvest.yaml` that it names, if there is one. Raises SettingsError."""
     environment = load_environment() if environment is None else environment
     path = _path(environment)
     file = read_file(path) if path else ProjectFile()
@@ -39,7 +39,7 @@ def load_project(environment: Mapping[str, str] | None = None) -> Project:
 
 
 def _path(environment: Mapping[str, str]) -> Path | None:
-    """The file that HARVEST_CONFIG names, else `harvest.yaml` of the project, if there is one."""
+    """The file that HARVEST_CONFIG names, else the project's `harvest.yaml`, if there is one."""
     if named := environment.get("HARVEST_CONFIG", "").strip():
         return project_folder() / Path(named).expanduser()
     path = project_folder() / "harvest.yaml"
@@ -47,7 +47,7 @@ def _path(environment: Mapping[str, str]) -> Path | None:
 
 
 def read_file(path: Path) -> ProjectFile:
-    """What a `harvest.yaml` says. Raises SettingsError."""
+    """The content of a `harvest.yaml`. Raises SettingsError."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -71,19 +71,19 @@ def read_file(path: Path) -> ProjectFile:
             f"{'' if what.endswith('?') else '.'}"
         ) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        # A character that YAML does not have, a number or a nesting that Python does not take.
+        # A character that is invalid in YAML, or a number or nesting that Python rejects.
         raise SettingsError(
             f"{path} cannot be read as YAML; write it again, as text in UTF-8."
         ) from error
 
 
 class _Repeated(yaml.constructor.ConstructorError):
-    """A key that its mapping has had already: YAML would keep the last one."""
+    """A key that occurs twice in its mapping: YAML would keep the last one."""
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML whose days are text, as in YAML 1.2, so that 2026-02-30 gets its sentence from us. A
-    key that is there twice is refused."""
+    """YAML whose dates are text, as in YAML 1.2, so that we report 2026-02-30 in our own words. A
+    duplicate key is rejected."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -110,7 +110,7 @@ def _no_yaml(error: yaml.MarkedYAMLError) -> str:
         return "text that begins with * needs quotes; correct the YAML"
 
     def harmless(quotation: re.Match[str]) -> str:
-        """What YAML's sentence quotes: signs and its own words; of the file it may be a token."""
+        """The quotation if it is short or a token of YAML; text of the file may be a secret."""
         return quotation[0] if len(quotation[2]) < 4 or quotation[2].startswith("<") else "'…'"
 
     why = re.sub(r"""(['"])(.*?)\1""", harmless, error.problem or "")
@@ -136,12 +136,12 @@ def _sentence(problem: Problem) -> str:
 
 
 def _schema_at(keys: _Keys | list[str | int]) -> dict[str, Any]:
-    """The JSON schema of what may stand under these keys."""
+    """The JSON schema of the value under these keys."""
     root = json_schema()
     schema: dict[str, Any] = root
     for key in keys:
         schema = schema["items"] if isinstance(key, int) else schema["properties"][key]
-        # `X | None`: what it is about is X.
+        # `X | None`: the relevant part is X.
         inner = next((one for one in schema.get("anyOf", ()) if "$ref" in one), schema)
         if "$ref" in inner:
             schema = {**schema, **root["$defs"][inner["$ref"].rpartition("/")[2]]}
@@ -153,7 +153,7 @@ def _plain(key: object) -> str:
 
 
 def _line(text: str, keys: _Keys) -> int:
-    """The line on which the value under these keys begins, or the innermost that there is."""
+    """The line on which the value under these keys begins, or the innermost key that exists."""
     node: Any = yaml.compose(text, _Loader)
     line = 1
     for key in keys:

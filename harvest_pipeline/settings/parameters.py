@@ -1,5 +1,5 @@
-"""The parameters that a launch, a command and a dataset give: which days, which changes, which
-part; what goes together, and the way from them to a window and filters."""
+"""The parameters of a run, from a launch, a command or a dataset: days, changes and parts; their
+validation, and their conversion to a window and filters."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
@@ -14,13 +14,13 @@ from harvest_pipeline.settings.values import Day, DaysBack, Ids, Instant, Model,
 
 
 class OptionsError(ValueError):
-    """A parameter cannot work; the message is one sentence: what, where it was set, what to do."""
+    """A parameter is invalid; the message is one sentence: what, where it was set, what to do."""
 
 
 class _Options(Model):
     @property
     def given(self) -> tuple[str, ...]:
-        """The names of the parameters that say anything; 0 days back do."""
+        """The names of the parameters that are set; 0 days back counts as set."""
         values = ((name, getattr(self, name)) for name in type(self).model_fields)
         return tuple(n for n, v in values if v is not None and v is not False and v != ())
 
@@ -56,7 +56,7 @@ class WindowOptions(_Options):
 
     @property
     def _ways(self) -> list[tuple[str, str | None, Any, Any]]:
-        """The ways to say days that are used: names and values of the first and the last day."""
+        """The ways to give days that are used: names and values of the first and the last day."""
         ways = (
             ("days_back", None),
             ("days_back_to_start_from", "days_back_to_end_at"),
@@ -67,7 +67,7 @@ class WindowOptions(_Options):
 
     @property
     def has_window(self) -> bool:
-        """Whether they say which days are read."""
+        """Whether they determine which days are read."""
         return bool(self._ways)
 
     @model_validator(mode="after")
@@ -89,8 +89,8 @@ class WindowOptions(_Options):
         """The days to read, of those that have a partition (`every`); there must be a window.
 
         Relative days before the first partition are left out, and days after the last one.
-        Raises OptionsError for a specific day before the first partition, a window upside down,
-        or if no day is left.
+        Raises OptionsError for a specific day before the first partition, for a window whose last
+        day is before its first, or if no day is left.
         """
         [(_, _, start, end)] = self._ways
         first, last = (
@@ -148,7 +148,7 @@ class FilterOptions(_Options):
 
     @property
     def part(self) -> Filters:
-        """The part of a record, whenever it changed."""
+        """The part of a record, regardless of when it changed."""
         return Filters(
             invoice_status=self.invoice_status,
             project_ids=self.project_ids,
@@ -156,16 +156,16 @@ class FilterOptions(_Options):
         )
 
     def since(self, today: date, timezone: str) -> datetime | None:
-        """The instant in UTC since which records changed; `today` is what days back count from."""
+        """The instant in UTC since which records changed; `today` is the base for days back."""
         since = self.updated_since
         if self.updated_since_days_back is not None:
             since = today - timedelta(days=self.updated_since_days_back)
         return None if since is None else start_of(since, timezone)
 
 
-#: The two ways to say since when.
+#: The two ways to limit a read to changes.
 SINCE = ("updated_since", "updated_since_days_back")
-#: All ways to say which days are read.
+#: All ways to limit a read to days.
 DAYS = (*WindowOptions.model_fields, "full_refresh")
 
 
@@ -202,7 +202,7 @@ class RunOptions(FilterOptions, WindowOptions):
             raise OptionsError(f"{sentence}; it is set in {where}.") from None
 
     def over(self, fixed: "RunOptions") -> "RunOptions":
-        """These options, and those of `fixed` (a dataset's) that they say nothing about."""
+        """These options, completed with those of `fixed` (a dataset's)."""
         ours = {name: getattr(self, name) for name in self.given}
         replaced = set(ours)
         if self.full_refresh or self.has_window:
@@ -213,12 +213,12 @@ class RunOptions(FilterOptions, WindowOptions):
         return RunOptions.model_validate({**theirs, **ours})
 
     def only(self, names: set[str]) -> "RunOptions":
-        """Of these options those of these names."""
+        """The options with these names only."""
         return RunOptions.model_validate({n: getattr(self, n) for n in self.given if n in names})
 
 
 def parameter_of(option: str) -> str | None:
-    """The catalogue's parameter (`Report.parameters`) that an option is about; None: any report."""
+    """The catalogue's parameter (`Report.parameters`) for an option; None: any report has it."""
     if option in WindowOptions.model_fields:
         return "window"
     if option in SINCE:
@@ -227,7 +227,7 @@ def parameter_of(option: str) -> str | None:
 
 
 def kind_of(option: str) -> str:
-    """How an option is written: `integer`, `boolean`, `string`, `enum`, or `any` for several."""
+    """The type of an option: `integer`, `boolean`, `string`, `enum`, or `any` for several."""
     field = RunOptions.model_json_schema()["properties"][option]
     kinds = [one for one in field.get("anyOf", [field]) if one.get("type") != "null"]
     if len(kinds) > 1 or "anyOf" in kinds[0]:

@@ -1,6 +1,6 @@
 """The project and its accounts, and the variables that set them.
 
-No value here is ever a secret: credentials stay in the environment, where `EnvVar` finds them.
+No value here is a secret: credentials stay in the environment, where `EnvVar` finds them.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ from harvest_pipeline.settings.values import (
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A variable of the environment or of `.env`. `default` is empty where there is none."""
+    """A variable of the environment or of `.env`. `default` is empty if there is none."""
 
     name: str
     default: str
@@ -171,7 +171,7 @@ class Project(Model):
 
     @cached_property
     def accounts(self) -> "tuple[Account, ...]":
-        """The accounts, in the order of the file; without any there, the one of the environment."""
+        """The accounts, in the order of the file; if it has none, the one of the environment."""
         if not self.file.accounts:
             return (Account(self, self.account_name, datasets=self.file.datasets_of(None)),)
         return tuple(
@@ -194,7 +194,7 @@ class Project(Model):
 
     @property
     def state_folder(self) -> Path:
-        """Where processes on this machine share the request limit, and where spools lie."""
+        """The folder where processes on this machine share the request limit, and of spools."""
         return project_folder() / "data" / "state"
 
     def today(self) -> date:
@@ -203,7 +203,7 @@ class Project(Model):
 
     def days_of(self, dataset: Dataset, today: date, every: Window) -> Window:
         """The days over which `sync` and its schedule run a dataset with partitions: those of its
-        window, else the last HARVEST_DAYS_BACK and today; of `every` day that there is.
+        window, else the last HARVEST_DAYS_BACK and today; only days in `every`, the existing ones.
 
         Raises OptionsError.
         """
@@ -218,15 +218,15 @@ def _today(timezone: str) -> date:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One Harvest account of a project. Holds no secret.
+    """One Harvest account of a project. Contains no secret.
 
     `name` is its DuckDB schema, the prefix of its asset keys, and its Dagster resource.
-    `account_id` and `instance` are those of harvest.yaml, else empty. `prefixes` are how the names
-    of the variables with its credentials begin, the ones that win first. `datasets` are the reports
-    that are not switched off, and the user's own.
+    `account_id` and `instance` are those of harvest.yaml, else empty. `prefixes` are the prefixes
+    of the variables with its credentials; earlier ones take precedence. `datasets` are the reports
+    that are not switched off, and the user's own datasets.
     """
 
-    project: Project = field(repr=False, compare=False)  # which has the account
+    project: Project = field(repr=False, compare=False)  # the project that has this account
     name: str
     account_id: str = ""
     instance: str = ""
@@ -239,7 +239,7 @@ class Account:
         return (schedule and schedule.timezone) or self.project.timezone
 
 
-#: What is read where it is used, and kept in no model: credentials, and where these are.
+#: Variables read where they are used, and not stored in a model: credentials and their location.
 _ELSEWHERE = {
     "HARVEST_ACCESS_TOKEN": "Personal access token, made at "
     "https://id.getharvest.com/developers. Secret.",
@@ -257,7 +257,7 @@ _ELSEWHERE = {
     "HARVEST_CONFIG": "The file that names accounts and datasets; without it harvest.yaml, which "
     "need not be there.",
 }
-#: Every variable that there is, but for the credentials of single accounts of harvest.yaml.
+#: Every variable except the credentials of single accounts of harvest.yaml.
 VARIABLES: dict[str, Variable] = {
     name: Variable(name, "", meaning) for name, meaning in _ELSEWHERE.items()
 } | {

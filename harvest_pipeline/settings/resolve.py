@@ -1,5 +1,4 @@
-"""What a run asks Harvest for: its days and parameters and those of a dataset as one scope, or a
-refusal."""
+"""Combines the days and parameters of a run and of a dataset into one scope, or rejects them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from harvest_pipeline.scope import Scope, Window
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.parameters import DAYS, OptionsError, RunOptions, start_of
 
-#: The Dagster resource with which a launch sets its parameters.
+#: The Dagster resource through which a launch sets its parameters.
 REPORT_OPTIONS = "report_options"
 _WHERE = f"{REPORT_OPTIONS} of the launch"
 
@@ -19,7 +18,7 @@ _WHERE = f"{REPORT_OPTIONS} of the launch"
 class Days:
     """The days of a run.
 
-    `run` are its partitions, today where it has none; `every` are all days that have a partition.
+    `run` are its partitions, today if it has none; `every` are all days that have a partition.
     `timezone` is where days given as parameters begin.
     """
 
@@ -30,8 +29,8 @@ class Days:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What a run reads for a dataset. `ignored` are parameters of the run that mean nothing for it;
-    `full_refresh`: what a table of its own holds is given up."""
+    """What a run reads for a dataset. `ignored` are parameters of the run that it does not use;
+    `full_refresh`: the content of its own table is dropped first."""
 
     scope: Scope
     full_refresh: bool = False
@@ -44,9 +43,9 @@ def resolve(
     """What a run reads for one dataset.
 
     `values` are the parameters of the run as given, `together` all datasets of the run. Raises
-    OptionsError for a value that cannot work, for days where a dataset of the run has partitions,
-    for a parameter that no dataset of the run takes, and for one that would lose rows of the
-    dataset's table.
+    OptionsError for an invalid value, for days if a dataset of the run has partitions, for a
+    parameter that no dataset of the run uses, and for one that would lose rows of the dataset's
+    table.
     """
     given = RunOptions.of(values, _WHERE)
     _refuse_days(given, together)
@@ -70,7 +69,7 @@ def _scope(dataset: Dataset, options: RunOptions, days: Days) -> Scope:
     window = options.days(today, days.every) if options.has_window else days.every
     if record.day is not None:
         return Scope(record.name, window, filters)
-    if options.has_window:  # of a record without a day: the window of `updated_at`
+    if options.has_window:  # for a record without a day: the window of `updated_at`
         first = start_of(window.first, days.timezone)
         filters = replace(
             filters,
@@ -81,8 +80,8 @@ def _scope(dataset: Dataset, options: RunOptions, days: Days) -> Scope:
 
 
 def _refuse_days(given: RunOptions, together: Sequence[Dataset]) -> None:
-    """Days in a launch, where what it materializes has a partition for each day: Dagster would
-    show other days as materialized than were read."""
+    """Reject days in a launch if it materializes a dataset with partitions: Dagster would show
+    other days as materialized than were read."""
     names = [name for name in given.given if name in DAYS]
     with_days = [dataset.name for dataset in together if dataset.has_partitions]
     if names and with_days:

@@ -1,5 +1,5 @@
-"""How a single value may be written (a day, ids, a time zone, an address …), for pydantic and for a
-JSON schema; and what is said of one that cannot work."""
+"""The types of single values (a day, ids, a time zone, an address …), for pydantic and for a JSON
+schema, and the messages for invalid ones."""
 
 import re
 from collections.abc import Sequence
@@ -25,12 +25,12 @@ from pydantic_core import PydanticCustomError
 from harvest_pipeline.safety import shown
 from harvest_pipeline.settings.environment import project_folder
 
-#: Ten years: more is a slip of the keyboard.
+#: Ten years: more is a typing mistake.
 _MOST_DAYS = 3660
 _MOST_IDS = 1000
 _NAME = r"^[a-z][a-z0-9_]{0,39}$"
 _RELATIVE = re.compile(r"(\d{1,4})(?:\s+days?\s+(?:back|ago))?")
-#: Harvest's domains: nothing else on the internet is ever sent a token.
+#: Harvest's domains: tokens are sent to no other host on the internet.
 _HARVEST = (".harvestapp.com", ".getharvest.com")
 _INSTANCE = re.compile(r"(https?://)?[a-z0-9-]{1,63}(\.harvestapp\.com)?(/.*)?", re.IGNORECASE)
 STATUSES = ["none", "draft", "open", "paid", "closed"]
@@ -39,14 +39,14 @@ STATUSES = ["none", "draft", "open", "paid", "closed"]
 class Model(BaseModel):
     """Settings that belong together; every key is known."""
 
-    # A value that somebody put into the wrong field may be a secret.
+    # A value in the wrong field may be a secret.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong in a model: under which keys, pydantic's word for the kind, and a sentence
-    without a full stop, which never repeats what may be a secret."""
+    """A validation error of a model: the keys, pydantic's error type, and a sentence without a full
+    stop, which never repeats what may be a secret."""
 
     keys: tuple[str | int, ...]
     kind: str
@@ -54,9 +54,9 @@ class Problem:
 
     @classmethod
     def of(cls, error: ValidationError) -> "Problem":
-        """The first one."""
+        """The first problem."""
         problems = error.errors(include_url=False, include_input=False)
-        # A misspelt key is why another one is missing.
+        # A misspelt key explains why another one is missing.
         first = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
         kind, context = first["type"], first.get("ctx", {})
         message = first["msg"].removeprefix("Value error, ")
@@ -76,7 +76,7 @@ _SENTENCES = {
 
 
 def misplaced(reason: str, *place: str | int) -> PydanticCustomError:
-    """A ValueError about what stands at `place` (keys below the model that is being validated)."""
+    """A ValueError about the value at `place` (keys below the model that is being validated)."""
     return PydanticCustomError("misplaced", "{reason}", {"reason": reason, "place": place})
 
 
@@ -110,14 +110,14 @@ def _timezone(text: str) -> str:
 
 
 def _instance(text: str) -> str:
-    # Dagster shows it: a token that somebody puts here must not get that far.
+    # Dagster shows it: a misplaced token must not get that far.
     if not _INSTANCE.fullmatch(text):
         raise ValueError("this is not the acme of acme.harvestapp.com")
     return text
 
 
 def _url(text: str) -> str:
-    # The value is not repeated: a token may be in it, or be all of it.
+    # The value is not repeated: it may contain, or be, a token.
     if "@" in text:
         raise ValueError("it holds a user name or password; remove them from the address")
     try:
@@ -138,7 +138,7 @@ def _url(text: str) -> str:
 
 def _duckdb(text: object) -> Path:
     if "://" in str(text) or str(text).startswith((":memory:", "md:", "ducklake:")):
-        # Such addresses hold passwords.
+        # Such addresses contain passwords.
         raise ValueError("it must be the path of a file; this is an address, or no file at all")
     path = (project_folder() / Path(str(text)).expanduser()).resolve()
     if path.is_dir():
@@ -182,7 +182,7 @@ def _day(value: object) -> object:
 
 
 def _instant(value: object) -> object:
-    if isinstance(value, date):  # datetime too
+    if isinstance(value, date):  # also a datetime
         return value
     text = str(value).strip()
     for kind in (date, datetime):

@@ -1,1 +1,1 @@
-"""DuckDB: the tables of the records and reports, and how a spool becomes rows in them."""
+"""The DuckDB warehouse: the tables of records and reports, and how a spool is loaded into them."""

@@ -1,4 +1,4 @@
-"""What arrived against what the catalogue declares, before anything is deleted."""
+"""Compares the records of a spool with the catalogue's declarations, before anything is deleted."""
 
 import json
 from collections import Counter, defaultdict
@@ -16,25 +16,25 @@ from harvest_pipeline.warehouse.errors import FieldRetyped
 from harvest_pipeline.warehouse.json_lines import LINE, Keys, Lines, is_exact, pointer, text_of
 from harvest_pipeline.warehouse.sql import comma, literal
 
-#: More fields than this in one object, or in all that are in no column, or longer names, are no new
+#: More fields than this in one object, or in total without a column, or longer names, are not a new
 #: version of Harvest.
 _MOST_FIELDS, _LONGEST_NAME = 500, 200
 _LONGEST_EXAMPLE = 100
 
-#: A member whose number has 15 digits and a point, or more: JSON readers may round it to 64 bits.
+#: A value whose number has 15 digits and a point, or more: JSON readers may round it to 64 bits.
 _LONG_NUMBER = r'":\s*-?[0-9][0-9.]{15}'
 
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
     """Why a record does not fit its table: the path to one of its fields, and what is wrong with
-    that, as in "is declared as DATE, and 'soon' came"."""
+    it, as in "is declared as DATE, and 'soon' came"."""
 
     path: Keys
     reason: str
 
 
-#: By the id of the record; a line of an invoice does not fit, nor does its invoice.
+#: By the id of the record; if a line of an invoice does not fit, its invoice does not either.
 Misfits = dict[int, Misfit]
 
 
@@ -51,10 +51,10 @@ class Drift:
 def examine(connection: duckdb.DuckDBPyConnection, lines: Lines) -> Drift:
     """Compare the keys of every record with the catalogue's; reads the spool once.
 
-    A record does not fit if an object or a list stands where a single value is declared or the
-    other way round, if a field comes twice in an object, if it has more fields than any record, or
-    if a number has too many digits to be read exactly. Raises FieldRetyped if there are more
-    unknown fields than any version of Harvest has, or if an id is none.
+    A record does not fit if an object or a list is found where a single value is declared or vice
+    versa, if a field occurs twice in an object, if it has more fields than any record, or if a
+    number has too many digits to be read exactly. Raises FieldRetyped if there are more unknown
+    fields than any version of Harvest has, or if an id is not a number.
     """
     record, drift, long_numbers = lines.record, Drift(), 0
     objects, kinds = _declared_keys(record), _declared_kinds(record)
@@ -90,7 +90,7 @@ def examine(connection: duckdb.DuckDBPyConnection, lines: Lines) -> Drift:
             f" WHERE shape IN ({comma(map(str, unfit))})"
         ).fetchall()
         drift.misfits.update(_by_owner(lines, ((owner, unfit[shape]) for owner, shape in owners)))
-    if long_numbers and record.inside is None:  # what stands inside is looked at with it
+    if long_numbers and record.inside is None:  # lists inside a record are checked with it
         drift.misfits.update(_by_owner(lines, _rounded(connection, lines)))
     return drift
 
@@ -103,7 +103,7 @@ def inexact(connection: duckdb.DuckDBPyConnection, lines: Lines) -> Misfits:
     """
     columns: tuple[Column, ...] = (
         lines.record.columns
-    )  # all: what DuckDB does not look at, it cannot complain of
+    )  # all columns: DuckDB reports no error for one that it does not read
     wrong = " ".join(
         f"WHEN {text_of(column)} IS NOT NULL AND NOT {exact} THEN {number}"
         for number, column in enumerate(columns)
@@ -134,7 +134,7 @@ def ids_with(connection: duckdb.DuckDBPyConnection, lines: Lines, path: Keys) ->
 
 
 def _by_owner(lines: Lines, found: Iterable[tuple[int | None, Misfit]]) -> Misfits:
-    """Misfits by the id of the record that they are in. Raises FieldRetyped if it has none."""
+    """Misfits by the id of the record that contains them. Raises FieldRetyped if it has none."""
     record, misfits = lines.record, Misfits()
     for owner, misfit in found:
         if owner is None or (misfit.path == lines.owner.path and record.inside is None):
@@ -182,17 +182,17 @@ def _declared_keys(record: Record) -> dict[Keys, dict[str, bool]]:
 
 
 def _declared_kinds(record: Record) -> dict[Keys, str]:
-    """The paths for which it matters whether an object, a list or a single value stands there."""
+    """The paths whose value must be of the declared kind: object, list or single value."""
     kinds: dict[Keys, str] = dict.fromkeys(_declared_keys(record), "an object")
     kinds |= {(inner.envelope,): "a list" for inner in records_inside(record)}
-    # A nested value has no number or day in it, so only text would swallow one.
+    # A nested value contains no number or day, so only a text column would accept one.
     kinds |= {column.path: "text" for column in record.columns if column.type == TEXT}
     kinds[record.column(record.key).path] = "a key"
     return kinds
 
 
 def _fits(kind: str | None, expected: str) -> bool:
-    """Whether a kind of JSON value may stand where something is expected; None: no such key."""
+    """Whether a kind of JSON value fits the expected one; None: no such key."""
     if expected == "a key":
         return kind not in (None, "NULL", "OBJECT", "ARRAY")
     if expected == "text":
@@ -211,7 +211,7 @@ def _compare(
 
 
 def _refuse_flood(record: Record, drift: Drift) -> None:
-    """Raise FieldRetyped if the unknown fields are too many to be kept."""
+    """Raise FieldRetyped if there are too many unknown fields to keep."""
     if len(drift.unknown) > _MOST_FIELDS:
         raise FieldRetyped(
             f"The records of {record.name} came with hundreds of unknown fields, which no version"
@@ -223,14 +223,14 @@ def _refuse_flood(record: Record, drift: Drift) -> None:
 def _rounded(
     connection: duckdb.DuckDBPyConnection, lines: Lines
 ) -> Iterator[tuple[int | None, Misfit]]:
-    """The suspicious lines with a number that does not survive 64-bit reading."""
+    """The suspicious lines with a number that changes when it is read as 64 bits."""
     suspects = connection.execute(
         f"SELECT TRY_CAST({LINE} ->> {literal(pointer(lines.owner.path))} AS BIGINT),"
         f" {LINE}::VARCHAR FROM {lines.whole}"
         f" WHERE regexp_matches({LINE}, {literal(_LONG_NUMBER)})"
     )
     while row := suspects.fetchone():
-        # Whole numbers are read exactly, and may have more digits than `int` takes.
+        # Integers are read exactly, and may have more digits than `int` accepts.
         line = json.loads(row[1], parse_float=Decimal, parse_int=str)
         for path, column, number in _decimals(lines.record, line):
             if Decimal(repr(float(number))) != number:
@@ -238,7 +238,7 @@ def _rounded(
 
 
 def _decimals(record: Record, line: dict[str, Any]) -> Iterator[tuple[Keys, Column, Decimal]]:
-    """The numbers with a point, in a line and the lists inside it, that have a column."""
+    """The decimal numbers that have a column, in a line and the lists inside it."""
     for column in record.columns:
         value: Any = line
         for key in column.path:

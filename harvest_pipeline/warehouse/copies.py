@@ -1,10 +1,10 @@
-"""Copies of names follow the record that they are copied from.
+"""Keeps copies of names equal to the record that they are copied from.
 
 Harvest repeats the names of clients, projects, tasks and people in the records that belong to them,
-and the client of a project in its time entries and expenses. Renaming one of these, or giving a
-project to another client, moves no other record's `updated_at`: reading only what changed would
-keep the old copies for ever. So whenever a record is loaded, the rows that repeat it are made equal
-to it. They are not read again, and their `_loaded_at` stays.
+and the client of a project in its time entries and expenses. Renaming one of these, or moving a
+project to another client, changes no other record's `updated_at`: reading only changes would keep
+the old copies forever. So whenever a record is loaded, the rows that repeat it are updated. They
+are not read again, and their `_loaded_at` stays.
 """
 
 from collections.abc import Collection, Iterator
@@ -22,7 +22,7 @@ from harvest_pipeline.warehouse.sql import comma, identifier
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """Columns of a table that repeat another record: `link` holds its key, `columns` are the
+    """Columns of a table that repeat another record: `link` contains its key, `columns` are the
     copies, each with the columns that it is made of."""
 
     table: str
@@ -32,7 +32,7 @@ class Copy:
 
 @cache
 def copies_of(name: str) -> tuple[Copy, ...]:
-    """Where a record is repeated in others, in the order of the catalogue."""
+    """Where other records repeat this one, in the order of the catalogue."""
     return tuple(
         Copy(record.name, link.name, repeated)
         for record in RECORDS.values()
@@ -47,9 +47,9 @@ def follow(
     loaded_at: datetime,
     present: Collection[str],
 ) -> None:
-    """Make the copies of the rows of `record` that were loaded at that instant equal to them.
+    """Update the copies of the rows of `record` that were loaded at that instant.
 
-    `present` are the names of the tables there are.
+    `present` are the names of the existing tables.
     """
     for copy in copies_of(record.name):
         if copy.table not in present:

@@ -1,5 +1,5 @@
-"""What the ledger says of a record: which days are kept, until when each is known, who loaded it,
-and what a run need not ask again."""
+"""The coverage of a record, from the ledger: which days are kept, until when each is known, who
+loaded it, and what a run need not request again."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
@@ -14,9 +14,9 @@ from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.ledger import LEDGER, filters_of
 from harvest_pipeline.warehouse.sql import comma, identifier, literal
 
-#: The day of a record that has none: the whole of it.
+#: The day of a record without days: the whole record.
 Day = date | None
-#: A load that brought everything: its place in the order of commits, and its `read_at`.
+#: A complete read: its position in the order of commits, and its `read_at`.
 _Read = tuple[int, datetime]
 
 
@@ -28,9 +28,9 @@ def loaded(connection: duckdb.DuckDBPyConnection, record: str) -> bool:
 def kept_days(connection: duckdb.DuckDBPyConnection, record: Record, window: Window) -> set[date]:
     """The days of a record that the warehouse keeps equal to Harvest.
 
-    Those of the project's `window`, every day that was ever read in full, and every day that a row
-    stands on: an entry that is moved to next week takes that day with it. So no row is ever on a
-    day that nobody looks at, and a start date that is moved later gives up nothing.
+    Those of the project's `window`, every day that was ever read in full, and every day that has a
+    row: an entry that is moved to next week takes that day with it. So no row is ever on a day that
+    is not checked, and a start date that is moved later removes nothing.
     """
     days = set(window.days()) | {day for day in _reads(connection, record.name) if day}
     if record.day and tables.exists(connection, record.name):
@@ -45,8 +45,8 @@ def kept_days(connection: duckdb.DuckDBPyConnection, record: Record, window: Win
 
 
 def on_kept_days(record: Record, window: Window, older: str) -> str:
-    """The condition for rows of a record that lie on kept days, as `kept_days` has them; `older` is
-    that for the rows which were there before."""
+    """The condition for rows of a record that are on kept days, as in `kept_days`; `older` is the
+    condition for the rows that existed before."""
     day, name = identifier(record.day or ""), identifier(record.name)
     return (
         f"({day} BETWEEN DATE '{window.first}' AND DATE '{window.last}'"
@@ -59,10 +59,10 @@ def on_kept_days(record: Record, window: Window, older: str) -> str:
 def known_until(
     connection: duckdb.DuckDBPyConnection, record: str, reader: Reader | None = None
 ) -> dict[Day, datetime]:
-    """The days that were read in full, and until when, by Harvest's clock, everything that changed
-    on each of them is in the warehouse. Without a day, the key is None.
+    """The days that were read in full, and until when, by Harvest's clock, all changes on each of
+    them are in the warehouse. For a record without days, the key is None.
 
-    With a `reader`, only what was read by people who see at least as much as that one counts.
+    With a `reader`, only reads by people who see at least as much as that one count.
     """
     reads = _reads(connection, record, reader)
     known = _followed(connection, record, set(reads.values()), reader)
@@ -79,8 +79,8 @@ def read_at(
 def known_of_day(
     connection: duckdb.DuckDBPyConnection, day: date, records: Collection[str]
 ) -> dict[str, datetime]:
-    """Until when each record is known on that day; records of which it was never read in full are
-    not in it. Where the account's module is off, that is when it was last asked for."""
+    """Until when each record is known on that day; records that were never read in full on it are
+    left out. If the account's module is off, that is when it was last requested."""
     found: dict[str, datetime] = {}
     for record in records:
         known = known_until(connection, record)
@@ -109,14 +109,14 @@ def rows_known_until(
 def module_off_days(
     connection: duckdb.DuckDBPyConnection, record: str, within: Window
 ) -> set[date]:
-    """The days on which there was nothing to read, since the account's module was off."""
+    """The days on which there was nothing to read because the account's module was off."""
     rows = _rows(connection, "_module_off", "window_first, window_last", record)
     windows = [Window(first or within.first, last or within.last) for first, last in rows]
     return {day for day in within.days() if any(w.covers(Window(day, day)) for w in windows)}
 
 
 def readers_of(connection: duckdb.DuckDBPyConnection, record: str) -> set[Reader]:
-    """The people who loaded the rows that a record has now."""
+    """The people who loaded the current rows of a record."""
     if not tables.exists(connection, record):
         return set()
     loads = f"SELECT DISTINCT {identifier(tables.LOADED_AT.name)} FROM {identifier(record)}"
@@ -126,7 +126,7 @@ def readers_of(connection: duckdb.DuckDBPyConnection, record: str) -> set[Reader
 def readers_of_loads(
     connection: duckdb.DuckDBPyConnection, record: str, condition: str
 ) -> dict[datetime, Reader]:
-    """Who read each of the record's loads that fulfil a condition, by `loaded_at`."""
+    """Who read each of the record's loads that meet a condition, by `loaded_at`."""
     rows = connection.execute(
         f"SELECT loaded_at, role, user_id, user_name FROM {identifier(LEDGER.name)}"
         f" WHERE record = ? AND ({condition})",
@@ -141,8 +141,8 @@ def not_covered(
     run_ids: Collection[str],
     since: datetime,
 ) -> Scope | None:
-    """What is left of the scope after the windows that these runs loaded: all of it from the first
-    day on that is in none of them; None if there is no such day.
+    """The rest of the scope after the windows that these runs loaded: all of it from the first day
+    on that is in none of them; None if there is no such day.
 
     Only loads since that instant, by our own clock, count.
     """
@@ -174,7 +174,7 @@ def not_covered(
 def _reads(
     connection: duckdb.DuckDBPyConnection, record: str, reader: Reader | None = None
 ) -> dict[Day, _Read]:
-    """The last full read of each day, of those that `reader` can rely on."""
+    """The last full read of each day, among those that `reader` can rely on."""
     wide = _as_wide_as(reader)
     columns = "window_first, window_last, position, read_at"
     rows = _rows(connection, "_read_in_full", columns, record, f"{wide} ORDER BY position")
@@ -191,10 +191,10 @@ def _followed(
     reads: Iterable[_Read],
     reader: Reader | None,
 ) -> dict[_Read, datetime]:
-    """Until when the changes of what was read are known.
+    """Until when the changes of these reads are known.
 
-    A later read of all changes that begins by then carries it on to its own beginning. One that was
-    committed before is of no use: it left out what lay on days that were not kept yet.
+    A later read of all changes that begins by then extends it to its own beginning. One that was
+    committed before the full read does not: it left out records on days that were not kept yet.
     """
     changes = _rows(
         connection,
@@ -203,8 +203,8 @@ def _followed(
         record,
         f"{_as_wide_as(reader)} ORDER BY position",
     )
-    # In the order of their commits, reads first where one cannot tell. Reads that are known until
-    # the same instant stay together from then on.
+    # In the order of their commits, full reads first on a tie. Reads that are known until the same
+    # instant stay together from then on.
     known: dict[datetime, list[_Read]] = {}
     events = [(position, None, at) for position, at in reads] + [*changes]
     for position, since, at in sorted(events, key=lambda event: event[0]):
@@ -231,7 +231,7 @@ def _rows(
     record: str,
     condition: str = "true",
 ) -> list[tuple[Any, ...]]:
-    """Rows of a view on the ledger that are about a record; none where nothing was ever loaded."""
+    """Rows of a view on the ledger about a record; none if nothing was ever loaded."""
     if not tables.exists(connection, view):
         return []
     return connection.execute(

@@ -1,5 +1,4 @@
-"""The database file: opened late, for seconds, closed whatever happens, and a sentence for each
-thing that can be wrong with it."""
+"""The database file: opened late, for seconds, always closed, with one sentence for each error."""
 
 import os
 import re
@@ -17,23 +16,23 @@ from harvest_pipeline.safety import make_folder, one_line, private_files
 from harvest_pipeline.warehouse.errors import WarehouseError, WarehouseLocked
 from harvest_pipeline.warehouse.sql import identifier
 
-#: A load of millions of rows takes minutes; who holds the file for longer does something else.
+#: A load of millions of rows takes minutes; a process that holds the file for longer is stuck.
 WAIT_SECONDS = 15 * 60.0
-#: The longest that one report is read from Harvest, by far.
+#: Far longer than any report takes to read from Harvest.
 _LONGEST_READ = 4 * 3600.0
 SECONDS_BETWEEN_LINES = 15.0
-#: How a line of the log begins that says why nothing goes on.
+#: The first words of a log line that says why the program waits.
 WAITING = "Waiting: "
 
-#: New files can be read by DuckDB 1.5 too, whichever version writes them; and nothing is fetched
-#: from the network because some SQL needs an extension.
+#: New files can be read by DuckDB 1.5 too, whichever version writes them; and no extension is
+#: downloaded because some SQL needs it.
 _CONFIG: dict[str, Any] = {
     "storage_compatibility_version": "v1.4.0",
     "autoinstall_known_extensions": False,
 }
 
 #: DuckDB draws progress bars into the logs of processes that it takes for interactive ones.
-#: And a table that is not there is not looked for among Python's variables.
+#: And a missing table is not looked up among Python's variables.
 _SESSION = (
     "SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false;"
     " SET python_enable_replacements = false"
@@ -51,7 +50,7 @@ class Warehouse:
     In their connections, tables without a schema are those of `schema`, and times are in UTC.
     `wait_seconds` is how long to wait for a program that holds the file; `log` gets a line when
     waiting begins, and every 15 seconds. `settings` are DuckDB's own. Raises WarehouseError if the
-    file and the schema have the same name. A process has connections that write, or ones that read.
+    file and the schema have the same name. A process has writing or reading connections, not both.
     """
 
     path: Path
@@ -69,9 +68,9 @@ class Warehouse:
 
     @contextmanager
     def reserved(self) -> Generator[None]:
-        """One step of the account at a time, over all programs of this machine, reads Harvest and
-        loads: what was read first would otherwise replace what was read later. The file may be
-        read, and other accounts loaded, meanwhile.
+        """Only one step of the account at a time, among all programs of this machine, reads Harvest
+        and loads: otherwise an earlier read could replace a later one. Meanwhile the file can be
+        read, and other accounts can be loaded.
 
         Waits for others with a line every 15 seconds. Raises WarehouseLocked after four hours.
         """
@@ -80,10 +79,10 @@ class Warehouse:
         try:
             path.touch(mode=0o600)
         except OSError:
-            # FileLock would wait for ever. Nothing can be loaded there, and opening it says why.
+            # FileLock would wait forever. Nothing can be loaded there; opening the file says why.
             yield
             return
-        # The steps of one process never overlap, and one that failed may let go late.
+        # The steps of one process never overlap, and one that failed may release it late.
         lock = FileLock(path, mode=0o600, is_singleton=True, thread_local=False)
         waiting = _Waiting(self.log, f"another run of {self.schema} has to end first")
         while True:
@@ -106,10 +105,10 @@ class Warehouse:
 
     @contextmanager
     def connect(self) -> Generator[duckdb.DuckDBPyConnection]:
-        """A connection that may write; the file, its folder and the schema are made if missing.
+        """A connection that may write; the file, its folder and the schema are created if missing.
 
-        Raises WarehouseLocked after `wait_seconds`, WarehouseError at once for what waiting does
-        not mend.
+        Raises WarehouseLocked after `wait_seconds`, and WarehouseError at once for an error that
+        waiting does not fix.
         """
         self._make_folder()
         with self._opened(read_only=False) as connection:
@@ -119,15 +118,15 @@ class Warehouse:
 
     @contextmanager
     def transaction(self) -> Generator[duckdb.DuckDBPyConnection]:
-        """A connection whose statements happen all together or not at all."""
+        """A connection whose statements are committed all together or not at all."""
         with self.connect() as connection, transaction(connection):
             yield connection
 
     @contextmanager
     def reader(self) -> Generator[duckdb.DuckDBPyConnection]:
-        """A connection that only reads.
+        """A read-only connection.
 
-        Where the file or the schema does not exist yet, it reads an empty database.
+        If the file or the schema does not exist yet, it reads an empty database.
         """
         if self.path.exists():
             with self._opened(read_only=True) as connection:
@@ -139,9 +138,9 @@ class Warehouse:
             yield connection
 
     def holder(self) -> str | None:
-        """The program that keeps every other from writing to the file, None if there is none.
+        """The program that keeps all others from writing to the file, None if there is none.
 
-        Opens the file, which has to exist, to write: who reads keeps no other reader out. Raises
+        Opens the file, which must exist, for writing: a reader does not block other readers. Raises
         WarehouseError if it cannot be opened.
         """
         try:
@@ -155,7 +154,7 @@ class Warehouse:
 
     @contextmanager
     def _opened(self, *, read_only: bool) -> Generator[duckdb.DuckDBPyConnection]:
-        # The file, its log and its temporary files hold personal data.
+        # The file, its log and its temporary files contain personal data.
         with private_files(), self._explained():
             connection = self._wait_for_connection(read_only)
             try:
@@ -216,7 +215,7 @@ class Warehouse:
             ) from error
 
     def _refusal(self, text: str) -> str:
-        """The sentence for an error of opening that waiting does not mend."""
+        """The sentence for an error of opening that waiting does not fix."""
         if self.path.is_dir():
             return f"The database path {self.path} is a folder; name a file in it."
         if "not a valid DuckDB database file" in text:
@@ -247,12 +246,12 @@ def scratch(folder: Path | None = None) -> Generator[duckdb.DuckDBPyConnection]:
 
 @contextmanager
 def transaction(connection: duckdb.DuckDBPyConnection) -> Generator[None]:
-    """BEGIN, then COMMIT; ROLLBACK if anything is raised, an interrupt too."""
+    """BEGIN, then COMMIT; ROLLBACK if anything is raised, including an interrupt."""
     connection.begin()
     try:
         yield
         # COMMIT of an aborted transaction reports success and rolls back. Every
-        # other statement fails there, so one goes before it.
+        # other statement fails there, so one is run before it.
         connection.execute("SELECT 1")
         connection.commit()
     except BaseException:
@@ -280,7 +279,7 @@ def _damaged(path: Path, text: str) -> str:
 
 
 class _Waiting:
-    """Says why nothing goes on: at once, and every 15 seconds."""
+    """Logs why the program waits: at once, and every 15 seconds."""
 
     def __init__(self, log: Callable[[str], object], reason: str) -> None:
         self.reason = reason
@@ -289,22 +288,22 @@ class _Waiting:
         self._told = -SECONDS_BETWEEN_LINES
 
     def seconds(self) -> float:
-        """How long it has lasted."""
+        """How long the wait has lasted."""
         return time.monotonic() - self._began
 
     def pause(self) -> float:
-        """How long until the next line."""
+        """The time until the next line."""
         return max(self._told + SECONDS_BETWEEN_LINES - self.seconds(), 0.0)
 
     def tell(self) -> None:
-        """Say it, unless that was just done."""
+        """Log the line, unless that was just done."""
         if self.pause() == 0:
             self._told = self.seconds()
             self._log(f"{WAITING}{self.reason}, {self._told:.0f} s so far")
 
 
 def _holder(error: duckdb.Error) -> str | None:
-    """Who holds the file, if that is what the error is about."""
+    """The process that holds the file, if that is what the error is about."""
     text = str(error)
     if match := _HOLDER.search(text):
         return f"{match['program']} (process {match['pid']})"

@@ -1,7 +1,7 @@
-"""The table or view of a dataset, brought up to date from the table of its record.
+"""Updates the table or view of a dataset from the table of its record.
 
-A read always goes into the record's table first, where every load serves every report; a dataset's
-own table then takes from there what its update mode keeps.
+A read always goes into the record's table first, so that every load serves every report; a
+dataset's own table then takes from there what its update mode keeps.
 """
 
 import duckdb
@@ -17,11 +17,11 @@ from harvest_pipeline.warehouse.sql import comma, identifier, literal
 def bring_up_to_date(
     connection: duckdb.DuckDBPyConnection, dataset: Dataset, scope: Scope, *, anew: bool = False
 ) -> None:
-    """Let the dataset follow a read of `scope`; runs in the caller's transaction.
+    """Update the dataset after a read of `scope`; runs in the caller's transaction.
 
-    `anew`: what a table with `update: merge` holds is given up first; a history is never. Nothing
-    is to be done for a report, whose table or view `tables.prepare` makes. Raises WarehouseError
-    where a table with rows stands in the place of a view.
+    `anew`: the content of a table with `update: merge` is dropped first; a history never is.
+    Nothing is done for a report, whose table or view `tables.prepare` creates. Raises
+    WarehouseError if a table with rows exists in place of a view.
     """
     if dataset.has_own_table:
         _follow(connection, dataset, scope, anew)
@@ -46,7 +46,7 @@ def _follow(
     elif dataset.update is Update.MERGE:
         connection.execute(f"DELETE FROM {name} WHERE {key} IN (SELECT {key} {came})")
     elif dataset.update is Update.APPEND:
-        # A run that is repeated finds what it has read before: the same read is kept once.
+        # A repeated run finds the read that it has made before: the same read is kept once.
         came += (
             f" AND NOT EXISTS (SELECT 1 FROM {name} AS kept WHERE kept.{key} = read.{key}"
             f" AND kept.{loaded_at} = read.{loaded_at})"

@@ -1,4 +1,4 @@
-"""One exception per thing that a person can do something about; its text is one sentence."""
+"""The exceptions of the warehouse: one for each thing that a person can fix, with one sentence."""
 
 from collections.abc import Iterable
 from typing import ClassVar
@@ -7,43 +7,43 @@ from harvest_pipeline.scope import Reader
 
 
 class WarehouseError(Exception):
-    """The warehouse cannot be used, or does not take what arrived.
+    """The warehouse cannot be used, or rejects the data.
 
-    `retryable`: whether the same thing may succeed later without anybody doing anything.
+    `retryable`: whether the same thing may succeed later without anyone's help.
     """
 
     retryable: ClassVar[bool] = False
 
 
 class WarehouseLocked(WarehouseError):
-    """Another program held the file for longer than we wait."""
+    """Another program held the file for longer than the wait."""
 
     retryable = True
 
 
 class NotLoaded(WarehouseError):
-    """A table is asked for that has never been loaded."""
+    """The requested table has never been loaded."""
 
 
 class FieldRetyped(WarehouseError):
-    """A field came with values that its declared column cannot hold, in too many of the records for
-    these to be set aside."""
+    """A field has values that its declared column cannot hold, in too many of the records to set
+    these aside."""
 
 
 class RecordsUnreadable(WarehouseError):
-    """The records that came are no JSON that can be read in one way only."""
+    """The records are not JSON that can be read unambiguously."""
 
 
 class AnotherAccount(WarehouseError):
-    """The schema holds the records of another Harvest account."""
+    """The schema contains the records of another Harvest account."""
 
 
 class SeesLess(WarehouseError):
-    """The person behind the token sees less than the one who loaded what is there."""
+    """The person behind the token sees less than the one who loaded the existing rows."""
 
     @classmethod
     def of(cls, reader: Reader, others: Iterable[str], what: str) -> "SeesLess":
-        """The error for `reader`, who sees less than `others`; `what` stays undone for it."""
+        """For a `reader` who sees less than `others`, so that `what` was not done."""
         return cls(
             f"The token is that of {reader}, who may not see everything that {' and '.join(others)}"
             f" has loaded: {what}. What may be read was loaded. Use an administrator's token again "
@@ -52,6 +52,6 @@ class SeesLess(WarehouseError):
 
 
 class LoadNotCommitted(WarehouseError):
-    """The database said that a load was committed, and it was not."""
+    """The database reported a load as committed, but it was not."""
 
     retryable = True

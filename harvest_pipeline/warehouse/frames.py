@@ -11,15 +11,14 @@ from harvest_pipeline.warehouse.sql import comma, identifier
 from harvest_pipeline.warehouse.tables import column_types
 
 _FRAME = "_frame"
-#: Wide enough for what a later frame may bring: DuckDB declares a column just wide enough for the
-#: first one.
+#: Wide enough for later frames: DuckDB declares a column just wide enough for the first one.
 _ANY_DECIMAL = "DECIMAL(38,10)"
 
 
 def store(connection: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame) -> None:
     """Add the rows of a frame to a table, by column name; runs in the caller's transaction.
 
-    The table, and columns that it lacks, are made as needed; a frame without rows makes the table
+    The table, and missing columns, are created as needed; a frame without rows creates the table
     too. Raises WarehouseError if a column of the table cannot hold the frame's values exactly, or
     if DuckDB cannot name columns as the frame does.
     """
@@ -44,7 +43,7 @@ def store(connection: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame
 
 
 def _refuse_renamed(table: str, frame: pd.DataFrame, names: Iterable[str]) -> None:
-    """Raise WarehouseError unless the columns have these names: DuckDB makes up others silently."""
+    """Raise WarehouseError unless the columns have these names: DuckDB renames others silently."""
     if list(frame.columns) != [*names]:
         raise WarehouseError(
             f"The frame for {table} has columns that DuckDB cannot name so; nothing was changed."
@@ -53,7 +52,7 @@ def _refuse_renamed(table: str, frame: pd.DataFrame, names: Iterable[str]) -> No
 
 
 def _declared_type(type: str, values: "pd.Series[Any]") -> str:
-    """The column type for a frame's values of a type that DuckDB found by looking at them."""
+    """The column type for a frame's values of a type that DuckDB inferred from them."""
     if values.dtype == object and values.isna().all():
         return "VARCHAR"
     return _ANY_DECIMAL if type.startswith("DECIMAL") else type
@@ -62,7 +61,7 @@ def _declared_type(type: str, values: "pd.Series[Any]") -> str:
 def _refuse_lossy(
     connection: duckdb.DuckDBPyConnection, table: str, name: str, type: str, target: str
 ) -> None:
-    """Raise WarehouseError if values of the frame change when they become the column's type."""
+    """Raise WarehouseError if values of the frame change when converted to the column's type."""
     if type == target:
         return
     column = identifier(name)

@@ -1,5 +1,5 @@
-"""The one gate for every removal of a row: which older rows a load takes the place of, and which of
-those that did not come again it may call deleted."""
+"""The one gate for every removal of a row: which older rows a load replaces, and which of those
+that are missing from it may count as deleted."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -19,8 +19,8 @@ from harvest_pipeline.warehouse.sql import comma, identifier, literal
 def remove_replaced(
     connection: duckdb.DuckDBPyConnection, record: Record, scope: Scope, load: Load
 ) -> Load:
-    """Remove the older rows that the load's rows stand for now, and those of lists inside them; the
-    load with the numbers of the rows that did not come again."""
+    """Remove the older rows that the load's rows replace, and those of lists inside them; returns
+    the load with the numbers of rows that are missing from it."""
     # Literals, since the conditions are nested in each other's queries.
     loaded_at = f"TIMESTAMPTZ {literal(load.loaded_at.isoformat())}"
     key = identifier(record.key)
@@ -28,7 +28,7 @@ def remove_replaced(
     if load.proof is Proof.CHANGES and record.day and scope.window:
         _leave_out_other_days(connection, record, scope.window, older)
     fuller = _fuller_copies(connection, record, older, load)
-    # The new rows are in the table already: cheaper than to read their keys from the spool.
+    # The new rows are in the table already: cheaper than reading their keys from the spool.
     came = (
         f"{key} IN (SELECT {key} FROM {identifier(record.name)}"
         f" WHERE {identifier(tables.LOADED_AT.name)} = {loaded_at})"
@@ -53,7 +53,7 @@ def remove_replaced(
             f"{inner_key} IN (SELECT {inner_key} FROM {name}"
             f" WHERE {identifier(tables.LOADED_AT.name)} = {loaded_at})"
         )
-        # They are part of their parent, which has come.
+        # They are part of their parent, which is in the load.
         lines = _keys(connection, inner, f"{theirs} AND NOT {again}")
         archive(connection, inner, list(lines), load.loaded_at)
         connection.execute(f"DELETE FROM {name} WHERE {theirs}")
@@ -63,8 +63,8 @@ def remove_replaced(
 def _fuller_copies(
     connection: duckdb.DuckDBPyConnection, record: Record, older: str, load: Load
 ) -> list[int]:
-    """Take out again the rows that came unchanged to a person who sees less than the one who loaded
-    them; their keys. Harvest leaves rates out for such a person: the older copy is the fuller one.
+    """Remove the rows that are unchanged but read by a person who sees less than the one who loaded
+    them; returns their keys. Harvest leaves rates out for such a person: the older copy is fuller.
     """
     reader, key, name = load.context.reader, identifier(record.key), identifier(record.name)
     if reader.role == "administrator" or not any(c.name == "updated_at" for c in record.columns):
@@ -87,8 +87,8 @@ def _fuller_copies(
 
 
 def on_kept_days(connection: duckdb.DuckDBPyConnection, record: Record, spool: Spool) -> Spool:
-    """The spool, of a read of all changes without the unusable records of days that are not kept;
-    before its rows are there."""
+    """The spool; for a read of all changes, without the unusable records of days that are not kept.
+    Called before its rows are inserted."""
     window = spool.scope.window
     if spool.proof is not Proof.CHANGES or not spool.rejected or not record.day or not window:
         return spool
@@ -113,9 +113,9 @@ def _take_out(
 def _removed(
     connection: duckdb.DuckDBPyConnection, record: Record, vanished: str, load: Load
 ) -> Load:
-    """The gate: of the rows of a condition, which did not come again, remove those that the reader
-    of this load can speak for. The load says how many there were, and how many stay."""
-    # Their keys are read first: the condition may ask the lines of an invoice, which go before it.
+    """The gate: of the rows of a condition, which are missing from the load, remove those that its
+    reader is known to see. The load says how many there were, and how many stay."""
+    # Their keys are read first: the condition may use the lines of an invoice, which go before it.
     rows = _keys(connection, record, vanished)
     if not rows:
         return load
@@ -137,8 +137,8 @@ def _removed(
 
 
 def refuse_narrower(loads: Iterable[Load]) -> None:
-    """Raise SeesLess if rows stayed in any of these loads for want of a person who sees as much as
-    the one who loaded them."""
+    """Raise SeesLess if rows stayed in any of these loads because its reader sees less than the one
+    who loaded them."""
     kept = [load for load in loads if load.kept]
     if kept:
         others = sorted({str(reader) for load in kept for reader in load.kept_from})
@@ -154,7 +154,7 @@ def refuse_narrower(loads: Iterable[Load]) -> None:
 def _keys(
     connection: duckdb.DuckDBPyConnection, record: Record, condition: str
 ) -> dict[int, datetime]:
-    """The keys of the rows of a condition, with when each was loaded."""
+    """The keys of the rows of a condition, with the time each was loaded."""
     return dict(
         connection.execute(
             f"SELECT {identifier(record.key)}, {identifier(tables.LOADED_AT.name)}"
@@ -166,8 +166,8 @@ def _keys(
 def _leave_out_other_days(
     connection: duckdb.DuckDBPyConnection, record: Record, window: Window, older: str
 ) -> None:
-    """Of a read of all changes take out again the rows on days that are not kept, but for those of
-    records that are known: a row that moves takes its new day with it."""
+    """For a read of all changes, remove the rows on days that are not kept, except those of known
+    records: a row that moves takes its new day with it."""
     key, name = identifier(record.key), identifier(record.name)
     known = f"{key} IN (SELECT {key} FROM {name} WHERE {older})"
     kept = coverage.on_kept_days(record, window, older)
@@ -176,7 +176,7 @@ def _leave_out_other_days(
 
 
 def _link(inner: Record, record: Record) -> str:
-    """The column of a list inside a record that holds the record's key."""
+    """The column of a list inside a record that contains the record's key."""
     column = next(each for each in inner.parent_columns if each.from_parent == record.key)
     return identifier(column.name)
 
@@ -190,8 +190,8 @@ def archive(
     """Move the rows with these keys from the table of `record` to its `_deleted` table, and with
     them the rows that belong to them: payments of an invoice, its lines.
 
-    `noticed_at` is the instant of the load that noticed it: what that has brought stays, also a
-    line that has the id of one of an invoice that is gone.
+    `noticed_at` is the instant of the load that noticed it: rows of that load stay, including a
+    line with the id of a line of a deleted invoice.
     """
     if not keys:
         return
@@ -220,7 +220,7 @@ def archive(
 def restore(
     connection: duckdb.DuckDBPyConnection, records: Sequence[Record], loaded_at: datetime
 ) -> None:
-    """Take from the `_deleted` tables what a load at that instant has brought again."""
+    """Remove from the `_deleted` tables the rows that a load at that instant has loaded again."""
     for record in records:
         table, key = tables.deleted_table(record).name, identifier(record.key)
         connection.execute(

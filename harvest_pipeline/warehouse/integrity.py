@@ -1,4 +1,4 @@
-"""Whether the rows of a table are as they should be: the questions of the asset checks."""
+"""The integrity of a table's rows: the queries of the asset checks."""
 
 import json
 from collections import Counter
@@ -17,8 +17,8 @@ from harvest_pipeline.warehouse.sql import identifier, literal
 
 _EXAMPLES = 5
 
-#: A day has dropped suddenly if it has less than a tenth of what its weekday usually has; weekdays
-#: that usually have fewer rows than this say nothing.
+#: A day has dropped suddenly if it has less than a tenth of its weekday's usual rows; weekdays that
+#: usually have fewer rows than this are not checked.
 _USUALLY_ENOUGH = 20
 
 
@@ -32,8 +32,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class FieldDrift:
-    """Fields that the last loads of a scope brought without a column, and those they lacked; each
-    with the number of records."""
+    """Fields without a column in the last loads of a scope, and missing fields; each with the
+    number of records."""
 
     unknown: Counter[str] = field(default_factory=Counter[str])
     missing: Counter[str] = field(default_factory=Counter[str])
@@ -42,7 +42,7 @@ class FieldDrift:
 def duplicated_keys(
     connection: duckdb.DuckDBPyConnection, record: Record, table: str | None = None
 ) -> Finding:
-    """Keys that stand in more than one row of the record's table, or of one with its columns."""
+    """Keys that occur in more than one row of the record's table, or of one with its columns."""
     key, rows = identifier(record.key), identifier(table or record.name)
     return _finding(
         connection, f"SELECT {key} AS value FROM {rows} GROUP BY ALL HAVING count(*) > 1"
@@ -57,7 +57,7 @@ def rows_outside_window(connection: duckdb.DuckDBPyConnection, record: Record) -
         connection,
         f"SELECT rows.{identifier(record.key)} AS value FROM {identifier(record.name)} AS rows"
         f" JOIN {identifier(ledger.LEDGER.name)} AS loads ON loads.record = {literal(record.name)}"
-        # A read of changes brings what is known wherever it moved to.
+        # A read of changes contains known records wherever they moved to.
         f" AND loads.loaded_at = rows._loaded_at AND loads.proof <> '{Proof.CHANGES}'"
         f" WHERE rows.{identifier(record.day)} NOT BETWEEN window_first AND window_last"
         f" OR (rows.{identifier(record.day)} IS NULL AND window_first IS NOT NULL)",
@@ -65,7 +65,7 @@ def rows_outside_window(connection: duckdb.DuckDBPyConnection, record: Record) -
 
 
 def set_aside(connection: duckdb.DuckDBPyConnection, record: Record) -> Finding:
-    """The records that Harvest sent and that do not fit into the record's table: which, and why."""
+    """The records from Harvest that do not fit into the record's table: which, and why."""
     if not tables.exists(connection, rejected.REJECTED.name):
         return Finding(0)
     return _finding(
@@ -78,8 +78,8 @@ def set_aside(connection: duckdb.DuckDBPyConnection, record: Record) -> Finding:
 def unknown_references(connection: duckdb.DuckDBPyConnection, record: Record) -> dict[str, Finding]:
     """For each column that refers to a record: its values that the record's table does not have.
 
-    Left out are references to records that have never been loaded, and to records of other days
-    (a time entry's invoice), which may well not have been loaded yet.
+    Excluded are references to records that have never been loaded, and to records of other days
+    (a time entry's invoice), which may not have been loaded yet.
     """
     findings: dict[str, Finding] = {}
     for column in record.columns:
@@ -103,10 +103,10 @@ def sudden_drops(
     days: Window | None,
     today: date,
 ) -> Finding:
-    """Those of the days before `today` that have less than a tenth of their usual rows: the median
-    of the same weekday in the four weeks before.
+    """The days before `today` with less than a tenth of their usual rows: the median of the same
+    weekday in the four weeks before.
 
-    Days that have not been loaded count as empty ones, so that a first load is not suspected.
+    Days that have not been loaded count as empty, so that a first load is not suspected.
     """
     if record.day is None or days is None:
         return Finding(0)
@@ -133,9 +133,9 @@ def sudden_drops(
 
 
 def field_drift(connection: duckdb.DuckDBPyConnection, scope: Scope) -> FieldDrift:
-    """What the last run that loaded anything of the scope said about unknown and missing fields.
+    """The unknown and missing fields in the last run that loaded anything of the scope.
 
-    Their names are made fit to be shown: Harvest may call a field anything.
+    Their names are cleaned for display: Harvest may use any name.
     """
     drift = FieldDrift()
     if not tables.exists(connection, ledger.LEDGER.name):

@@ -1,7 +1,7 @@
-"""The records of a spool as something that SQL can select from, every value exact or refused.
+"""The records of a spool as a relation for SQL: every value is exact, or rejected.
 
-DuckDB's own conversions round without a word: `read_json` makes 2 of 1.5 for an integer column
-and 1 of `true`, and reads decimals through floating point.
+DuckDB's own conversions round silently: `read_json` reads 1.5 as 2 into an integer column and
+`true` as 1, and reads decimals through floating point.
 """
 
 import json
@@ -33,7 +33,7 @@ Keys = tuple[str, ...]
 
 #: The line itself.
 LINE = "_line"
-#: Where `keep_unknown` puts what has no column.
+#: The key under which `keep_unknown` puts values without a column.
 UNKNOWN = Column("_unknown", TEXT, "", ("_unknown",))
 
 
@@ -47,8 +47,8 @@ _encoder = msgspec.json.Encoder()
 class Lines:
     """The lines of one record in a spool file.
 
-    For a record that stands inside another one, each element of the list is a line, with the
-    values from its parent as leading keys: the form that a spool of a child record has anyway.
+    For a record that is inside another one, each element of the list is a line, with the values
+    from its parent as leading keys: the form that a spool of a child record already has.
     """
 
     record: Record
@@ -67,7 +67,7 @@ class Lines:
             for column in self.record.parent_columns
         )
         elements = literal(f'$."{self.record.envelope}"[*]')
-        # What is no object gets no key, which is noticed.
+        # An element that is not an object gets no key, which is detected.
         rest = "CASE WHEN element::VARCHAR LIKE '{\"%' THEN substr(element::VARCHAR, 2)"
         rest += " ELSE '\"\":0}' END"
         return (
@@ -77,16 +77,16 @@ class Lines:
 
     @property
     def owner(self) -> Column:
-        """The column with the id of the record that a line is, or is inside."""
+        """The column with the id of the record that a line is, or is part of."""
         if self.record.inside is None:
             return self.record.column(self.record.key)
         return next(each for each in self.record.parent_columns if each.from_parent == "id")
 
     def texts(self, columns: Iterable[Column]) -> str:
-        """A relation that holds the values of the columns as text; `text_of` finds them there.
+        """A relation that contains the values of the columns as text; `text_of` selects them.
 
-        Numbers stand as the shortest text that means the same 64-bit number, so they are exact up
-        to 15 digits; longer integers are exact as well.
+        Numbers are the shortest text that means the same 64-bit number, so they are exact up to 15
+        digits; longer integers are exact as well.
         """
         keys = _tree(columns)
         if self.record.inside is None:
@@ -105,8 +105,8 @@ class Lines:
 
 
 def keep_unknown(path: Path, record: Record, unknown: Mapping[str, Collection[Keys]]) -> None:
-    """Rewrite a spool file, so that what stands under the `unknown` paths of each record, by its
-    name, is one text with every number as it was sent: DuckDB would make 1.1 of 1.10.
+    """Rewrite a spool file so that the values under the `unknown` paths of each record, by its
+    name, are one text with every number as it was sent: DuckDB would turn 1.10 into 1.1.
     """
     trees = {name: _branches(paths) for name, paths in unknown.items()}
     with rewriting(path) as (lines, kept):
@@ -128,7 +128,7 @@ def keep_unknown(path: Path, record: Record, unknown: Mapping[str, Collection[Ke
 
 @contextmanager
 def rewriting(path: Path) -> Generator[tuple[BinaryIO, BinaryIO]]:
-    """The lines of a file, and what shall take its place when the block ends well."""
+    """The lines of a file, and the file that replaces it if the block succeeds."""
     with path.open("rb") as lines, path.with_suffix(".new").open("wb") as kept:
         yield lines, kept
     path.with_suffix(".new").replace(path)
@@ -173,13 +173,13 @@ def _branches(paths: Collection[Keys]) -> _Branches:
 
 
 def _apart(members: dict[str, msgspec.Raw], unknown: _Branches) -> dict[str, Any]:
-    """The members, and first as one text what stands under the unknown paths of them."""
+    """The members, with the values under their unknown paths first, as one text."""
     found = _taken(members, unknown)
     return {UNKNOWN.name: _encoder.encode(found).decode() if found else None, **members}
 
 
 def _taken(members: dict[str, msgspec.Raw], unknown: _Branches) -> dict[str, Any]:
-    """What stands under the unknown paths; it is no longer among the members."""
+    """The values under the unknown paths; they are removed from the members."""
     found: dict[str, Any] = {}
     for key, below in unknown.items():
         if key in members and not below:
@@ -191,11 +191,11 @@ def _taken(members: dict[str, msgspec.Raw], unknown: _Branches) -> dict[str, Any
     return found
 
 
-#: Fits into 64 bits: DuckDB 1.5 takes 2 microseconds a value to read a wider one.
+#: Fits into 64 bits: DuckDB 1.5 takes 2 microseconds per value to read a wider one.
 _NARROW = ("DECIMAL(18,6)", r"-?[0-9]{1,12}(\.[0-9]{1,6})?")
-#: DuckDB's own texts of numbers below 1 that are written with an exponent; and its type for them.
+#: DuckDB's own texts for numbers below 1 that are written with an exponent; and its type for them.
 _SMALL, _FINE_DECIMAL = r"-?[0-9](\.[0-9]{1,17})?[eE]-[0-9]{1,3}", "DECIMAL(38,37)"
-#: And of the large ones, which have at most one decimal.
+#: And for large ones, which have at most one decimal.
 _LARGE = r"-?[0-9](\.[0-9]{1,17})?[eE]\+?(1[6-9]|[2-9][0-9]|[0-9]{3})"
 
 _FORMS = {
@@ -208,7 +208,7 @@ _FORMS = {
 
 
 def value_of(column: Column) -> str:
-    """The expression for a column's value in `Lines.texts`; NULL where the text is not one."""
+    """The expression for a column's value in `Lines.texts`; NULL if the text is invalid."""
     text = text_of(column)
     if column.type in (TEXT, LIST):
         return text
@@ -224,8 +224,8 @@ def value_of(column: Column) -> str:
 def is_exact(column: Column) -> str | None:
     """The condition that a text which is not NULL means exactly the value of `value_of`.
 
-    None for types that take every text as it is. DuckDB takes more texts than these: `1_000` for a
-    number, `infinity` for a day.
+    None for types that accept every text unchanged. DuckDB accepts more texts than these: `1_000`
+    for a number, `infinity` for a day.
     """
     text, value = text_of(column), value_of(column)
     if column.type in (TEXT, LIST):
@@ -235,7 +235,7 @@ def is_exact(column: Column) -> str | None:
         return f"(regexp_full_match({text}, {form}) AND {value} IS NOT NULL)"
     scale = column.type.removesuffix(")").partition(",")[2]
     plain = rf"-?[0-9]+(\.[0-9]{{1,{scale}}})?"
-    # What has more decimals than the finer type is not 0.
+    # A number with more decimals than the finer type is not 0.
     return (
         f"CASE WHEN regexp_full_match({text}, {literal(_NARROW[1])}) THEN true"
         f" WHEN regexp_full_match({text}, {literal(plain)})"
@@ -247,7 +247,7 @@ def is_exact(column: Column) -> str | None:
 
 
 def exact_value_of(column: Column) -> str:
-    """The expression for a column's value; where it is not exact, the statement fails."""
+    """The expression for a column's value; the statement fails if it is not exact."""
     exact = is_exact(column)
     if exact is None:
         return value_of(column)

@@ -1,5 +1,5 @@
-"""The ledger: the table `_loads`, one row for every load that was committed, and a view for each
-meaning that a load can have."""
+"""The ledger: the table `_loads`, one row for every committed load, and a view for each meaning
+that a load can have."""
 
 import json
 import uuid
@@ -61,7 +61,7 @@ LEDGER = tables.Table(
 
 
 _OF_A_LOAD = ("record", "window_first", "window_last", "role", "user_id", "user_name", "read_at")
-#: Columns of views that the ledger does not have.
+#: Columns of views that are not in the ledger.
 _SINCE = _column("since", INSTANT, "The changes are those since this instant, in UTC.")
 _POSITION = _column("position", INTEGER, "The order of the commits; clocks are set back.")
 
@@ -104,7 +104,7 @@ MEANINGS = (
 
 @dataclass(frozen=True, slots=True)
 class LoadContext:
-    """On whose behalf a load happens: the Dagster run, the report (asset) that asked, the Harvest
+    """For whom a load is made: the Dagster run, the report (asset) that requested it, the Harvest
     account, and the person behind the token."""
 
     run_id: str
@@ -115,8 +115,8 @@ class LoadContext:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One row of the ledger. `seconds` is the duration of the read; `deleted` rows did not come
-    again and were kept elsewhere. The fields are dotted names
+    """One row of the ledger. `seconds` is the duration of the read; `deleted` rows were missing
+    from the load and moved elsewhere. The fields are dotted names
     (`client.name`, `line_items.kind`) with the number of records concerned."""
 
     scope: Scope
@@ -159,7 +159,7 @@ class Load:
 
 
 def refuse_another_account(connection: duckdb.DuckDBPyConnection, account_id: int) -> None:
-    """Raise AnotherAccount if the ledger holds loads of another Harvest account."""
+    """Raise AnotherAccount if the ledger contains loads of another Harvest account."""
     if tables.exists(connection, LEDGER.name):
         _refuse_another_account(connection, account_id)
 
@@ -177,7 +177,7 @@ def _refuse_another_account(connection: duckdb.DuckDBPyConnection, account_id: i
 
 
 def prepare_views(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the views on the ledger, whose table is there, that are missing."""
+    """Create the missing views on the ledger, whose table exists."""
     described = [*(each for each in LEDGER.columns if each.name in _OF_A_LOAD), _POSITION]
     for view in MEANINGS:
         if tables.exists(connection, view.name):
@@ -194,7 +194,7 @@ def prepare_views(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def write(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
-    """Add a load to the ledger, whose table is there. Raises AnotherAccount if it holds loads of
+    """Add a load to the ledger, whose table exists. Raises AnotherAccount if it contains loads of
     another account."""
     _refuse_another_account(connection, load.context.account_id)
     window = load.scope.window
@@ -236,9 +236,9 @@ def write_counted(
     read_at: datetime,
     total_entries: int,
 ) -> None:
-    """Write down that a scope was found to be equal, in the table of the ledger that is there.
+    """Record that a scope was found to be equal, in the ledger, whose table exists.
 
-    `read_at` is when the last changes were read, `total_entries` Harvest's count after it.
+    `read_at` is when the last changes were read, `total_entries` Harvest's count after that.
     """
     done = Load(scope, context, Proof.COUNTED, 1, 0, total_entries, 0.0, read_at, {}, {})
     write(connection, done)
@@ -266,7 +266,7 @@ def _written(filters: Filters) -> str | None:
 
 
 def filters_of(text: str | None) -> Filters:
-    """The filters of a row of the ledger: of its column `filters`."""
+    """The filters in the column `filters` of a row of the ledger."""
     values: dict[str, Any] = json.loads(text) if text else {}
     for name in ("updated_since", "updated_before"):
         if name in values:
@@ -278,7 +278,7 @@ def filters_of(text: str | None) -> Filters:
 
 @dataclass(frozen=True, slots=True)
 class LastLoad:
-    """What a run has loaded of a record for a report: `rows` in all, the last of them at
+    """What a run has loaded of a record for a report: `rows` in total, the last of them at
     `loaded_at` (UTC)."""
 
     record: str
@@ -289,7 +289,7 @@ class LastLoad:
 
 
 def last_loads(connection: duckdb.DuckDBPyConnection) -> list[LastLoad]:
-    """The last run of every record and report that asked for it, the latest first."""
+    """The last run of every record and report that requested it, the latest first."""
     if not tables.exists(connection, LEDGER.name):
         return []
     found = connection.execute(
@@ -306,7 +306,7 @@ def last_loaded_at(connection: duckdb.DuckDBPyConnection) -> datetime | None:
     """When the latest load was committed, in UTC; None if there was none."""
     if not tables.exists(connection, LEDGER.name):
         return None
-    # The one committed last, not the one with the latest time: clocks are set back.
+    # The one committed last, not the one with the latest time: clocks can be set back.
     found = connection.execute(
         f"SELECT loaded_at FROM {identifier(LEDGER.name)} ORDER BY rowid DESC LIMIT 1"
     ).fetchall()

@@ -1,4 +1,4 @@
-"""A spool becomes rows: one transaction that replaces exactly what the scope owns."""
+"""Loads a spool: one transaction that replaces exactly the rows that the scope owns."""
 
 import re
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -33,7 +33,7 @@ from harvest_pipeline.warehouse.json_lines import (
 from harvest_pipeline.warehouse.ledger import Load, LoadContext
 from harvest_pipeline.warehouse.sql import comma, identifier
 
-#: What can be told of DuckDB's errors.
+#: The recognized DuckDB errors.
 _UNREADABLE = re.compile("duplicate key|maximum_object_size|too many fields|Malformed JSON")
 
 
@@ -43,7 +43,7 @@ def load_each(
     context: LoadContext,
     log: Callable[[str], object],
 ) -> Generator[Load]:
-    """Load spool after spool, each before the next is asked for, and remove its file.
+    """Load spool after spool, each before the next one is requested, and remove its file.
 
     Raises what `load` and the making of the spools raise; what was loaded before stays.
     """
@@ -59,10 +59,10 @@ def load_each(
 def load_together(
     warehouse: Warehouse, spools: Sequence[Spool], folder: Path, context: LoadContext
 ) -> list[Load]:
-    """Load spools that lie in `folder`, each in a transaction of its own, and remove their files.
+    """Load the spools in `folder`, each in its own transaction, and remove their files.
 
-    The database is opened once: that takes as long as loading a small record. Raises as `load`
-    does; what was loaded before stays.
+    The database is opened once, which takes as long as loading a small record. Raises the same
+    exceptions as `load`; what was loaded before stays.
     """
     if not spools:
         return []
@@ -76,18 +76,18 @@ def load_together(
 
 
 def load(warehouse: Warehouse, spool: Spool, context: LoadContext) -> Load:
-    """Replace what the spool's scope owns by the spool's records, and write it into the ledger.
+    """Replace the rows that the spool's scope owns by its records, and add the load to the ledger.
 
-    Deleted are the rows of the scope (none, if it reads changes only), and wherever they are the
-    rows whose key is in the spool: an entry that was moved to another day appears once.
-    Lists inside the records are replaced with them. Rows that did not come again are kept in the
-    `_deleted` tables, but only where the person who read is known to see everything that the one
-    who loaded them saw; the others stay, and the load says so (`Load.kept`).
+    Deleted are the rows of the scope (none, if it reads only changes), and, on any day, the rows
+    whose key is in the spool: an entry that was moved to another day appears once.
+    Lists inside the records are replaced with them. Rows that are missing from the load are moved
+    to the `_deleted` tables, but only if the person who read is known to see everything that the
+    one who loaded them saw; the others stay, and the load says so (`Load.kept`).
     A record that does not fit is set aside in `_rejected`, and its older row stays. Copies of names
-    in other tables follow. A spool of a module that is switched off deletes
-    nothing, and of a read of changes only kept days are loaded. Whatever is raised, the tables are
-    as they were: FieldRetyped, RecordsUnreadable, AnotherAccount, LoadNotCommitted, or
-    WarehouseError of the database itself.
+    in other tables are updated. A spool of a module that is switched off deletes nothing, and of a
+    read of changes only kept days are loaded. If anything is raised, the tables are unchanged:
+    FieldRetyped, RecordsUnreadable, AnotherAccount, LoadNotCommitted, or WarehouseError of the
+    database itself.
     """
     with scratch(spool.path.parent) as memory:
         # The longest part of the work; the database need not be held for it.
@@ -100,7 +100,7 @@ _Examined = tuple[Spool, list[tuple[Lines, Drift]], Load]
 
 
 def _examined(memory: duckdb.DuckDBPyConnection, spool: Spool, context: LoadContext) -> _Examined:
-    """What the load of a spool will insert, and its row of the ledger."""
+    """The rows that the load of a spool will insert, and its row of the ledger."""
     record = RECORDS[spool.scope.record]
     rejected.refuse_many(spool)
     read = spool.proof is not Proof.MODULE_OFF
@@ -113,7 +113,7 @@ def _examined(memory: duckdb.DuckDBPyConnection, spool: Spool, context: LoadCont
             spool = rejected.set_aside(memory, spool, lines, misfits)
             return _examined(memory, spool, context)
     if any(drift.unknown for drift in drifts):
-        if misfits := _inexact(memory, spool, lines):  # as long as their lines are as they came
+        if misfits := _inexact(memory, spool, lines):  # while their lines are unchanged
             return _examined(memory, rejected.set_aside(memory, spool, lines, misfits), context)
         unknown = {
             each.record.name: drift.unknown for each, drift in zip(lines, drifts, strict=True)
@@ -131,7 +131,7 @@ def _examined(memory: duckdb.DuckDBPyConnection, spool: Spool, context: LoadCont
 def _inexact(
     memory: duckdb.DuckDBPyConnection, spool: Spool, lines: Sequence[Lines]
 ) -> contract.Misfits:
-    """The records with a value that its column cannot hold."""
+    """The records with a value that its column cannot hold exactly."""
     misfits = contract.Misfits()
     for each in lines:
         with _explained(spool):
@@ -182,13 +182,13 @@ def _commit(
 
 @contextmanager
 def _explained(spool: Spool) -> Generator[None]:
-    """Around work on a connection that knows nothing but the spool, so that every error is the
-    spool's. Raises RecordsUnreadable for it.
+    """Around work on a connection that knows only the spool, so that every error is about the
+    spool. Raises RecordsUnreadable for it.
     """
     try:
         yield
     except (duckdb.Error, RecursionError) as error:
-        # The text of the error would show what stands in the records.
+        # The text of the error would show values of the records.
         reason = _UNREADABLE.search(str(error))
         raise RecordsUnreadable(
             f"The records of {spool.scope} cannot be read"
@@ -198,7 +198,7 @@ def _explained(spool: Spool) -> Generator[None]:
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, lines: Lines, drift: Drift, load: Load) -> int:
-    """Insert the lines by name and return their number."""
+    """Insert the lines by column name and return their number."""
     columns = lines.record.columns
     values = {column.name: exact_value_of(column) for column in columns}
     values[tables.LOADED_AT.name] = "?::TIMESTAMPTZ"
@@ -215,7 +215,7 @@ def _insert(connection: duckdb.DuckDBPyConnection, lines: Lines, drift: Drift, l
 def _by_name(
     record: Record, lines: Sequence[Lines], fields: Sequence[Mapping[Keys, int]]
 ) -> dict[str, int]:
-    """The fields under the dotted names that the ledger has, e.g. `line_items.kind`."""
+    """The fields under the dotted names of the ledger, e.g. `line_items.kind`."""
     return {
         ".".join(path if each.record is record else (each.record.envelope, *path)): count
         for each, paths in zip(lines, fields, strict=True)

@@ -1,4 +1,4 @@
-"""The records that others hang on, e.g. the invoices whose payments are to be read."""
+"""The parent records, e.g. the invoices whose payments are to be read."""
 
 from datetime import datetime
 from typing import Any
@@ -32,9 +32,9 @@ def parents(
 ) -> list[dict[str, Any]]:
     """The parents of a child record (`Record.parent`), those in `scope`, in order of their day.
 
-    For invoices: dicts with id, issue_date, currency and updated_at. Beside them `_updated_at`
-    (that of the parent), `_read_at`, `_run_id` and `_loaded_at` of the last read of their children,
-    None if there was none. Empty if the parents have never been loaded.
+    For invoices: dicts with id, issue_date, currency and updated_at, and also `_updated_at` (that
+    of the parent), `_read_at`, `_run_id` and `_loaded_at` of the last read of their children, None
+    if there was none. Empty if the parents have never been loaded.
     """
     assert record.parent is not None
     parent = RECORDS[record.parent]
@@ -66,7 +66,7 @@ def parents(
 def write_read(
     connection: duckdb.DuckDBPyConnection, spool: Spool, run_id: str, loaded_at: datetime
 ) -> None:
-    """Write down, in a table that is there, that the children of the spool's parents were read."""
+    """Record, in an existing table, that the children of the spool's parents were read."""
     parent = RECORDS[RECORDS[spool.scope.record].parent or ""]
     name, key = identifier(PARENTS_READ.name), identifier(parent.key)
     ids = list(spool.parents)

@@ -1,7 +1,7 @@
-"""The table `_rejected`: records that Harvest sent and that no table can take.
+"""The table `_rejected`: records from Harvest that fit into no table.
 
-One such record does not keep all others of its list from being loaded: it is set aside with its
-bytes, an older row of it stays, and a check is red until Harvest sends it in a form that fits.
+Such a record does not prevent all others of its list from being loaded: it is set aside with its
+bytes, an older row of it stays, and a check fails until Harvest sends it in a form that fits.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ from harvest_pipeline.warehouse.json_lines import Lines, rewriting
 from harvest_pipeline.warehouse.ledger import LEDGER, Load
 from harvest_pipeline.warehouse.sql import comma, identifier, literal
 
-#: More records than this, when they are more than one in a hundred of a read, are no accident.
+#: More records than this, if they are more than one in a hundred of a read, are not an accident.
 _HANDFUL, _ONE_IN = 10, 100
 
 REJECTED = tables.Table(
@@ -38,7 +38,7 @@ REJECTED = tables.Table(
         Column("parent_id", ID, "Id of its invoice, of a message or a payment.", ()),
         Column("field", TEXT, "The field that does not fit; empty: the record as a whole.", ()),
         Column("reason", TEXT, "What is wrong with the field.", ()),
-        # Bytes, since not all of it is text: a byte that is no UTF-8 is one of the reasons.
+        # Bytes, since not all of it is text: a byte that is not UTF-8 is one of the reasons.
         Column("bytes", "BLOB", "The record, byte by byte; decode(bytes) shows one in UTF-8.", ()),
         Column("load_id", TEXT, "Id of the load that set it aside.", ()),
         Column("read_at", INSTANT, "Harvest's clock before it was read, in UTC.", ()),
@@ -53,7 +53,7 @@ class _Head(msgspec.Struct):
     id: int
 
 
-#: Lenient: of the text "77", too, DuckDB makes a number.
+#: Lenient: DuckDB converts the text "77" to a number, too.
 _head_decoder = msgspec.json.Decoder(_Head, strict=False)
 _members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -61,8 +61,8 @@ _members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def set_aside(
     connection: duckdb.DuckDBPyConnection, spool: Spool, lines: Sequence[Lines], misfits: Misfits
 ) -> Spool:
-    """Take these records out of the spool's file. Raises FieldRetyped if they are too many, or are
-    all that have a value in a field."""
+    """Remove these records from the spool's file. Raises FieldRetyped if they are too many, or are
+    all the records that have a value in a field."""
     record, rejected = lines[0].record, list(spool.rejected)
     refused = _are_too_many(spool, len(rejected) + len(misfits)) or _is_throughout(
         connection, lines, misfits
@@ -89,14 +89,14 @@ def set_aside(
 
 
 def refuse_many(spool: Spool) -> None:
-    """Raise FieldRetyped if too many of the records that came could not be read."""
+    """Raise FieldRetyped if too many of the records could not be read."""
     if _are_too_many(spool, len(spool.rejected)):
         raise _refusal(spool.scope.record, spool.rejected[0], len(spool.rejected))
 
 
 def write(connection: duckdb.DuckDBPyConnection, spool: Spool, load: Load) -> None:
-    """Write down what a load sets aside, in a table that is there, and take from it what the load
-    has brought in a good form, and what it should have brought and Harvest has no longer."""
+    """Record what a load sets aside, in an existing table, and remove from it the records that the
+    load has brought in a valid form, and those that Harvest no longer has."""
     record = RECORDS[spool.scope.record]
     key, ids = identifier(record.key), [each.id for each in spool.rejected]
     settled = [
@@ -151,7 +151,7 @@ def without_row(connection: duckdb.DuckDBPyConnection, record: Record, scope: Sc
 
 
 def _owned(connection: duckdb.DuckDBPyConnection, record: Record, spool: Spool) -> Iterator[str]:
-    """The conditions for what the load of a spool would have brought again."""
+    """The conditions for the records that the load of a spool would have brought again."""
     scope, window = spool.scope, spool.scope.window
     if scope.filters.changes_only:
         return
@@ -178,8 +178,8 @@ def _are_too_many(spool: Spool, rejected: int) -> bool:
 def _is_throughout(
     connection: duckdb.DuckDBPyConnection, lines: Sequence[Lines], misfits: Misfits
 ) -> bool:
-    """Whether no record has a usable value in one of the fields: then the field has changed. One
-    record alone is no sign of that."""
+    """Whether no record has a usable value in one of the fields: then the field has changed. A
+    single record is no sign of that."""
     outer, *inner = lines
     for path, count in Counter(misfit.path for misfit in misfits.values()).items():
         where, below = outer, path

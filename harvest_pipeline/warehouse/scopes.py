@@ -1,4 +1,4 @@
-"""The rows of a scope: the SQL condition for what a load asked for, and their keys."""
+"""The rows of a scope: the SQL condition for what a load requested, and their keys."""
 
 from dataclasses import replace
 from datetime import date, datetime
@@ -16,8 +16,8 @@ from harvest_pipeline.warehouse.sql import comma, identifier, literal
 def condition(record: Record, scope: Scope) -> str:
     """The condition for the rows of `scope` in the table of `record`; "true" for all rows.
 
-    Values are days, instants, numbers and quoted texts, so it can stand in a view as well. Raises
-    ValueError for a filter that says nothing about the record.
+    Values are days, instants, numbers and quoted texts, so it can be used in a view as well. Raises
+    ValueError for a filter that does not apply to the record.
     """
     window, filters = scope.window, scope.filters
     parts: list[str] = []
@@ -43,10 +43,10 @@ def condition(record: Record, scope: Scope) -> str:
 
 
 def owned(record: Record, scope: Scope) -> str:
-    """The condition for the rows that a load of `scope` replaces whether or not they came.
+    """The condition for the rows that a load of `scope` replaces whether or not they are in it.
 
     "false" for a read of changes: what is not in it has not changed. With a part of the parents go
-    the rows whose parent is gone: of which state it was, nobody can tell any more.
+    the rows whose parent is gone: its former state is no longer known.
     """
     if scope.filters.changes_only:
         return "false"
@@ -67,8 +67,8 @@ def owned(record: Record, scope: Scope) -> str:
 
 
 def rows_in(connection: duckdb.DuckDBPyConnection, record: Record, scope: Scope) -> int:
-    """The number of rows of a scope, and of records of it that are set aside and have none, which
-    Harvest counts too; 0 if there is no table."""
+    """The number of rows of a scope, plus its records that are set aside and have no row, because
+    Harvest counts them too; 0 if there is no table."""
     if not tables.exists(connection, record.name):
         return 0
     rows = connection.execute(
@@ -91,7 +91,7 @@ def rows_by_day(connection: duckdb.DuckDBPyConnection, record: Record) -> dict[d
 def days_loaded_at(
     connection: duckdb.DuckDBPyConnection, record: Record, loaded_at: datetime
 ) -> set[date]:
-    """The days of the rows that were loaded at that instant; none of a record without a day."""
+    """The days of the rows that were loaded at that instant; none for a record without a day."""
     if record.day is None:
         return set()
     rows = connection.execute(
@@ -105,8 +105,8 @@ def days_loaded_at(
 def vanished(
     connection: duckdb.DuckDBPyConnection, record: Record, spool: Spool
 ) -> dict[int, datetime]:
-    """The keys of the rows that a load of the spool would delete without having them anew, with
-    when each was loaded. `connection` can read the spool."""
+    """The keys of the rows that a load of the spool would delete without replacing them, with the
+    time each was loaded. `connection` can read the spool."""
     if not tables.exists(connection, record.name):
         return {}
     column = record.column(record.key)
@@ -142,7 +142,7 @@ def _is_one_of(record: Record, column: str, values: str) -> str:
 
 
 def _link(record: Record, parent: Record) -> str:
-    """The column of a record that holds the key of its parent."""
+    """The column of a record that contains the key of its parent."""
     column = next(each for each in record.parent_columns if each.from_parent == parent.key)
     return identifier(column.name)
 

@@ -1,4 +1,4 @@
-"""Names and texts written into SQL so that they can only be read as what they are."""
+"""SQL quoting: names, strings and paths, so that they can only be read as what they are."""
 
 import re
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ def identifier(name: str) -> str:
 def literal(text: str) -> str:
     """`text` as an SQL string literal."""
     quoted = "'" + text.replace("'", "''") + "'"
-    if _NUL in text:  # which ends the statement for the parser of DuckDB 1.5
+    if _NUL in text:  # it ends the statement for the parser of DuckDB 1.5
         quoted = "(" + quoted.replace(_NUL, "' || chr(0) || '") + ")"
     return quoted
 

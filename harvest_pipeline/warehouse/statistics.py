@@ -1,4 +1,4 @@
-"""What the tables hold, in the few figures that a person looks at after a load."""
+"""The statistics of tables: the few figures that a person looks at after a load."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ class Statistics:
     """The figures of a day, or of a whole table.
 
     `totals` are the sums of the record's measure: under "hours", or under each currency; empty for
-    a record without a measure. `preview` are up to five rows with the columns that say most.
+    a record without a measure. `preview` are up to five rows with the most useful columns.
     """
 
     rows: int = 0
@@ -35,8 +35,8 @@ class Statistics:
 def of_days(
     connection: duckdb.DuckDBPyConnection, record: Record, window: Window, table: str | None = None
 ) -> dict[date, Statistics]:
-    """The statistics of every day of the window, days without rows too; of the record's table, or
-    of one with the same columns."""
+    """The statistics of every day of the window, including days without rows; of the record's
+    table, or of one with the same columns."""
     assert record.day is not None
     day = identifier(record.day)
     found = _collect(
@@ -82,7 +82,7 @@ def _collect(
     ).fetchall():
         statistics[day].rows += count
         if total is not None:
-            # Fit to be shown: Harvest sends the currency as a text.
+            # Cleaned for display: Harvest sends the currency as text.
             currency = one_line(unit or "", longest=20) or "no currency"
             totals = statistics[day].totals
             totals[currency] = totals.get(currency, Decimal(0)) + total

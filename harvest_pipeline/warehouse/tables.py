@@ -1,4 +1,4 @@
-"""The tables and views of a record, brought to what the catalogue declares."""
+"""The tables and views of a record, created and altered to match the catalogue."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from harvest_pipeline.catalogue.records import records_inside
 from harvest_pipeline.catalogue.reports import views_on
 from harvest_pipeline.warehouse.sql import comma, identifier, literal
 
-#: What the table of every record has beside the record's own columns.
+#: The columns of every record's table in addition to the record's own.
 LOADED_AT = Column("_loaded_at", INSTANT, "When this row was loaded, in UTC.", ())
 EXTRA = Column("_extra", LIST, "What Harvest sent that no column holds, as a JSON object.", ())
-#: What the table of its deleted rows has besides.
+#: The additional columns of the table of its deleted rows.
 NOTICED_AT = Column("_noticed_at", INSTANT, "When it was noticed to be deleted, in UTC.", ())
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table as it is meant to be. Only its key is NOT NULL, and nothing is indexed: a primary
-    key doubles the size of the file and the time of a load."""
+    """A declared table. Only its key is NOT NULL, and nothing is indexed: a primary key doubles the
+    size of the file and the time of a load."""
 
     name: str
     description: str
@@ -34,7 +34,7 @@ def table_of(record: Record) -> Table:
 
 
 def deleted_table(record: Record) -> Table:
-    """The table `<record>_deleted`: rows that Harvest does not have any more."""
+    """The table `<record>_deleted`: rows that no longer exist at Harvest."""
     table = table_of(record)
     return Table(
         f"{record.name}_deleted",
@@ -47,14 +47,14 @@ def deleted_table(record: Record) -> Table:
 def exists(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
     """Whether the schema has a table or view of that name, one of this package's own.
 
-    Not for names that DuckDB has views of: for those there is `kind`. The first look into the
-    catalogue of a connection takes 12 ms, for it makes all of these; to bind a table takes 0.5.
+    Not for names that DuckDB itself has views for: use `kind` for those. The first query of a
+    connection's catalogue takes 12 ms, because it creates all of these; binding a table takes 0.5.
     """
     if not name.isidentifier():  # DuckDB 1.5 takes quotes for a part of the name
         return kind(connection, name) is not None
     try:
         connection.table(name)
-    except duckdb.CatalogException:  # the transaction goes on, as it would not after a statement
+    except duckdb.CatalogException:  # the transaction continues, unlike after a failed statement
         return False
     return True
 
@@ -81,8 +81,8 @@ def names(connection: duckdb.DuckDBPyConnection) -> dict[str, str | None]:
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, record: Record, *others: Table) -> set[str]:
-    """Make or complete the table of `record`, of the lists inside it, and the views on them; the
-    tables of what is deleted of them; and others. Returns the names of all tables there are."""
+    """Create or complete the tables of `record` and of the lists inside it, the views on them, the
+    tables of their deleted rows, and others. Returns the names of all existing tables."""
     records = (record, *records_inside(record))
     wanted = (table for each in records for table in (table_of(each), deleted_table(each)))
     present = prepare_tables(connection, *wanted, *others)
@@ -92,10 +92,10 @@ def prepare(connection: duckdb.DuckDBPyConnection, record: Record, *others: Tabl
 
 
 def prepare_tables(connection: duckdb.DuckDBPyConnection, *wanted: Table) -> set[str]:
-    """Make each table if it is missing, add the columns that it lacks, and set the comments.
+    """Create each missing table, add missing columns, and set the comments.
 
-    Returns the names of all tables there are. A question to the catalogue takes 2 to 20 ms, longer
-    than many a load: it is asked twice here, and whoever needs the names afterwards is given them.
+    Returns the names of all existing tables. A catalogue query takes 2 to 20 ms, longer than many
+    loads: there are two here, and callers that need the names afterwards get them from here.
     """
     described = names(connection)
     comments = _comments(connection)
@@ -107,7 +107,7 @@ def prepare_tables(connection: duckdb.DuckDBPyConnection, *wanted: Table) -> set
                 f"{' NOT NULL' if column.name == table.key else ''}"
                 for column in table.columns
             )
-            # A view in its place is named in the error.
+            # The error names a view that is in its place.
             connection.execute(f"CREATE TABLE {target} ({declared})")
         if described.get(table.name) != table.description:
             connection.execute(f"COMMENT ON TABLE {target} IS {literal(table.description)}")
@@ -141,8 +141,8 @@ def _comments(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str 
 
 
 def _replace_views(connection: duckdb.DuckDBPyConnection, record: Record) -> None:
-    """The reports that show this record under another name."""
-    # Columns by name: a view made with `*` breaks as soon as its table gets another column.
+    """The views for reports that show this record under another name."""
+    # Columns by name: a view with `*` breaks as soon as its table gets another column.
     columns = comma(identifier(column.name) for column in table_of(record).columns)
     for report in views_on(record):
         view = identifier(report.name)

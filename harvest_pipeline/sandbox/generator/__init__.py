@@ -1,4 +1,4 @@
-"""A consultancy that looks alive, made up from a seed and a day.
+"""Generates a realistic consultancy from a seed and a day.
 
 The same seed, day and scale give the same account to the last byte.
 """
@@ -56,7 +56,7 @@ def generate(seed: int, now: datetime, years: float, scale: float, number: int =
 
 
 def first_day(now: datetime, years: float) -> date:
-    """The day on which a history of so many years up to `now` begins."""
+    """The first day of a history of that many years up to `now`."""
     return (now - timedelta(days=round(years * 365.25))).date()
 
 

@@ -1,4 +1,4 @@
-"""Invoices: what each client is billed for the time, expenses and fees of the months before."""
+"""Invoices: the time, expenses and fees of the months before, billed to each client."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -116,7 +116,7 @@ class _Backlog:
     def take(self, client_id: int, first: date, last: date, made: datetime) -> _Bill:
         """Everything of a client that was spent by `last` and entered before `made`.
 
-        `first` is only what the lines say.
+        `first` is only used in the text of the lines.
         """
         bill = _Bill()
         for project in self._projects[client_id]:
@@ -136,7 +136,7 @@ class _Backlog:
         return bill
 
     def line_without_project(self) -> LineItem:
-        """A line that nobody tracked."""
+        """A line for work that nobody tracked."""
         return LineItem(
             id=next(self._ids),
             kind="Product",
@@ -218,7 +218,7 @@ class _Office:
     def bill(
         self, customer: Customer, period: tuple[date, date], made: datetime, place: int
     ) -> None:
-        """Bill a client for everything up to the end of a period; not if there is nothing."""
+        """Bill a client for everything up to the end of a period, if there is anything."""
         bill = self._backlog.take(customer.client.id, *period, made)
         if not bill.lines:
             return
@@ -244,7 +244,7 @@ class _Office:
         made: datetime,
         place: int,
     ) -> Invoice:
-        """A draft whose amounts are still to be computed; rare things come in turn."""
+        """A draft whose amounts are not computed yet; rare cases occur in turn."""
         random, records = self._random, self._records
         number, issued = len(self.invoices), made.date()
         term = "custom" if number % 9 == 4 else random.choice(tuple(TERMS))

@@ -1,6 +1,6 @@
-"""The words of the made-up account: names, notes, currencies and time zones.
+"""The texts of the generated account: names, notes, currencies and time zones.
 
-All of it is invented; e-mail addresses and hosts end in `.example`, which nobody can own.
+All of it is invented; e-mail addresses and hosts end in `.example`, which cannot be registered.
 """
 
 from decimal import Decimal
@@ -89,7 +89,7 @@ EXPENSE_CATEGORIES = (
     ("Mileage", "mile", Decimal("0.655"), 0),
     ("Telegrams", "word", Decimal("0.05"), 0),
 )
-#: The categories (of tasks and of expenses) that were given up.
+#: The categories (of tasks and of expenses) that are inactive.
 ARCHIVED = ("Fax support", "Telegrams")
 
 NOTES = (

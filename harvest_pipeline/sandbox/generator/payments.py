@@ -1,4 +1,4 @@
-"""What became of the invoices: sent, reminded of, paid in full or in part, written off."""
+"""The history of the invoices: sent, reminded of, paid in full or in part, written off."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -44,7 +44,7 @@ def settle_invoices(records: Records, span: Span, invoices: list[Invoice], rando
 
 
 class _Collector:
-    """Decides what became of each invoice."""
+    """Decides the history of each invoice."""
 
     def __init__(self, records: Records, span: Span, random: Random) -> None:
         self._records = records

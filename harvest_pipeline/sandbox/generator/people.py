@@ -1,4 +1,4 @@
-"""Who there is: people with their rates and roles, clients with their contacts."""
+"""People with their rates and roles, and clients with their contacts."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -107,7 +107,7 @@ def _vacations(span: Span, random: Random) -> set[date]:
 
 
 def add_clients(records: Records, span: Span, scale: float, random: Random) -> list[Customer]:
-    """Add clients and contacts; the house itself comes first. Every fifth client has gone."""
+    """Add clients and contacts; the house itself comes first. Every fifth client is inactive."""
     keys, contact_keys = ids(13_700_100, random), ids(10_300_200, random)
     count = max(3, round(len(names.CLIENTS) * scale))
     starts = sorted(

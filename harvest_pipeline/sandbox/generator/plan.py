@@ -1,4 +1,4 @@
-"""What the generator knows and the API does not show: the time, who works how, and on what."""
+"""The generator's plan, which the API does not show: the period, who works how, and on what."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ E = TypeVar("E", bound=Entity)
 
 @dataclass(frozen=True)
 class Span:
-    """The time of the account's history: from the day `first` to the instant `now`."""
+    """The period of the account's history: from the day `first` to the instant `now`."""
 
     first: date
     now: datetime
@@ -42,7 +42,7 @@ class Span:
 
     @property
     def opening(self) -> datetime:
-        """When the account was set up: tasks, roles and categories are of this instant."""
+        """When the account was set up: tasks, roles and categories have this instant."""
         return instant(self.first, 6 * 60)
 
     def until_now(self, instant: datetime) -> datetime:
@@ -74,7 +74,7 @@ class Person:
 
 @dataclass
 class Customer:
-    """A client and the days between which it gives work; `code` is None for the house itself.
+    """A client and the days between which it has projects; `code` is None for the house itself.
 
     `multiple` turns a rate in the home currency into one in the client's.
     """

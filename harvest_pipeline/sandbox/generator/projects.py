@@ -1,4 +1,4 @@
-"""What is worked on: projects and how they are agreed upon, tasks, who and what is assigned."""
+"""Projects and their billing, tasks, and the assignments of people and tasks."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -28,7 +28,7 @@ from harvest_pipeline.sandbox.model import (
 )
 from harvest_pipeline.sandbox.records import Records
 
-#: bill_by, budget_by, fixed fee, billable: the ways in which projects are agreed upon, in turn.
+#: bill_by, budget_by, fixed fee, billable: the billing methods of projects, in turn.
 _DEALS = (
     ("Project", "project", False, True),
     ("Tasks", "task_fees", False, True),
@@ -39,7 +39,7 @@ _DEALS = (
     ("none", "none", False, False),
     ("Project", "none", True, True),
 )
-#: The house's own project is agreed upon like this.
+#: The billing of the house's own project.
 _INTERNAL = 6
 _TASK_RATE = 110
 
@@ -107,7 +107,7 @@ def _project(records: Records, draft: _Draft, key: int, span: Span, random: Rand
     fee = exact(int(rate * random.randrange(80, 300, 20))) if fixed else None
     in_hours = budget_by in ("project", "task", "person")
     in_money = budget_by in ("project_cost", "task_fees")
-    # an empty code and none at all both occur at Harvest
+    # an empty code and a missing one both occur at Harvest
     code = f"{customer.code}-{suffix}" if number % 7 != 5 else ""
     return Project(
         id=key,

@@ -1,4 +1,4 @@
-"""What everybody did and spent on every working day, and the timers that run now."""
+"""The time entries and expenses of every working day, and the timers that run now."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -117,7 +117,7 @@ class _Timesheet:
         self._records = records
         self._span = span
         self._random = random
-        #: The beginning of the current week, which nobody has handed in yet.
+        #: The beginning of the current week, which nobody has submitted yet.
         self._monday = span.today - timedelta(days=span.today.weekday())
 
     def day(self, person: Person, day: date, engagements: list[Engagement]) -> list[TimeEntry]:
