@@ -8,7 +8,7 @@ import pytest
 
 from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.scope import Window
-from harvest_pipeline.settings import Account
+from harvest_pipeline.settings import Project as SettingsOf
 from harvest_pipeline_tests.alerts.conftest import Alerts, Hook
 from harvest_pipeline_tests.conftest import TODAY
 
@@ -19,7 +19,7 @@ CHECK = "yesterday_is_loaded"
 def tomorrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[date]:
     """The day after the sandbox's today."""
     day = TODAY + timedelta(days=1)
-    monkeypatch.setattr(Account, "today", lambda self: day)
+    monkeypatch.setattr(SettingsOf, "today", lambda self: day)
     yield day
 
 

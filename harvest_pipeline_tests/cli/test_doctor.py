@@ -22,14 +22,13 @@ import pytest
 import requests
 from dagster._daemon.types import DaemonHeartbeat
 
-from harvest_pipeline import settings
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.cli import doctor
 from harvest_pipeline.cli.findings import Finding, Section
 from harvest_pipeline.cli.main import main
 from harvest_pipeline.scope import Proof, Scope
-from harvest_pipeline.settings import VARIABLES
+from harvest_pipeline.settings import VARIABLES, environment
 from harvest_pipeline.warehouse import ledger, tables
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline_tests.conftest import ADMINISTRATOR
@@ -74,8 +73,8 @@ class Project:
         self.home.mkdir()
         (self.home / "dagster.yaml").symlink_to(SOURCES / "dagster.yaml")
         (folder / "workspace.yaml").touch()
-        patch.setattr(settings, "_PACKAGE_FOLDER", folder / "harvest_pipeline")
-        patch.setattr(settings, "_TOLD", set())
+        patch.setattr(environment, "_PACKAGE_FOLDER", folder / "harvest_pipeline")
+        patch.setattr(environment, "_NAMED", set())
         self.set(
             HARVEST_DUCKDB=str(self.database),
             HARVEST_TOKEN_STORE=str(folder / "accounts"),

@@ -365,10 +365,10 @@ def test_other_assets_read_a_report_as_a_dataframe_of_their_partition(project: P
 
 def test_days_belong_to_the_time_zone_of_the_settings(project: Project) -> None:
     project.set(HARVEST_TIMEZONE="Pacific/Auckland", HARVEST_START_DATE="2026-01-01")
-    settings = load_project()
-    days = daily_partitions(settings.project).get_partition_keys()
-    assert days[-1] == settings.project.today().isoformat()
+    loaded = load_project()
+    days = daily_partitions(loaded).get_partition_keys()
+    assert days[-1] == loaded.today().isoformat()
     assert days[0] == "2026-01-01"
     assert [date.fromisoformat(day) for day in days] == list(
-        Window(date(2026, 1, 1), settings.project.today()).days()
+        Window(date(2026, 1, 1), loaded.today()).days()
     )

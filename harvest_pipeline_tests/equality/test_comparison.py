@@ -271,7 +271,9 @@ def test_a_report_is_read_to_its_last_page(place: Place, monkeypatch: pytest.Mon
         whole = read_report(client, "/reports/time/projects", SEPTEMBER, "everybody")
         monkeypatch.setattr(pages, "PER_PAGE", "2")
         place.sandbox.account.request_log.clear()
-        assert read_report(client, "/reports/time/projects", SEPTEMBER, "everybody") == whole
+        paged = read_report(client, "/reports/time/projects", SEPTEMBER, "everybody")
+        # Pages are read side by side, so rows come in any order.
+        assert sorted(paged, key=str) == sorted(whole, key=str)
     assert len(place.asked()) == -(-len(whole) // 2) > 2
 
 

@@ -14,7 +14,6 @@ from unittest.mock import patch
 
 import dagster as dg
 
-from harvest_pipeline import settings
 from harvest_pipeline.harvest import access
 from harvest_pipeline.loading import reconcile as reconciliation
 from harvest_pipeline.loading import verify as comparison
@@ -23,11 +22,12 @@ from harvest_pipeline.orchestration import sensors
 from harvest_pipeline.orchestration import steps as failures
 from harvest_pipeline.sandbox.clock import Clock
 from harvest_pipeline.sandbox.world import RequestLog
+from harvest_pipeline.settings import project
 from harvest_pipeline.warehouse import ledger
 from harvest_pipeline_tests.conftest import created_at, in_memory, unlimited
 
 #: The modules of the package that ask the machine what time it is while they work.
-_WITH_A_CLOCK = (comparison, ledger, loads, reconciliation, sensors, settings)
+_WITH_A_CLOCK = (comparison, ledger, loads, reconciliation, sensors, project)
 
 
 class _AnyDatetime(type(datetime)):
