@@ -2,7 +2,7 @@
 #   make demo     all 18 reports from the sandbox account (or yours), then the Dagster UI
 #   make demo ONCE=1   the same without the UI: ends when the tables are there
 #   make dev      the Dagster UI on your own account;  make dev READ_ONLY=1   to look only
-#   make test     all tests;  make lint  style and types
+#   make test     all tests but the long ones;  make test-long  those;  make lint  style and types
 #   make test-duckdb-1.5   what touches the database, on the older DuckDB
 #   make soak N=1000 SEED=1   simulated nights with edits, faults and kills; equal after each
 #   make docs     what is written from the code: docs/reports.md, docs/configuration.md, and the
@@ -16,7 +16,7 @@ INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 # Settings of other projects, with which .venv would not be what constraints.txt says.
 unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX PIP_CONSTRAINT PIP_REQUIRE_HASHES
 
-.PHONY: demo dev test soak test-duckdb-1.5 lint format docs lock clean
+.PHONY: demo dev test test-long soak test-duckdb-1.5 lint format docs lock clean
 
 demo: .venv/installed
 	@"$(BIN)/harvest-pipeline" demo $(if $(ONCE),--once)
@@ -25,13 +25,16 @@ dev: .venv/installed
 	@"$(BIN)/harvest-pipeline" dev $(if $(READ_ONLY),--read-only)
 
 test: .venv/installed
-	@"$(BIN)/python" -m pytest -n 2 --no-loadscope-reorder $(ARGS)
+	@"$(BIN)/python" -m pytest -n 2 --no-loadscope-reorder -m "not long" $(ARGS)
+
+test-long: .venv/installed
+	@"$(BIN)/python" -m pytest -n 2 --no-loadscope-reorder -m long $(ARGS)
 
 soak: .venv/installed
 	@"$(BIN)/python" -W ignore -m harvest_pipeline_tests.soak $(or $(N),1000) $(or $(SEED),1)
 
 test-duckdb-1.5: .venv-duckdb-1.5/installed
-	@".venv-duckdb-1.5/bin/python" -m pytest -n 2 --no-loadscope-reorder harvest_pipeline_tests/warehouse \
+	@".venv-duckdb-1.5/bin/python" -m pytest -n 2 --no-loadscope-reorder -m "not long" harvest_pipeline_tests/warehouse \
 	  harvest_pipeline_tests/dagster_project/test_runs.py \
 	  harvest_pipeline_tests/parameters/test_update_modes.py \
 	  harvest_pipeline_tests/parameters/test_properties.py \

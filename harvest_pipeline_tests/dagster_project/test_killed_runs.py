@@ -117,6 +117,7 @@ def test_a_run_that_is_killed_at_any_stage_is_failed_by_the_next_command(
 
 
 @pytest.mark.parametrize("number", SIGNALS[1:], ids=lambda number: number.name)
+@pytest.mark.long
 def test_whatever_ends_the_process_of_a_run_the_next_command_begins_at_once(
     place: Killing, number: signal.Signals
 ) -> None:
@@ -126,6 +127,7 @@ def test_whatever_ends_the_process_of_a_run_the_next_command_begins_at_once(
     assert_dead_run_keeps_nobody_waiting(place)
 
 
+@pytest.mark.long
 def test_dagsters_own_command_fails_the_dead_run_too(place: Killing) -> None:
     process = begun(place, "reading")
     process.kill()
@@ -136,6 +138,7 @@ def test_dagsters_own_command_fails_the_dead_run_too(place: Killing) -> None:
         assert [each.status for each in instance.get_runs()] == [SUCCESS, FAILURE]
 
 
+@pytest.mark.long
 def test_a_dagster_daemon_of_ones_own_fails_the_dead_run_within_a_minute(
     place: Killing, tmp_path: Path
 ) -> None:

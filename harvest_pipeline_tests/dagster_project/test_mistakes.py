@@ -315,6 +315,7 @@ def test_what_the_command_line_is_given_wrong_is_named_before_any_request(
         assert done.stderr.strip().splitlines()[-1].startswith("Error: HARVEST_")
 
 
+@pytest.mark.long
 def test_the_command_line_loads_a_day_and_a_range_from_anywhere(project: Project) -> None:
     day = (TODAY - timedelta(days=3)).isoformat()
     assert command(project, "--select", "harvest/invoices", "--partition", day).returncode == 0

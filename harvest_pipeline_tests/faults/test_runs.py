@@ -48,6 +48,7 @@ def test_a_pause_of_a_day_is_not_slept_through_but_told(project: Project) -> Non
     assert project.paths().count("/v2/clients") == 1
 
 
+@pytest.mark.long
 def test_a_refusal_of_any_list_is_no_empty_success(project: Project) -> None:
     """R13: each of the 18 reports is red or was not tried, and every row stays."""
     assert project.materialize(window=WEEK).success

@@ -30,6 +30,7 @@ def changes(loaded: Loaded, **options: object) -> str:
         ).run_id
 
 
+@pytest.mark.long
 def test_after_a_month_runs_go_and_their_days_stay_materialized(
     loaded: Loaded, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

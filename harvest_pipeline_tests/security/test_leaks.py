@@ -32,7 +32,7 @@ from harvest_pipeline_tests.surroundings import needs
 from harvest_pipeline_tests.ui.conftest import by_ctrl_c, started_dev
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 #: -D: the tracer is a child, so that signals reach the program itself.
 STRACE = ["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-s", "9999"]

@@ -118,6 +118,7 @@ def test_its_daemons_are_healthy_and_what_a_run_leaves_is_the_owners_alone(
     assert {"SCHEDULER", "SENSOR", "BACKFILL", "QUEUED_RUN_COORDINATOR"} <= statuses().keys()
 
 
+@pytest.mark.long
 def test_a_machine_that_sleeps_in_a_run_goes_on_with_it(dev: Dev, sandbox: SandboxServer) -> None:
     before = parts(dev)
     sandbox.account.request_log.clear()
@@ -159,6 +160,7 @@ def test_a_run_that_is_launched_while_its_code_server_is_gone_waits_for_the_next
     assert dev.end_of(runs[0]) == "SUCCESS"
 
 
+@pytest.mark.long
 def test_whichever_part_is_killed_takes_the_others_and_their_runs_along(
     dev: Dev, environment: dict[str, str], sandbox: SandboxServer, reading: Hang, tmp_path: Path
 ) -> None:

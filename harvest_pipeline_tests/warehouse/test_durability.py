@@ -144,6 +144,7 @@ def generation(folder: Path, number: int) -> Spool:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_hundred_kills_never_leave_half_a_load(tmp_path: Path) -> None:
     warehouse = Warehouse(tmp_path / "data" / "warehouse.duckdb", "harvest")
     first = generation(tmp_path, 0)

@@ -10,10 +10,9 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.orchestration.io_manager import HarvestDuckDBIOManager, Landed, Reading
 from harvest_pipeline.scope import Scope, Spool, Window
-from harvest_pipeline.settings.datasets import Dataset
+from harvest_pipeline.settings.datasets import report_datasets
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline_tests.warehouse.records import (
     CONTEXT,
@@ -52,7 +51,7 @@ def described(landed: Landed) -> Mapping[str, Any]:
 def report(name: str, record: str, spools: Spools, **options: Any) -> Asset:
     """An asset that reads these spools."""
 
-    dataset = Dataset.of_report(next(each for each in REPORTS.values() if each.record == record))
+    dataset = next(each for each in report_datasets() if each.report.record == record)
 
     @dg.asset(key=["harvest", name], **options)
     def read(context: dg.AssetExecutionContext) -> Reading:

@@ -14,7 +14,7 @@ from harvest_pipeline_tests.equal import differences, not_kept
 from harvest_pipeline_tests.year.living import Night, Plan, Year, a_year, cost
 from harvest_pipeline_tests.year.story import DEMOTED, EVE, LAST, RESTORED, F, L, d
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 #: A Friday, and the Saturday on which nothing happens but that a client is renamed.
 FRIDAY, SATURDAY = d("25-12-05"), d("25-12-06")
