@@ -45,6 +45,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneWorkerFor
     return OneWorkerForAServer(config, log)
 
 
+def pytest_configure() -> None:
+    """Let Ctrl-C and a hangup reach what tests start: under nohup, and in the background of a
+    script, they are ignored, which children inherit."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no worker waits for them in the end."""
     long = {item.path for item in items if item.get_closest_marker("slow")}
