@@ -1,5 +1,6 @@
 """A project on a sandbox account, as its user has it: environment, Dagster instance, database."""
 
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date, datetime
