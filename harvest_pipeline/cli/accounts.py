@@ -10,13 +10,13 @@ from tabulate import tabulate
 
 from harvest_pipeline.cli.connect import PATIENCE
 from harvest_pipeline.harvest.access import (
+    client_with,
     renewed_variable,
     stored_credentials,
     variables,
     winning_variables,
 )
 from harvest_pipeline.harvest.account import is_instance
-from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import HarvestError, StoreUnusable
 from harvest_pipeline.harvest.token_store import TokenStore
 from harvest_pipeline.safety import shown
@@ -128,19 +128,9 @@ def _person(store: TokenStore, name: str, settings: Account) -> str:
     account = store.find(name)
     if account is None:
         raise StoreUnusable("it has just been removed.")
-    client = HarvestClient(
-        api_url=settings.project.api_url,
-        id_url=settings.project.id_url,
-        credentials=stored_credentials(
-            store, account, settings.project.api_url, settings.project.id_url
-        ),
-        account_id=account.account_id,
-        instance=None,
-        contact=settings.project.contact,
-        state_folder=settings.project.state_folder,
-        log=click.echo,
-        patience=PATIENCE,
-    )
+    hosts = (settings.project.api_url, settings.project.id_url)
+    credentials = stored_credentials(store, account, *hosts)
+    client = client_with(settings, credentials, click.echo, PATIENCE, account.account_id)
     with closing(client):
         found = client.identity
     return f"{found.user_name}, {found.role} of {account.account_name}"

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 import click
 
 from harvest_pipeline import settings as configured
-from harvest_pipeline.harvest.access import winning_variables
+from harvest_pipeline.harvest.access import client_with, winning_variables
 from harvest_pipeline.harvest.account import Account, AccountFinder, listed
 from harvest_pipeline.harvest.auth import PersonalAccessToken
-from harvest_pipeline.harvest.client import HarvestClient, user_agent
+from harvest_pipeline.harvest.client import user_agent
 from harvest_pipeline.harvest.errors import AccountNotFound, StoreUnusable
 from harvest_pipeline.harvest.http import Patience, Transport
 from harvest_pipeline.harvest.oauth import DEVELOPERS, Consent, TokenSet
@@ -243,17 +243,8 @@ def _identified(
     `Caller.get` raises.
     """
     origin = "Harvest's answer" if tokens.refresh_token else "standard input"
-    client = HarvestClient(
-        api_url=settings.project.api_url,
-        id_url=settings.project.id_url,
-        credentials=PersonalAccessToken(tokens.access_token, origin),
-        account_id=None,
-        instance=None,
-        contact=settings.project.contact,
-        state_folder=settings.project.state_folder,
-        log=click.echo,
-        patience=PATIENCE,
-    )
+    credentials = PersonalAccessToken(tokens.access_token, origin)
+    client = client_with(settings, credentials, click.echo, PATIENCE)
     with closing(client):
         account = _chosen(client.finder, requested)
         identity = client.finder.identify(str(account.id), account.name)

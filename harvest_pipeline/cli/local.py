@@ -135,7 +135,7 @@ def _run(environment: Mapping[str, str], *arguments: str, files: Sequence[int] =
         folder = Path(environment["DAGSTER_HOME"])
     # A shell starts background jobs with SIGINT ignored, which children inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    process = subprocess.Popen(  # noqa: S603
+    process = subprocess.Popen(  # noqa: S603 - our own arguments, no shell
         # Dagster warns of its own superseded and beta functions, which is of no use to a user.
         [sys.executable, "-W", "ignore", *arguments],
         cwd=folder,

@@ -153,7 +153,7 @@ def _daemon(
     """The daemon, ended on leaving; the server ends with it. It holds the same lock as this
     process: while it lives, no other can start."""
     command = ("-W", "ignore", "-m", "dagster._daemon", "run", "-w", str(workspace))
-    daemon = subprocess.Popen(  # noqa: S603
+    daemon = subprocess.Popen(  # noqa: S603 - our own arguments, no shell
         [sys.executable, *command], stdin=subprocess.DEVNULL, pass_fds=[lock]
     )
 

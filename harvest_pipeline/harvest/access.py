@@ -68,12 +68,26 @@ def client_of(
     account, CredentialsMalformed, and StoreUnusable.
     """
     credentials, stored = _credentials(account, given, environment)
+    account_id = stored.account_id if stored else given.get("account_id", "").strip() or None
+    instance = None if stored else given.get("instance", "").strip() or None
+    return client_with(account, credentials, log, patience, account_id, instance)
+
+
+def client_with(
+    account: Account,
+    credentials: Credentials,
+    log: Callable[[str], None],
+    patience: Patience | None = None,
+    account_id: str | None = None,
+    instance: str | None = None,
+) -> HarvestClient:
+    """A client with these credentials, and the hosts and limits of the account's project."""
     return HarvestClient(
         api_url=account.project.api_url,
         id_url=account.project.id_url,
         credentials=credentials,
-        account_id=stored.account_id if stored else given.get("account_id", "").strip() or None,
-        instance=None if stored else given.get("instance", "").strip() or None,
+        account_id=account_id,
+        instance=instance,
         contact=account.project.contact,
         state_folder=account.project.state_folder,
         log=log,

@@ -201,9 +201,10 @@ _UNINVOICED = f"""
         coalesce(sum(hours) FILTER (WHERE waiting), 0) AS uninvoiced_hours,
         coalesce(max(cost), 0) AS uninvoiced_expenses,
         {_alternatives("value", "uninvoiced_amount", "coalesce(max(cost), 0)")}
-    FROM projects LEFT JOIN entries ON entries.project_id = id LEFT JOIN spent ON spent.project_id = id
+    FROM projects LEFT JOIN entries ON entries.project_id = id
+    LEFT JOIN spent ON spent.project_id = id
     WHERE is_billable AND NOT is_fixed_fee GROUP BY 1, 2
-"""  # noqa: E501
+"""
 
 
 _ZERO = Decimal(0)
@@ -243,7 +244,7 @@ def pairs(
 
     If Harvest hides money, hours only.
     """
-    hidden = any(row.currency is None for row in theirs)
+    hidden = hides_money(theirs)
     by_key = {_key(question, row): row for row in theirs}
     mine = _without_money(ours) if hidden else ours
     return list(_pairs(question, window, by_key, mine, hidden))

@@ -17,7 +17,7 @@ from harvest_pipeline.loading.window import Loads
 from harvest_pipeline.orchestration.checks import check_results, evaluation
 from harvest_pipeline.orchestration.jobs import asset_keys, reports
 from harvest_pipeline.orchestration.partitions import existing_days
-from harvest_pipeline.orchestration.running import delete_old_runs, materialized
+from harvest_pipeline.orchestration.retention import delete_old_runs, materialized
 from harvest_pipeline.orchestration.steps import Retries, reading
 from harvest_pipeline.orchestration.verify import statement_events
 from harvest_pipeline.scope import Scope, Window

@@ -58,7 +58,7 @@ def read_file(path: Path) -> ProjectFile:
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path} is not a text file in UTF-8; save it as one.") from error
     try:
-        return ProjectFile.model_validate(yaml.load(text, _Loader) or {})  # noqa: S506 (it is safe)
+        return ProjectFile.model_validate(yaml.load(text, _Loader) or {})  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise SettingsError(f"{path}{line}: {_no_yaml(error)}.") from None

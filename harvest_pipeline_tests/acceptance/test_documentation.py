@@ -14,7 +14,7 @@ DOCUMENT = project_folder() / "docs" / "acceptance.md"
 TESTS = project_folder() / "harvest_pipeline_tests"
 DOCUMENTS = [project_folder() / "README.md", *sorted((project_folder() / "docs").glob("*.md"))]
 NOT_HERE = "—"
-#: How many tests there are, by the source that RELIABILITY 1.2 and 1.3 count.
+#: How many tests there are, by their source.
 COUNTED = {"Airbyte: connector acceptance tests": 51, "Singer SDK": 32, "Others": 13}
 
 

@@ -47,7 +47,8 @@ def watching(alerts: Alerts, hook: Hook) -> Alerts:
 
 def lines(text: str) -> dict[str, str]:
     """The lines of a message by what they begin with."""
-    return dict(line.split(": ", 1) for line in text.splitlines())  # type: ignore[misc]
+    parts = [line.partition(": ") for line in text.splitlines()]
+    return {begin: rest for begin, _, rest in parts}
 
 
 def test_each_address_has_a_sensor_that_is_on_from_the_start_and_nobody_has_none(

@@ -3,8 +3,8 @@
 Each cell of 18 reports × all parameters is either applied, which is seen from what Harvest is asked
 and from every row that is there afterwards, or refused with its sentence before any request. Days
 are given to `sync`, which makes partitions of them; everything else to a launch. What each report
-takes is written down here from REFERENCE 16.2; docs/from-domo.md has the results (WRITE_DOCS=1
-writes them there).
+takes is written down here from Harvest's documentation; docs/from-domo.md has the results
+(WRITE_DOCS=1 writes them there).
 """
 
 import os
@@ -43,8 +43,8 @@ from harvest_pipeline_tests.parameters.story import DAY, START, TODAY
 
 pytestmark = pytest.mark.slow
 
-#: REFERENCE 16.2: what Harvest applies (S), what is applied to the invoices that a record hangs on
-#: (P), and what only the client could do (C, which a run refuses) or means nothing (-).
+#: What Harvest applies (S; docs/reports.md links its pages), what is applied to the invoices of a
+#: record (P), and what only the client could do (C, which a run refuses) or means nothing (-).
 APPLIES = """
 report                        record                   days since status projects users
 all_projects_time_entries     time_entries             S    S     -      S        S
