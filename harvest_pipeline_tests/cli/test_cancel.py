@@ -125,9 +125,8 @@ def test_ctrl_c_while_dagster_sleeps_before_it_tries_a_report_again(tmp_path: Pa
 
 def test_an_interrupt_in_the_middle_of_a_query_is_one(tmp_path: Path) -> None:
     """DuckDB makes another error of whatever a handler raises."""
-    with (
-        pytest.raises(KeyboardInterrupt),
-        Warehouse(tmp_path / "warehouse.duckdb", "harvest").connect() as connection,
-    ):
+    # With more threads, a thread that only waits for another one hears of it when that one ends.
+    warehouse = Warehouse(tmp_path / "warehouse.duckdb", "harvest", settings={"threads": 1})
+    with pytest.raises(KeyboardInterrupt), warehouse.connect() as connection:
         threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
-        connection.execute("SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b")
+        connection.execute("SELECT sum(range % 7) FROM range(1000000000000)")
