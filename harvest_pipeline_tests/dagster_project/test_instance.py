@@ -1,15 +1,21 @@
-"""What a run over many days leaves of its checks in Dagster's instance."""
+"""What a run over many days leaves in Dagster's instance: what Dagster's own leaves, sooner."""
 
+import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from sqlalchemy import text
 
 from harvest_pipeline.orchestration.checks import NAMES
+from harvest_pipeline.orchestration.event_log import EventLog
 from harvest_pipeline.orchestration.instance import Instance
 from harvest_pipeline.orchestration.partitions import range_tags
 from harvest_pipeline.scope import Window
@@ -18,6 +24,12 @@ from harvest_pipeline_tests.conftest import TODAY, Project
 from harvest_pipeline_tests.waiting import PATIENCE
 
 WEEK = Window(TODAY - timedelta(days=6), TODAY)
+RUN = "4b5ac1a6-1a1b-4dd3-8ee4-2a9b4b8d3b5{}"
+#: Instants, durations, process ids and names of log files, which differ from run to run.
+_MEASURED = re.compile(
+    r"\d{10}\.\d+|\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[.\d]*|[\d.]+m?s\b|\"duration_ms\": [\d.]+"
+    r"|\(pid: \d+\)|\"pid\": \"?\d+|\"log_key\": \"\w+"
+)
 
 
 @pytest.fixture
@@ -50,21 +62,112 @@ def test_each_check_of_a_run_over_a_week_is_written_down_once(project: Project, 
             assert there == [AssetCheckExecutionRecordStatus.SUCCEEDED], check
 
 
-def test_the_checks_of_other_assets_are_left_to_dagster(home: Path) -> None:
-    days = dg.DailyPartitionsDefinition("2026-11-01")
+@dg.asset_check(asset="clients_of_ours", blocking=False)
+def whole() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=True)
 
-    @dg.asset(
-        partitions_def=days,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        check_specs=[dg.AssetCheckSpec("mine", asset="other")],
-    )
-    def other() -> dg.MaterializeResult:
-        return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True)])
 
-    job = dg.Definitions(assets=[other]).resolve_implicit_global_asset_job_def()
+@dg.asset
+def clients_of_ours() -> None: ...
+
+
+@dg.asset(
+    partitions_def=dg.DailyPartitionsDefinition("2026-11-01"),
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    check_specs=[dg.AssetCheckSpec("mine", asset="entries")],
+)
+def entries(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    for day in context.partition_keys:
+        context.add_asset_metadata({"day": day}, partition_key=day)
+    check = dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN)
+    return dg.MaterializeResult(check_results=[check], data_version=dg.DataVersion("7"))
+
+
+@dg.asset(
+    partitions_def=dg.DailyPartitionsDefinition("2026-11-01"),
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    deps=[entries],
+)
+def broken() -> None:
+    raise dg.Failure("no", allow_retries=False)
+
+
+def everything(home: Path) -> dict[tuple[str, str], list[tuple[object, ...]]]:
+    """Every row of every table of every file of Dagster's event log, without times and sizes."""
+    rows: dict[tuple[str, str], list[tuple[object, ...]]] = {}
+    for file in sorted((home / "history" / "runs").glob("*.db")):
+        with closing(sqlite3.connect(file)) as database:
+            for (table,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'"):
+                found = database.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
+                rows[file.name, table] = [
+                    tuple(_MEASURED.sub("…", str(value)) for value in row) for row in found
+                ]
+    return rows
+
+
+def test_the_event_log_holds_the_same_rows_as_dagsters_own(home: Path, tmp_path: Path) -> None:
+    (stock := tmp_path / "stock").mkdir()
+    settings = (home / "dagster.yaml").read_text()
+    (stock / "dagster.yaml").write_text(f"{settings}\nstorage:\n  sqlite:\n    base_dir: {stock}\n")
+    definitions = dg.Definitions([entries, broken, clients_of_ours], asset_checks=[whole])
+    job = definitions.resolve_implicit_global_asset_job_def()
+    logs: list[type] = []
+    read: list[object] = []
+    for folder in (stock, home):
+        with dg.DagsterInstance.from_config(str(folder)) as instance:
+            logs.append(type(instance.event_log_storage))
+            for number in (1, 2):
+                job.execute_in_process(
+                    instance=instance, tags=range_tags(WEEK), run_id=RUN.format(number),
+                    raise_on_error=False,
+                )  # fmt: skip
+            keys = [asset.key for asset in (entries, broken, clients_of_ours)]
+            records = instance.get_asset_records(keys)
+            read.append(
+                [
+                    sorted((each.asset_entry.asset_key, each.storage_id) for each in records),
+                    [instance.get_materialized_partitions(key) for key in keys],
+                    statuses(instance, dg.AssetCheckKey(entries.key, "mine")),
+                    [instance.get_latest_planned_materialization_info(key) for key in keys],
+                ]
+            )
+    assert logs == [SqliteEventLogStorage, EventLog]
+    assert read[0] == read[1]
+    theirs, ours = everything(stock), everything(home)
+    assert len(theirs["index.db", "event_logs"]) > 50
+    assert ours == theirs
+
+
+def test_a_batch_that_cannot_be_stored_is_stored_one_by_one(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: EventLog, events: object) -> None:
+        with self._connect("index") as connection:
+            connection.execute(text("INSERT INTO no_such_table VALUES (1)"))
+
+    monkeypatch.setattr(SqliteEventLogStorage, "store_event_batch", full)
+    job = dg.Definitions([entries]).resolve_implicit_global_asset_job_def()
     with dg.DagsterInstance.from_config(str(home)) as instance:
         assert job.execute_in_process(instance=instance, tags=range_tags(WEEK)).success
-        assert len(statuses(instance, dg.AssetCheckKey(other.key, "mine"))) == 8
+        assert len(instance.get_materialized_partitions(entries.key)) == 7
+
+
+def test_days_are_planned_for_what_has_days_only(home: Path) -> None:
+    definitions = dg.Definitions([entries, clients_of_ours], asset_checks=[whole])
+    job = definitions.resolve_implicit_global_asset_job_def()
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        result = job.execute_in_process(instance=instance, tags=range_tags(WEEK))
+        planned = [
+            (entry.dagster_event.asset_key.to_user_string(), entry.dagster_event.partition)
+            for entry in instance.all_logs(
+                result.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+            )
+            if entry.dagster_event and entry.dagster_event.asset_key
+        ]
+        assert len(statuses(instance, dg.AssetCheckKey(entries.key, "mine"))) == 1
+        assert len(statuses(instance, dg.AssetCheckKey(clients_of_ours.key, "whole"))) == 1
+    days = [f"{day}" for day in WEEK.days()]
+    assert planned == [("clients_of_ours", None), *[("entries", day) for day in days]]
 
 
 def test_the_command_line_takes_it_where_there_is_no_dagster_home(
