@@ -163,9 +163,10 @@ def _commit(
                     )
             if lines:
                 rejected.write(connection, kept, load)
+                # First: an entry of a kept day may repeat the number of an invoice that is on none.
+                copies.follow(connection, record, load.loaded_at, present)
                 load = remove_replaced(connection, record, spool.scope, load)
                 restore(connection, [each.record for each, _ in lines], load.loaded_at)
-                copies.follow(connection, record, load.loaded_at, present)
             if spool.parents:
                 parents.write_read(connection, spool, load.context.run_id, load.loaded_at)
             ledger.write(connection, load)

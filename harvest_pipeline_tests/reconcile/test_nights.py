@@ -100,6 +100,24 @@ def test_names_follow_what_is_renamed_and_nothing_is_read_again_for_it(loaded: L
     ) == [("Renamed & Sons", "NEW", "Renamed task", "Ann Renamed")]
 
 
+def test_the_number_of_an_invoice_follows_even_if_the_invoice_is_on_a_day_that_is_not_kept(
+    loaded: Loaded,
+) -> None:
+    """Found by simulated nights: an entry of a kept day, on an invoice of long before."""
+    entry = next(each for each in loaded.account.records.time_entries.ascending() if each.invoice)
+    assert entry.invoice
+    number, long_ago = entry.invoice.id, loaded.sandbox.first_day - timedelta(days=500)
+    for table, column in (("invoices", "id"), ("invoice_line_items", "invoice_id")):
+        loaded.tamper(f"DELETE FROM {table} WHERE {column} = ?", number)
+    loaded.account.change("invoices", number, issue_date=long_ago, number="RENUMBERED-1")
+    assert loaded.reconcile().result.success
+    assert loaded.query("SELECT 1 FROM invoices WHERE id = ?", number) == []
+    repeated = "SELECT invoice_number FROM time_entries WHERE id = ?"
+    assert loaded.query(repeated, entry.id) == [("RENUMBERED-1",)]
+    loaded.account.change("invoices", number, issue_date=TODAY)
+    assert loaded.reconcile().result.success
+
+
 def test_what_belongs_to_a_deleted_project_goes_with_it(loaded: Loaded) -> None:
     project = loaded.account.records.expenses.ascending()[0].project.id
     of_it = "SELECT id FROM {} WHERE project_id = ? ORDER BY id"
