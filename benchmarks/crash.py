@@ -29,9 +29,9 @@ import duckdb
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS, record_of
 from harvest_pipeline.settings import project_folder
+from harvest_pipeline_tests.cli.ui.conftest import Dev, started_dev
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.truth import truth
-from harvest_pipeline_tests.ui.conftest import Dev, started_dev
 
 DAYS = 100
 #: What is waited for after the restart, in seconds.

@@ -42,7 +42,7 @@ from harvest_pipeline.orchestration.build import build_definitions
 from harvest_pipeline.orchestration.partitions import range_tags
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.conftest import HASTE
-from harvest_pipeline_tests.many_invoices import FIRST, LAST, ManyInvoices
+from harvest_pipeline_tests.loading.many_invoices import FIRST, LAST, ManyInvoices
 
 SHARES = (0.1, 0.5, 0.9, None)
 WAYS = {"failure": 0, "SIGTERM": signal.SIGTERM, "SIGKILL": signal.SIGKILL}

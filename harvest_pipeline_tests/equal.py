@@ -13,8 +13,8 @@ import duckdb
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.scope import Window
 from harvest_pipeline.warehouse.coverage import kept_days
-from harvest_pipeline_tests.parameters.expected import Account as Expected
-from harvest_pipeline_tests.parameters.expected import Row, Rows, of_table
+from harvest_pipeline_tests.orchestration.parameters.expected import Account as Expected
+from harvest_pipeline_tests.orchestration.parameters.expected import Row, Rows, of_table
 from harvest_pipeline_tests.sandbox.account import Account
 from harvest_pipeline_tests.sandbox.truth import truth
 

@@ -16,7 +16,7 @@ from harvest_pipeline.orchestration.partitions import range_tags
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.acceptance.copy import Copy
 from harvest_pipeline_tests.conftest import TODAY
-from harvest_pipeline_tests.parameters.stage import hasten
+from harvest_pipeline_tests.orchestration.parameters.stage import hasten
 from harvest_pipeline_tests.sandbox.faults import Forbid
 
 #: Their parents fail first, so they are run without them.

@@ -29,8 +29,8 @@ from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.harvest import access
 from harvest_pipeline.orchestration import steps as retries
 from harvest_pipeline.settings import SettingsError, project_folder
+from harvest_pipeline_tests.cli.connect.person import decide
 from harvest_pipeline_tests.conftest import unlimited
-from harvest_pipeline_tests.connect.person import decide
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.security.failures import (
     CLIENT_SECRET,

@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from harvest_pipeline_tests.cli.ui.conftest import by_ctrl_c, started_dev
 from harvest_pipeline_tests.sandbox.faults import Hang
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.security import failures
@@ -29,7 +30,6 @@ from harvest_pipeline_tests.security.canaries import Canaries
 from harvest_pipeline_tests.security.play import given_away, stage
 from harvest_pipeline_tests.security.told import everything
 from harvest_pipeline_tests.surroundings import needs
-from harvest_pipeline_tests.ui.conftest import by_ctrl_c, started_dev
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.long

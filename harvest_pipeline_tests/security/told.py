@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from harvest_pipeline_tests.ui.conftest import REPOSITORY, Dev
+from harvest_pipeline_tests.cli.ui.conftest import REPOSITORY, Dev
 from harvest_pipeline_tests.waiting import PATIENCE
 
 _METADATA = """
