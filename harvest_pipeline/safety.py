@@ -27,7 +27,7 @@ def shown(value: str) -> str:
     return repr(value)
 
 
-def tells(text: str, secret: str) -> bool:
+def shows(text: str, secret: str) -> bool:
     """Whether `text` contains `secret`, or a dozen consecutive characters of it."""
     return any(secret[at : at + 12] in text for at in range(max(1, len(secret) - 11)))
 

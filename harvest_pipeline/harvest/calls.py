@@ -33,7 +33,7 @@ from harvest_pipeline.harvest.http import (
 )
 from harvest_pipeline.harvest.limits import Left, Limiter
 from harvest_pipeline.harvest.progress import observer
-from harvest_pipeline.safety import tells
+from harvest_pipeline.safety import shows
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -183,10 +183,10 @@ class Caller:
     def _wait(self, seconds: float, reason: str) -> None:
         until = monotonic() + seconds
         with self._lock:  # many threads wait for the same thing: it is logged once
-            tell = seconds > _QUIET_SECONDS and until > self._said_until + _QUIET_SECONDS
-            if tell:
+            due = seconds > _QUIET_SECONDS and until > self._said_until + _QUIET_SECONDS
+            if due:
                 self._said_until = until
-        if tell:
+        if due:
             self._log(f"Waiting {seconds:.0f} seconds: {reason}.")
             observer().waiting(seconds, reason)
         self._transport.pause(seconds)
@@ -217,7 +217,7 @@ def _decoded(answer: Answer, decoder: Decoder[T]) -> T:
 def _refusal(path: str, answer: Answer, permission: str, token: str) -> HarvestError:
     """The exception for a status that no retry fixes."""
     said = message_of(answer.body)
-    saying = f", saying {said!r}" if said and not tells(said, token) else ""
+    saying = f", saying {said!r}" if said and not shows(said, token) else ""
     match answer.status:
         case 401:
             return TokenRejected(

@@ -10,7 +10,7 @@ import msgspec
 
 from harvest_pipeline.safety import one_line as one_line
 
-TRY_LATER = "Try again later; https://www.harveststatus.com tells of outages."
+TRY_LATER = "Try again later; https://www.harveststatus.com shows outages."
 #: Bytes of an error response; Harvest's are a line. Parsing megabytes would create millions of
 #: objects.
 _LARGEST_MESSAGE = 64 * 2**10

@@ -72,8 +72,8 @@ def dataset_asset(
                     LoadContext(
                         context.run.run_id, dataset.name, int(identity.account_id), identity.reader
                     ),
-                    lambda landed: materialization_metadata(landed, identity, ask),
-                    anew=ask.full_refresh,
+                    lambda result: materialization_metadata(result, identity, ask),
+                    full_refresh=ask.full_refresh,
                 )
             )
             # Dagster resumes here when the IO manager has loaded everything.

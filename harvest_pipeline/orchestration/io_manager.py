@@ -35,7 +35,7 @@ from harvest_pipeline.warehouse.statistics import Statistics
 
 
 @dataclass(frozen=True, slots=True)
-class Landed:
+class LoadResult:
     """The content of a partition after a reading was loaded; the whole table if `day` is None.
 
     `loads` are the loads of this reading that contain the day, including those of parent records;
@@ -53,7 +53,7 @@ class Reading:
 
     The IO manager requests a spool, loads it in its own transaction, deletes its file and requests
     the next; the database is only open during the load. Exceptions from `spools` reach Dagster
-    unchanged. Then the dataset's table is updated; `anew` clears a merged table first.
+    unchanged. Then the dataset's table is updated; `full_refresh` clears a merged table first.
     The days of `scope` are the partitions of the run, if it has any; `describe` builds the
     materialization metadata of each.
     """
@@ -62,8 +62,8 @@ class Reading:
     scope: Scope
     spools: Iterable[Spool]
     context: LoadContext
-    describe: Callable[[Landed], Mapping[str, Any]]
-    anew: bool = False
+    describe: Callable[[LoadResult], Mapping[str, Any]]
+    full_refresh: bool = False
 
 
 class HarvestDuckDBIOManager(DuckDBIOManager):
@@ -123,14 +123,14 @@ class _ReadingIOManager(DbIOManager):
         with warehouse.transaction() as connection:
             if not loads:  # nothing was left to read; in another schema or with a new view
                 tables.prepare(connection, reading.dataset.record)
-            bring_up_to_date(connection, reading.dataset, reading.scope, anew=reading.anew)
-            landed = list(_landed(connection, context, reading, loads))
+            bring_up_to_date(connection, reading.dataset, reading.scope, full_refresh=reading.full_refresh)
+            results = list(_results(connection, context, reading, loads))
         # Everything that the person may read is loaded at this point.
         refuse_narrower(loads)
         output_metadata: dict[str, Any] = {
             "dagster/table_name": _TransactionalClient.get_table_name(table_slice)
         }
-        for each in landed:
+        for each in results:
             if each.day is None:
                 output_metadata |= reading.describe(each)
             else:
@@ -141,15 +141,15 @@ class _ReadingIOManager(DbIOManager):
         context.add_output_metadata(output_metadata)  # pyright: ignore[reportUnknownMemberType]
 
 
-def _landed(
+def _results(
     connection: duckdb.DuckDBPyConnection,
     context: dg.OutputContext,
     reading: Reading,
     loads: Sequence[Load],
-) -> Generator[Landed]:
+) -> Generator[LoadResult]:
     record, table, window = reading.dataset.record, reading.dataset.name, reading.scope.window
     if window is None or not context.has_asset_partitions:
-        yield Landed(None, statistics.of_table(connection, record, table), tuple(loads))
+        yield LoadResult(None, statistics.of_table(connection, record, table), tuple(loads))
         return
     by_day = statistics.of_days(connection, record, window, table)
     for day in window.days():
@@ -158,7 +158,7 @@ def _landed(
             for each in loads
             if each.scope.window is None or each.scope.window.covers(Window(day, day))
         ]
-        yield Landed(day, by_day[day], tuple(of_day))
+        yield LoadResult(day, by_day[day], tuple(of_day))
 
 
 class _TransactionalClient(DuckDbClient):

@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 from harvest_pipeline.catalogue.columns import Column
 from harvest_pipeline.harvest.account import Identity
-from harvest_pipeline.orchestration.io_manager import Landed
+from harvest_pipeline.orchestration.io_manager import LoadResult
 from harvest_pipeline.safety import one_line
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.resolve import Resolved
@@ -31,24 +31,24 @@ def definition_metadata(dataset: Dataset, schema: str) -> dict[str, Any]:
     return metadata
 
 
-def materialization_metadata(landed: Landed, identity: Identity, ask: Resolved) -> dict[str, Any]:
+def materialization_metadata(result: LoadResult, identity: Identity, ask: Resolved) -> dict[str, Any]:
     """The figures of one day, or of a table without days, and which part of it was read.
 
     `requests` and `seconds` are those of the loads that brought it, so in a range of days they are
     the same for all days of a load; 0 if another report of the run had read it already.
     """
-    rows_key = "dagster/row_count" if landed.day is None else "dagster/partition_row_count"
+    rows_key = "dagster/row_count" if result.day is None else "dagster/partition_row_count"
     totals = {
         "hours" if unit == "hours" else f"amount_{unit}": float(total)
-        for unit, total in sorted(landed.statistics.totals.items())
+        for unit, total in sorted(result.statistics.totals.items())
     }
     return {
-        rows_key: landed.statistics.rows,
-        "rows": landed.statistics.rows,
+        rows_key: result.statistics.rows,
+        "rows": result.statistics.rows,
         **totals,
-        "requests": sum(load.requests for load in landed.loads),
-        "seconds": round(sum(load.seconds for load in landed.loads), 3),
-        "preview": dg.MetadataValue.md(markdown(landed.statistics.preview)),
+        "requests": sum(load.requests for load in result.loads),
+        "seconds": round(sum(load.seconds for load in result.loads), 3),
+        "preview": dg.MetadataValue.md(markdown(result.statistics.preview)),
         "account": identity.account_id,
         "role": identity.role,
         **({"only": str(ask.scope.filters)} if ask.scope.filters else {}),

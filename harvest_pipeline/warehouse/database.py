@@ -95,7 +95,7 @@ class Warehouse:
                         f"Another run of {self.schema} has been reading for more than four hours; "
                         "look for it in the Dagster UI and among the processes of this machine."
                     ) from error
-                waiting.tell()
+                waiting.report()
             except OSError as error:
                 raise WarehouseError(self._refusal(error.strerror or "")) from error
         try:
@@ -196,7 +196,7 @@ class Warehouse:
                         f"{self.wait_seconds:g} s; close that program, or its connection."
                     ) from error
             waiting.reason = f"{self.path} is held by {holder}"
-            waiting.tell()
+            waiting.report()
             time.sleep(0.1)
 
     def _connection(self, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -285,7 +285,7 @@ class _Waiting:
         self.reason = reason
         self._log = log
         self._began = time.monotonic()
-        self._told = -SECONDS_BETWEEN_LINES
+        self._reported = -SECONDS_BETWEEN_LINES
 
     def seconds(self) -> float:
         """How long the wait has lasted."""
@@ -293,13 +293,13 @@ class _Waiting:
 
     def pause(self) -> float:
         """The time until the next line."""
-        return max(self._told + SECONDS_BETWEEN_LINES - self.seconds(), 0.0)
+        return max(self._reported + SECONDS_BETWEEN_LINES - self.seconds(), 0.0)
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Log the line, unless that was just done."""
         if self.pause() == 0:
-            self._told = self.seconds()
-            self._log(f"{WAITING}{self.reason}, {self._told:.0f} s so far")
+            self._reported = self.seconds()
+            self._log(f"{WAITING}{self.reason}, {self._reported:.0f} s so far")
 
 
 def _holder(error: duckdb.Error) -> str | None:

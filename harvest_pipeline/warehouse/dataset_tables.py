@@ -15,22 +15,22 @@ from harvest_pipeline.warehouse.sql import comma, identifier, literal
 
 
 def bring_up_to_date(
-    connection: duckdb.DuckDBPyConnection, dataset: Dataset, scope: Scope, *, anew: bool = False
+    connection: duckdb.DuckDBPyConnection, dataset: Dataset, scope: Scope, *, full_refresh: bool = False
 ) -> None:
     """Update the dataset after a read of `scope`; runs in the caller's transaction.
 
-    `anew`: the content of a table with `update: merge` is dropped first; a history never is.
+    `full_refresh`: the content of a table with `update: merge` is dropped first; a history never is.
     Nothing is done for a report, whose table or view `tables.prepare` creates. Raises
     WarehouseError if a table with rows exists in place of a view.
     """
     if dataset.has_own_table:
-        _follow(connection, dataset, scope, anew)
+        _follow(connection, dataset, scope, full_refresh)
     elif not dataset.is_report:
         _replace_view(connection, dataset, scope)
 
 
 def _follow(
-    connection: duckdb.DuckDBPyConnection, dataset: Dataset, scope: Scope, anew: bool
+    connection: duckdb.DuckDBPyConnection, dataset: Dataset, scope: Scope, full_refresh: bool
 ) -> None:
     record, name = dataset.record, identifier(dataset.name)
     if tables.kind(connection, dataset.name) == "VIEW":  # its update mode was partition before
@@ -41,7 +41,7 @@ def _follow(
     )
     key, loaded_at = identifier(record.key), identifier(tables.LOADED_AT.name)
     came = f"FROM {identifier(record.name)} AS read WHERE {condition(record, scope)}"
-    if dataset.update is Update.REPLACE or (anew and dataset.update is Update.MERGE):
+    if dataset.update is Update.REPLACE or (full_refresh and dataset.update is Update.MERGE):
         connection.execute(f"DELETE FROM {name}")
     elif dataset.update is Update.MERGE:
         connection.execute(f"DELETE FROM {name} WHERE {key} IN (SELECT {key} {came})")

@@ -187,7 +187,7 @@ class ManyInvoices:
         self.interrupt_after(sys.maxsize, 0, 0)
 
     def forget(self) -> None:
-        """Begin to count anew, and answer everything."""
+        """Begin to count again, and answer everything."""
         self._ask("forget")
 
     def answered(self) -> Counter[str]:
