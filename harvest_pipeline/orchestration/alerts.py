@@ -257,8 +257,8 @@ class _Runs:
                 f"{_listed(of)}: {sentence}" if len(names) > 1 else sentence
                 for sentence, of in names.items()
             ),
-            "What to do": "correct that; then re-execute the run in the Dagster UI, or wait for the "
-            "next one of its schedule, which reads these days too."
+            "What to do": "correct that; then re-execute the run in the Dagster UI, or wait for "
+            "the next one of its schedule, which reads these days too."
             if failed
             else "see what the check found, in the Dagster UI.",
             "Run": run.run_id,

@@ -123,7 +123,9 @@ class _ReadingIOManager(DbIOManager):
         with warehouse.transaction() as connection:
             if not loads:  # nothing was left to read; in another schema or with a new view
                 tables.prepare(connection, reading.dataset.record)
-            bring_up_to_date(connection, reading.dataset, reading.scope, full_refresh=reading.full_refresh)
+            bring_up_to_date(
+                connection, reading.dataset, reading.scope, full_refresh=reading.full_refresh
+            )
             results = list(_results(connection, context, reading, loads))
         # Everything that the person may read is loaded at this point.
         refuse_narrower(loads)

@@ -31,7 +31,9 @@ def definition_metadata(dataset: Dataset, schema: str) -> dict[str, Any]:
     return metadata
 
 
-def materialization_metadata(result: LoadResult, identity: Identity, ask: Resolved) -> dict[str, Any]:
+def materialization_metadata(
+    result: LoadResult, identity: Identity, ask: Resolved
+) -> dict[str, Any]:
     """The figures of one day, or of a table without days, and which part of it was read.
 
     `requests` and `seconds` are those of the loads that brought it, so in a range of days they are

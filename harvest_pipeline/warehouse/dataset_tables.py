@@ -15,12 +15,16 @@ from harvest_pipeline.warehouse.sql import comma, identifier, literal
 
 
 def bring_up_to_date(
-    connection: duckdb.DuckDBPyConnection, dataset: Dataset, scope: Scope, *, full_refresh: bool = False
+    connection: duckdb.DuckDBPyConnection,
+    dataset: Dataset,
+    scope: Scope,
+    *,
+    full_refresh: bool = False,
 ) -> None:
     """Update the dataset after a read of `scope`; runs in the caller's transaction.
 
-    `full_refresh`: the content of a table with `update: merge` is dropped first; a history never is.
-    Nothing is done for a report, whose table or view `tables.prepare` creates. Raises
+    `full_refresh`: the content of a table with `update: merge` is dropped first; a history never
+    is. Nothing is done for a report, whose table or view `tables.prepare` creates. Raises
     WarehouseError if a table with rows exists in place of a view.
     """
     if dataset.has_own_table:

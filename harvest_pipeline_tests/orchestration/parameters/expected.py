@@ -84,8 +84,8 @@ _COPIES = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """`fresh` are the rows that must have been read again, `kept` those that must be as they were, but
-    for copies of what the run has loaded besides; those of `either` may be there or not."""
+    """`fresh` are the rows that must have been read again, `kept` those that must be as they were,
+    but for copies of what the run has loaded besides; those of `either` may be there or not."""
 
     fresh: Rows
     kept: Rows
