@@ -1,6 +1,7 @@
 # The commands of this project. Every one of them sets up .venv by itself the first time.
 #   make demo     all 18 reports from the sandbox account (or yours), then the Dagster UI
-#   make demo ONCE=1   the same without the UI: ends when the tables are there
+#   make demo ONCE=1   the same without the UI: ends when the tables are there; FRESH=1 loads again
+#                      what an earlier demo has loaded
 #   make dev      the Dagster UI on your own account;  make dev READ_ONLY=1   to look only
 #   make test     all tests but the long ones;  make test-long  those;  make lint  style and types
 #   make test-duckdb-1.5   what touches the database, on the older DuckDB
@@ -26,7 +27,7 @@ unexport UV_TARGET UV_PREFIX UV_CONSTRAINT UV_OVERRIDE UV_REQUIRE_HASHES UV_SYST
 .PHONY: demo dev test test-long soak test-duckdb-1.5 lint format docs lock clean
 
 demo: .venv/installed
-	@"$(BIN)/harvest-pipeline" demo $(if $(ONCE),--once)
+	@"$(BIN)/harvest-pipeline" demo $(if $(ONCE),--once) $(if $(FRESH),--fresh)
 
 dev: .venv/installed
 	@"$(BIN)/harvest-pipeline" dev $(if $(READ_ONLY),--read-only)

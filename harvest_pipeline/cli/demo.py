@@ -1,43 +1,43 @@
-"""`harvest-pipeline demo`: loads all reports into DuckDB, prints a summary, and serves the UI.
+"""`harvest-pipeline demo`: loads all reports into DuckDB, counts their rows, and serves the UI."""
 
-Each step is a `dagster` command of the README, run as a child process.
-"""
-
-import json
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
 
 import click
 from tabulate import tabulate
 
-from harvest_pipeline.cli.local import dagster, dagster_environment, ui
+from harvest_pipeline.cli.choice import runs_of
+from harvest_pipeline.cli.local import CANCELLED, dagster_environment, ui
 from harvest_pipeline.harvest.access import is_connected
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.settings import Account, load_project, project_folder
+from harvest_pipeline.settings.parameters import RunOptions
 from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.ledger import last_loads
 from harvest_pipeline.warehouse.statistics import row_counts
 
-#: Dagster writes two events for each partition of each asset; a year of them takes minutes.
+#: Enough to look at, and loaded within a minute.
 _DAYS = 365
-_QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
 
 @click.command("demo")
 @click.option("--once", is_flag=True, help="Without the UI: load, show, end.")
-def command(once: bool) -> int:
-    """Load all reports into DuckDB, show them, and serve the UI until Ctrl-C.
+@click.option("--fresh", is_flag=True, help="Load again what an earlier demo has loaded.")
+def command(once: bool, fresh: bool) -> int:
+    """Load all reports into DuckDB, show what is there, and serve the UI until Ctrl-C.
 
     With credentials in the environment or in .env, or stored by `connect`, it reads their account,
-    otherwise the sandbox.
+    otherwise the sandbox. What an earlier demo has loaded is shown as it is.
     """
     accounts = load_project().accounts
     if any(is_connected(account, os.environ) for account in accounts):
         print(f"Reading your Harvest data: {', '.join(each.name for each in accounts)}.")
-        return _demonstrate(dagster_environment(os.environ, project_folder() / ".dagster"), once)
+        environment = dagster_environment(os.environ, project_folder() / ".dagster")
+        return _demonstrate(environment, once, fresh)
     with _sandbox_environment() as environment:
-        return _demonstrate(environment, once)
+        return _demonstrate(environment, once, fresh)
 
 
 @contextmanager
@@ -70,35 +70,50 @@ def _sandbox_environment() -> Generator[dict[str, str]]:
         )
 
 
-def _demonstrate(environment: dict[str, str], once: bool) -> int:
-    accounts = load_project(environment).accounts
-    account = accounts[0]  # all accounts have the same days and database
-    first, last = account.project.start_date, account.project.today()
-    if not environment.get("HARVEST_START_DATE"):
-        first = max(first, last - timedelta(days=_DAYS - 1))
-    reports = len(account.datasets)
-    print(f"Materializing all {reports} reports, {first} to {last}, in one run.")
-    print("Dagster writes down every day of it first: a minute or two for a year ...", flush=True)
-    failed = dagster(
-        environment,
-        *("asset", "materialize", "-m", "harvest_pipeline.definitions", "--select", "*"),
-        *("--partition-range", f"{first}...{last}", "--config-json", json.dumps(_QUIET)),
-    )
-    for each in accounts:
-        print(_what_is_there(each))
-    if failed or once:
-        return failed
+def _demonstrate(environment: Mapping[str, str], once: bool, fresh: bool) -> int:
+    os.environ.update(environment)  # the run in this process reads it too
+    code = 0
+    for account in load_project(environment).accounts:
+        if fresh or not _is_loaded(account):
+            code = max(code, _load(account, environment))
+        else:
+            print("Loaded before; `make demo FRESH=1` loads it again.")
+        print(_what_is_there(account))
+    if once or code == CANCELLED:
+        return code
     print("\nStarting the Dagster UI ...", flush=True)
     return ui(environment)
 
 
-def _what_is_there(account: Account) -> str:
-    datasets = {dataset.name: dataset for dataset in account.datasets}
+def _load(account: Account, environment: Mapping[str, str]) -> int:
+    """Load all reports in one run; returns the exit code that `sync` would have."""
+    first, last = account.project.start_date, account.project.today()
+    if not environment.get("HARVEST_START_DATE"):
+        first = max(first, last - timedelta(days=_DAYS - 1))
+    print(f"Materializing all {len(account.datasets)} reports, {first} to {last}.", flush=True)
+    # Importing Dagster takes seconds.
+    from harvest_pipeline.cli.running import run_now
+
+    options = RunOptions(start_date=first, end_date=last)
+    names = [dataset.name for dataset in account.datasets]
+    runs = runs_of(account, names, options)
+    return max(run_now(run, verbose=False, summary=False) for run in runs)
+
+
+def _is_loaded(account: Account) -> bool:
+    """Whether a load of every record is in the ledger."""
     with Warehouse(account.project.duckdb, account.name).reader() as connection:
-        counts = row_counts(connection, datasets)
+        loaded = {load.record for load in last_loads(connection)}
+    return loaded.issuperset(dataset.record.name for dataset in account.datasets)
+
+
+def _what_is_there(account: Account) -> str:
+    names = [dataset.name for dataset in account.datasets]
+    with Warehouse(account.project.duckdb, account.name).reader() as connection:
+        counts = row_counts(connection, names)
     rows = [
-        (name, dataset.record.name, counts.get(name, "not loaded"))
-        for name, dataset in datasets.items()
+        (dataset.name, dataset.record.name, counts.get(dataset.name, "not loaded"))
+        for dataset in account.datasets
     ]
     table = tabulate(rows, headers=["report", "record", "rows"], intfmt=",")
     return f"\n{table}\n\nDuckDB: {account.project.duckdb}, schema {account.name}"

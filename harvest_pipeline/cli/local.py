@@ -15,6 +15,8 @@ from typing import TextIO
 from harvest_pipeline.safety import make_folder
 from harvest_pipeline.settings import SettingsError, project_folder
 
+#: The exit code that shells use for a program ended by Ctrl-C.
+CANCELLED = 130
 #: Dagster's default port.
 _PORT = 3000
 #: Seconds that processes get to end after a kill, and runs to roll back.
@@ -44,11 +46,6 @@ def dagster_environment(environment: Mapping[str, str], home: Path) -> dict[str,
         link.unlink(missing_ok=True)
         link.symlink_to(project_folder() / "dagster.yaml")
     return {**quiet, "DAGSTER_HOME": str(home)}
-
-
-def dagster(environment: Mapping[str, str], *arguments: str) -> int:
-    """Run a `dagster` command in the project's folder and return its exit code."""
-    return abs(_run(environment, "-m", "dagster", *arguments))
 
 
 def ui(

@@ -29,6 +29,7 @@ from rich.text import Text
 from tabulate import tabulate
 
 from harvest_pipeline.cli.choice import Run
+from harvest_pipeline.cli.local import CANCELLED
 from harvest_pipeline.harvest.progress import Observer, observed_by
 from harvest_pipeline.orchestration.partitions import range_tags
 from harvest_pipeline.safety import one_line
@@ -37,18 +38,17 @@ from harvest_pipeline.settings.resolve import REPORT_OPTIONS
 from harvest_pipeline.warehouse.database import SECONDS_BETWEEN_LINES, WAITING, Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
 
-#: The exit code that shells use for a program ended by Ctrl-C.
-CANCELLED = 130
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LONGEST = 1000
 #: Seconds to wait for the database at the end, while a person is waiting.
 _WAIT = 2.0
 
 
-def run_now(run: Run, *, verbose: bool) -> int:
+def run_now(run: Run, *, verbose: bool, summary: bool = True) -> int:
     """Execute the run, show its progress, and print how it ended; returns the exit code.
 
-    `verbose` also shows Dagster's log lines. Raises ClickException for what Dagster rejects.
+    `verbose` also shows Dagster's log lines; `summary` prints a line for each report and the run.
+    Raises ClickException for what Dagster rejects.
     """
     run_id = str(uuid.uuid4())
     progress = Progress(run, plain=verbose)
@@ -61,10 +61,12 @@ def run_now(run: Run, *, verbose: bool) -> int:
             stack.enter_context(redirect_stderr(nothing))
         stack.enter_context(progress)
         status = _execute(run, run_id, progress)
-    print(_table(run, progress, _loaded_by(run.account, run_id)))
+    if summary:
+        print(_table(run, progress, _loaded_by(run.account, run_id)))
     for problem in progress.problems(status):
         click.echo(f"\nError: {problem}", err=True)
-    click.echo(f"\nRun {run_id}; `harvest-pipeline dev` shows it.")
+    if summary:
+        click.echo(f"\nRun {run_id}; `harvest-pipeline dev` shows it.")
     if status is dg.DagsterRunStatus.CANCELED:
         loaded = ", ".join(progress.named("loaded")) or "nothing"
         click.echo(f"Cancelled; what had been loaded stays: {loaded}.", err=True)

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from harvest_pipeline.cli.choice import chosen_accounts, ignored, options_of, run_options, runs_of
-from harvest_pipeline.cli.local import dagster_environment
+from harvest_pipeline.cli.local import CANCELLED, dagster_environment
 from harvest_pipeline.harvest.access import client_from_environment
 from harvest_pipeline.settings import load_environment, load_project, project_folder
 
@@ -33,7 +33,7 @@ def command(reports: tuple[str, ...], account: str | None, verbose: bool, **give
     for line in ignored(runs, options):
         click.echo(line, err=True)
     # Importing Dagster takes a second or two, so mistakes are reported before that.
-    from harvest_pipeline.cli.running import CANCELLED, run_now
+    from harvest_pipeline.cli.running import run_now
 
     code = 0
     for run in runs:

@@ -1,8 +1,8 @@
 """The process behind `harvest-pipeline dev`: Dagster's guarded UI, its daemon, its code servers.
 
 It assembles the parts of `dagster dev`, because Dagster's own command has no hook for anything
-around its web application. Only this module imports Dagster's private names: if one of them is
-removed, this process does not start, and nothing is served unguarded.
+around its web application. If a private name of Dagster that it uses is removed, this process does
+not start, and nothing is served unguarded.
 """
 
 import json
@@ -34,7 +34,7 @@ from dagster_webserver.app import (
 from dagster_webserver.version import __version__
 
 from harvest_pipeline.cli.guard import Guard
-from harvest_pipeline.settings import project_folder
+from harvest_pipeline.settings import load_project, project_folder
 
 #: Seconds that open requests get when the UI ends, and then the daemon.
 _LAST_REQUESTS = 3
@@ -101,12 +101,25 @@ def _serve(
             )
         )
         daemon = stack.enter_context(_daemon(workspace, lock, server)) if lock else None
-        print(f"The Dagster UI: http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
+        print(_links(f"http://127.0.0.1:{port}"), flush=True)
         server.run([listener])
         # Reached only if a daemon ended by itself; a signal raises KeyboardInterrupt.
         code = daemon.wait() if daemon else None
         print(f"The Dagster daemon ended (exit code {code}), and the UI with it.")
         return 1
+
+
+def _links(address: str) -> str:
+    """Where the UI is, and what to look at first."""
+    account = load_project().accounts[0]
+    report = next((each.name for each in account.datasets), "")
+    pages = {
+        "lineage": "/asset-groups",
+        "one report": f"/assets/{account.name}/{report}",
+        "compare with Harvest": f"/locations/harvest/jobs/{account.name}_reconcile/playground",
+    }
+    lines = [f"  {name:22}{address}{path}" for name, path in pages.items()]
+    return "\n".join([f"The Dagster UI: {address} (Ctrl-C ends it)", *lines])
 
 
 @contextmanager

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.instance.runs.run_domain import RunDomain
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from sqlalchemy import text
 
 from harvest_pipeline.orchestration.checks import NAMES
@@ -136,6 +138,31 @@ def test_the_event_log_holds_the_same_rows_as_dagsters_own(home: Path, tmp_path:
     theirs, ours = everything(stock), everything(home)
     assert len(theirs["index.db", "event_logs"]) > 50
     assert ours == theirs
+
+
+#: What orchestration/instance.py and event_log.py override.
+OVERRIDDEN = {
+    SqliteEventLogStorage: ("_connect", "_store_asset_event", "has_table", "store_event_batch"),
+    DagsterSqliteStorage: ("from_local", "from_config_value"),
+    RunDomain: ("_log_asset_planned_events",),
+    dg.DagsterInstance: (
+        "_get_event_batch_size", "run_domain", "create_run_for_job", "handle_new_event",
+        "add_daemon_heartbeat",
+    ),
+}  # fmt: skip
+
+
+def test_what_is_overridden_of_dagster_is_there() -> None:
+    moved = [
+        f"{of.__name__}.{name}"
+        for of, names in OVERRIDDEN.items()
+        for name in names
+        if not hasattr(of, name)
+    ]
+    assert not moved, (
+        f"Dagster {dg.__version__} has no {', '.join(moved)}: adapt orchestration/event_log.py and "
+        "instance.py, or take instance_class out of dagster.yaml, which is slower and as right."
+    )
 
 
 def test_a_batch_that_cannot_be_stored_is_stored_one_by_one(

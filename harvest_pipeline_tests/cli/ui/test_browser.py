@@ -1,6 +1,7 @@
 """Chromium: what a hostile page does to Dagster's webserver and not to ours, and what a person
 does in the UI."""
 
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -123,7 +124,10 @@ def test_a_person_materializes_a_report_and_watches_the_run(dev: Dev, page: Any)
     wait_for(lambda: dev.ask(RUNS) != earlier, dev.told)
     page.goto(f"{dev.url}/runs/{dev.ask(RUNS)['runsOrError']['results'][0]['runId']}")
     page.get_by_text("RUN_SUCCESS", exact=True).first.wait_for()
+    printed = re.findall(rf"{re.escape(dev.url)}(/\S+)", dev.output.read_text())
+    shown = ("Global asset lineage", "Latest materialization", "Launch Run")
     for path, text in {
+        **dict(zip(printed, shown, strict=True)),
         "/overview/timeline": "Timeline",
         "/locations/harvest/resources/harvest": "HARVEST_ACCESS_TOKEN",
         "/deployment/daemons": "Scheduler",
