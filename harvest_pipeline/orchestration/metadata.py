@@ -44,13 +44,14 @@ def materialization_metadata(
         "hours" if unit == "hours" else f"amount_{unit}": float(total)
         for unit, total in sorted(result.statistics.totals.items())
     }
+    preview = result.statistics.preview
     return {
         rows_key: result.statistics.rows,
         "rows": result.statistics.rows,
         **totals,
         "requests": sum(load.requests for load in result.loads),
         "seconds": round(sum(load.seconds for load in result.loads), 3),
-        "preview": dg.MetadataValue.md(markdown(result.statistics.preview)),
+        **({} if preview is None else {"preview": dg.MetadataValue.md(markdown(preview))}),
         "account": identity.account_id,
         "role": identity.role,
         **({"only": str(ask.scope.filters)} if ask.scope.filters else {}),

@@ -24,12 +24,13 @@ class Statistics:
     """The figures of a day, or of a whole table.
 
     `totals` are the sums of the record's measure: under "hours", or under each currency; empty for
-    a record without a measure. `preview` are up to five rows with the most useful columns.
+    a record without a measure. `preview` are up to five rows, the newest first, with the most
+    useful columns; of several days, the last one has those of all of them, and the others None.
     """
 
     rows: int = 0
     totals: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
-    preview: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    preview: list[dict[str, Any]] | None = None
 
 
 def of_days(
@@ -39,13 +40,14 @@ def of_days(
     table, or of one with the same columns."""
     assert record.day is not None
     day = identifier(record.day)
-    found = _collect(
+    found, newest = _collect(
         connection,
         record,
         f"(SELECT {day} AS _day, * FROM {identifier(table or record.name)}"
         f" WHERE {day} BETWEEN ? AND ?)",
         [window.first, window.last],
     )
+    found[window.last].preview = newest
     return {each: found[each] for each in window.days()}
 
 
@@ -54,7 +56,9 @@ def of_table(
 ) -> Statistics:
     """The statistics of a record's whole table, or of one with the same columns."""
     everything = f"(SELECT NULL::DATE AS _day, * FROM {identifier(table or record.name)})"
-    return _collect(connection, record, everything, [])[None]
+    found, newest = _collect(connection, record, everything, [])
+    found[None].preview = newest
+    return found[None]
 
 
 def row_counts(connection: duckdb.DuckDBPyConnection, names: Iterable[str]) -> dict[str, int]:
@@ -72,8 +76,9 @@ def _collect(
     record: Record,
     rows: str,
     parameters: list[date],
-) -> defaultdict[Any, Statistics]:
-    """The statistics of `rows`, a relation of the record's columns and `_day`, by `_day`."""
+) -> tuple[defaultdict[Any, Statistics], list[dict[str, Any]]]:
+    """The statistics of `rows`, a relation of the record's columns and `_day`, by `_day`; and its
+    newest rows."""
     statistics = defaultdict[Any, Statistics](Statistics)
     for day, unit, count, total in connection.execute(
         f"SELECT _day, {_unit(record)} AS unit, count(*), {_total(record)} FROM {rows}"
@@ -87,14 +92,12 @@ def _collect(
             totals = statistics[day].totals
             totals[currency] = totals.get(currency, Decimal(0)) + total
     shown = preview_columns(record)
-    for day, *values in connection.execute(
-        f"SELECT _day, {comma(map(identifier, shown))} FROM {rows} QUALIFY row_number()"
-        f" OVER (PARTITION BY _day ORDER BY {identifier(record.key)}) <= {_PREVIEW_ROWS}"
-        f" ORDER BY _day, {identifier(record.key)}",
+    newest = connection.execute(
+        f"SELECT {comma(map(identifier, shown))} FROM {rows}"
+        f" ORDER BY _day DESC, {identifier(record.key)} DESC LIMIT {_PREVIEW_ROWS}",
         parameters,
-    ).fetchall():
-        statistics[day].preview.append(dict(zip(shown, values, strict=True)))
-    return statistics
+    ).fetchall()
+    return statistics, [dict(zip(shown, values, strict=True)) for values in newest]
 
 
 def preview_columns(record: Record) -> list[str]:

@@ -34,7 +34,7 @@ from harvest_pipeline_tests.warehouse.records import (
 TIME_ENTRIES, INVOICES = RECORDS["time_entries"], RECORDS["invoices"]
 
 
-def test_every_day_has_its_rows_hours_and_preview(
+def test_every_day_has_its_rows_and_hours_and_the_last_one_the_newest_rows(
     warehouse: Warehouse, spools: SpoolFolder
 ) -> None:
     entries = [time_entry(n, FIRST, hours=0.1) for n in range(7)] + [time_entry(9, THIRD)]
@@ -47,8 +47,10 @@ def test_every_day_has_its_rows_hours_and_preview(
         (SECOND, 0, {}),
         (THIRD, 1, {"hours": Decimal("3.5")}),
     ]
-    assert [row["id"] for row in days[FIRST].preview] == [0, 1, 2, 3, 4]
-    assert days[THIRD].preview == [
+    assert days[FIRST].preview is days[SECOND].preview is None
+    newest, *others = days[THIRD].preview or []
+    assert [row["id"] for row in others] == [6, 5, 4, 3]
+    assert [newest] == [
         {
             "id": 9,
             "spent_date": THIRD,
@@ -88,8 +90,8 @@ def test_a_record_without_a_measure_has_rows_and_preview(
 
     assert (found.rows, found.totals) == (2, {})
     assert found.preview == [
-        {"id": 1, "name": "Aster Foods"},
         {"id": 2, "name": "Aster Foods"},
+        {"id": 1, "name": "Aster Foods"},
     ]
     assert counts == {"clients": 2}
 
