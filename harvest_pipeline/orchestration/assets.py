@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from harvest_pipeline.orchestration.checks import check_results, check_specs
+from harvest_pipeline.orchestration.checks import check_specs
 from harvest_pipeline.orchestration.io_manager import Reading
-from harvest_pipeline.orchestration.metadata import definition_metadata, materialization_metadata
+from harvest_pipeline.orchestration.metadata import definition_metadata
 from harvest_pipeline.orchestration.partitions import (
     ONLY_CHANGED,
     daily_partitions,
@@ -64,23 +64,18 @@ def dataset_asset(
             ask = _asked(context, dataset, account)
         with reading(context, account, retry, only_changed=only_changed) as loads:
             identity = loads.client.identity
-            yield dg.Output(
-                Reading(
-                    dataset,
-                    ask.scope,
-                    each_explained(loads.spools(record, ask.scope), retry),
-                    LoadContext(
-                        context.run.run_id, dataset.name, int(identity.account_id), identity.reader
-                    ),
-                    lambda result: materialization_metadata(result, identity, ask),
-                    full_refresh=ask.full_refresh,
-                )
+            done = Reading(
+                dataset,
+                ask,
+                each_explained(loads.spools(record, ask.scope), retry),
+                LoadContext(
+                    context.run.run_id, dataset.name, int(identity.account_id), identity.reader
+                ),
+                existing_days(account.project).last,
             )
+            yield dg.Output(done)
             # Dagster resumes here when the IO manager has loaded everything.
-            today = existing_days(account.project).last
-            with loads.warehouse.reader() as connection:
-                results = list(check_results(connection, dataset, ask.scope, identity, key, today))
-            yield from results
+            yield from done.checks
 
     return read_dataset
 

@@ -8,8 +8,7 @@ import dagster as dg
 import duckdb
 
 from harvest_pipeline.catalogue.columns import Record
-from harvest_pipeline.harvest.account import Identity
-from harvest_pipeline.scope import Scope
+from harvest_pipeline.scope import Reader, Scope
 from harvest_pipeline.settings.datasets import Dataset, Update
 from harvest_pipeline.warehouse import integrity
 
@@ -20,8 +19,6 @@ _REFERENCES = "references_are_known"
 _FIELDS = "fields_are_known"
 _ASIDE = "no_record_is_set_aside"
 _ROLE = "everything_is_visible"
-#: The names of all checks of datasets.
-NAMES = frozenset({_KEY, _WINDOW, _DROP, _REFERENCES, _FIELDS, _ASIDE, _ROLE})
 
 
 def check_specs(dataset: Dataset, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
@@ -64,11 +61,12 @@ def check_results(
     connection: duckdb.DuckDBPyConnection,
     dataset: Dataset,
     scope: Scope,
-    identity: Identity,
+    reader: Reader,
     asset: dg.AssetKey,
     today: date,
 ) -> Iterator[dg.AssetCheckResult]:
-    """The results for the current state of the warehouse; `today` is the day not over yet."""
+    """The results for the current state of the warehouse, as `reader` could load it; `today` is the
+    day that is not over yet."""
     record, without = dataset.record, _not_asked(dataset)
 
     def result(
@@ -103,7 +101,7 @@ def check_results(
     yield result(_FIELDS, fields, dg.AssetCheckSeverity.WARN)
     aside = _finding("set aside", integrity.set_aside(connection, record))
     yield result(_ASIDE, aside, dg.AssetCheckSeverity.ERROR)
-    yield result(_ROLE, _hidden(record, identity), dg.AssetCheckSeverity.ERROR)
+    yield result(_ROLE, _hidden(record, reader), dg.AssetCheckSeverity.ERROR)
 
 
 def evaluation(asset: dg.AssetKey, result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
@@ -124,13 +122,13 @@ def _finding(name: str, finding: integrity.Finding) -> dict[str, Any]:
     return {name: finding.count, f"{name}, for example": list(finding.examples)}
 
 
-def _hidden(record: Record, identity: Identity) -> dict[str, str]:
+def _hidden(record: Record, reader: Reader) -> dict[str, str]:
     """What a person who is not an administrator has to know."""
-    if identity.is_administrator:
+    if reader.role == "administrator":
         return {}
     return {
-        "role": identity.role,
-        "person": identity.user_name,
+        "role": reader.role,
+        "person": reader.name,
         "what may be missing": f"Harvest leaves out, without an error, what this person may not "
         f"see of {record.title.lower()}: {record.permission}. Use an administrator's token.",
     }

@@ -1,6 +1,6 @@
 """The DuckDB IO manager: stores an asset's value as rows, and loads an input as a DataFrame."""
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -20,9 +20,12 @@ from dagster_duckdb import DuckDBIOManager
 from dagster_duckdb.io_manager import DuckDbClient
 from pydantic import ConfigDict, Field
 
+from harvest_pipeline.orchestration.checks import check_results
+from harvest_pipeline.orchestration.metadata import materialization_metadata
 from harvest_pipeline.orchestration.resources import Initialize, unless_changed
-from harvest_pipeline.scope import Scope, Spool, Window
+from harvest_pipeline.scope import Spool, Window
 from harvest_pipeline.settings.datasets import Dataset
+from harvest_pipeline.settings.resolve import Resolved
 from harvest_pipeline.warehouse import frames, statistics, tables
 from harvest_pipeline.warehouse.database import WAIT_SECONDS, Warehouse
 from harvest_pipeline.warehouse.dataset_tables import bring_up_to_date
@@ -34,36 +37,23 @@ from harvest_pipeline.warehouse.sql import comma, identifier, literal
 from harvest_pipeline.warehouse.statistics import Statistics
 
 
-@dataclass(frozen=True, slots=True)
-class LoadResult:
-    """The content of a partition after a reading was loaded; the whole table if `day` is None.
-
-    `loads` are the loads of this reading that contain the day, including those of parent records;
-    none if the run had loaded it before.
-    """
-
-    day: date | None
-    statistics: Statistics
-    loads: tuple[Load, ...]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reading:
     """The value of a dataset's asset: what is being read from Harvest, spool by spool.
 
     The IO manager requests a spool, loads it in its own transaction, deletes its file and requests
     the next; the database is only open during the load. Exceptions from `spools` reach Dagster
-    unchanged. Then the dataset's table is updated; `full_refresh` clears a merged table first.
-    The days of `scope` are the partitions of the run, if it has any; `describe` builds the
-    materialization metadata of each.
+    unchanged. Then it updates the dataset's table, describes the days of the scope, which are the
+    partitions of the run, if it has any, and evaluates the `checks`; `today` is the day that is not
+    over yet.
     """
 
     dataset: Dataset
-    scope: Scope
+    ask: Resolved
     spools: Iterable[Spool]
     context: LoadContext
-    describe: Callable[[LoadResult], Mapping[str, Any]]
-    full_refresh: bool = False
+    today: date
+    checks: Sequence[dg.AssetCheckResult] = ()
 
 
 class HarvestDuckDBIOManager(DuckDBIOManager):
@@ -119,48 +109,59 @@ class _ReadingIOManager(DbIOManager):
     def _load(self, context: dg.OutputContext, reading: Reading) -> None:
         table_slice = self._get_table_slice(context, context)
         warehouse = _warehouse(context, table_slice)
+        dataset, scope = reading.dataset, reading.ask.scope
         loads = list(load_each(warehouse, reading.spools, reading.context, context.log.info))
         with warehouse.transaction() as connection:
             if not loads:  # nothing was left to read; in another schema or with a new view
-                tables.prepare(connection, reading.dataset.record)
-            bring_up_to_date(
-                connection, reading.dataset, reading.scope, full_refresh=reading.full_refresh
+                tables.prepare(connection, dataset.record)
+            full_refresh = reading.ask.full_refresh
+            bring_up_to_date(connection, dataset, scope, full_refresh=full_refresh)
+            every = _metadata(connection, reading, loads, by_day=context.has_asset_partitions)
+            reading.checks = list(
+                check_results(
+                    connection,
+                    dataset,
+                    scope,
+                    reading.context.reader,
+                    context.asset_key,
+                    reading.today,
+                )
             )
-            results = list(_results(connection, context, reading, loads))
         # Everything that the person may read is loaded at this point.
         refuse_narrower(loads)
-        output_metadata: dict[str, Any] = {
-            "dagster/table_name": _TransactionalClient.get_table_name(table_slice)
-        }
-        for each in results:
-            if each.day is None:
-                output_metadata |= reading.describe(each)
-            else:
-                # Output metadata would be the same for all days.
-                context.step_context.add_asset_metadata(
-                    reading.describe(each), context.asset_key, each.day.isoformat()
-                )
-        context.add_output_metadata(output_metadata)  # pyright: ignore[reportUnknownMemberType]
+        table = {"dagster/table_name": _TransactionalClient.get_table_name(table_slice)}
+        context.add_output_metadata(  # pyright: ignore[reportUnknownMemberType]
+            {**table, **every.pop(None, {})}
+        )
+        for day, metadata in every.items():
+            # Output metadata would be the same for all days.
+            context.step_context.add_asset_metadata(metadata, context.asset_key, f"{day}")
 
 
-def _results(
-    connection: duckdb.DuckDBPyConnection,
-    context: dg.OutputContext,
-    reading: Reading,
-    loads: Sequence[Load],
-) -> Generator[LoadResult]:
-    record, table, window = reading.dataset.record, reading.dataset.name, reading.scope.window
-    if window is None or not context.has_asset_partitions:
-        yield LoadResult(None, statistics.of_table(connection, record, table), tuple(loads))
-        return
-    by_day = statistics.of_days(connection, record, window, table)
-    for day in window.days():
-        of_day = [
-            each
-            for each in loads
-            if each.scope.window is None or each.scope.window.covers(Window(day, day))
-        ]
-        yield LoadResult(day, by_day[day], tuple(of_day))
+def _metadata(
+    connection: duckdb.DuckDBPyConnection, reading: Reading, loads: Sequence[Load], *, by_day: bool
+) -> dict[date | None, dict[str, Any]]:
+    """The metadata of each day of the scope; under None if the dataset has none."""
+    record, table, window = reading.dataset.record, reading.dataset.name, reading.ask.scope.window
+    figures: Mapping[Any, Statistics]
+    if window is None or not by_day:
+        figures = {None: statistics.of_table(connection, record, table)}
+    else:
+        figures = statistics.of_days(connection, record, window, table)
+    return {
+        day: materialization_metadata(
+            day,
+            found,
+            [load for load in loads if day is None or _has_day(load, day)],
+            reading.context,
+            reading.ask,
+        )
+        for day, found in figures.items()
+    }
+
+
+def _has_day(load: Load, day: date) -> bool:
+    return load.scope.window is None or load.scope.window.covers(Window(day, day))
 
 
 class _TransactionalClient(DuckDbClient):

@@ -2,17 +2,18 @@
 
 import re
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import dagster as dg
 from tabulate import tabulate
 
 from harvest_pipeline.catalogue.columns import Column
-from harvest_pipeline.harvest.account import Identity
-from harvest_pipeline.orchestration.io_manager import LoadResult
 from harvest_pipeline.safety import one_line
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.resolve import Resolved
+from harvest_pipeline.warehouse.ledger import Load, LoadContext
+from harvest_pipeline.warehouse.statistics import Statistics
 
 
 def definition_metadata(dataset: Dataset, schema: str) -> dict[str, Any]:
@@ -32,31 +33,41 @@ def definition_metadata(dataset: Dataset, schema: str) -> dict[str, Any]:
 
 
 def materialization_metadata(
-    result: LoadResult, identity: Identity, ask: Resolved
+    day: date | None,
+    figures: Statistics,
+    loads: Sequence[Load],
+    context: LoadContext,
+    ask: Resolved,
 ) -> dict[str, Any]:
-    """The figures of one day, or of a table without days, and which part of it was read.
+    """The figures of one day, or of a table without days (None), and which part of it was read.
 
-    `requests` and `seconds` are those of the loads that brought it, so in a range of days they are
-    the same for all days of a load; 0 if another report of the run had read it already.
+    `requests` and `seconds` are those of the `loads` that brought it, those of parent records
+    included, so in a range of days they are the same for all days of a load; 0 if another report of
+    the run had read it already.
     """
-    rows_key = "dagster/row_count" if result.day is None else "dagster/partition_row_count"
+    rows_key = "dagster/row_count" if day is None else "dagster/partition_row_count"
     totals = {
         "hours" if unit == "hours" else f"amount_{unit}": float(total)
-        for unit, total in sorted(result.statistics.totals.items())
+        for unit, total in sorted(figures.totals.items())
     }
-    preview = result.statistics.preview
     return {
-        rows_key: result.statistics.rows,
-        "rows": result.statistics.rows,
+        rows_key: figures.rows,
+        "rows": figures.rows,
         **totals,
-        "requests": sum(load.requests for load in result.loads),
-        "seconds": round(sum(load.seconds for load in result.loads), 3),
-        **({} if preview is None else {"preview": dg.MetadataValue.md(markdown(preview))}),
-        "account": identity.account_id,
-        "role": identity.role,
+        "requests": sum(load.requests for load in loads),
+        "seconds": round(sum(load.seconds for load in loads), 3),
+        **_preview(figures),
+        "account": str(context.account_id),
+        "role": context.reader.role,
         **({"only": str(ask.scope.filters)} if ask.scope.filters else {}),
         **({"ignored_parameters": ", ".join(ask.ignored)} if ask.ignored else {}),
     }
+
+
+def _preview(figures: Statistics) -> dict[str, dg.MarkdownMetadataValue]:
+    if figures.preview is None:
+        return {}
+    return {"preview": dg.MetadataValue.md(markdown(figures.preview))}
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:

@@ -176,7 +176,7 @@ def _compared(account: Account, loads: Loads, reconciliation: Reconciliation) ->
 
 def _reported(account: Account, loads: Loads, every: Sequence[Reconciled]) -> Iterator[_Event]:
     """The materializations of every touched report and day, and their checks."""
-    identity, kept = loads.client.identity, existing_days(account.project)
+    reader, kept = loads.client.identity.reader, existing_days(account.project)
     with loads.warehouse.reader() as connection:
         for found in every:
             rows = sum(load.rows for load in found.loads)
@@ -194,7 +194,7 @@ def _reported(account: Account, loads: Loads, every: Sequence[Reconciled]) -> It
                 for day in days or [None]:
                     partition = day.isoformat() if day else None
                     yield dg.AssetMaterialization(key, partition=partition, metadata=metadata)
-                for result in check_results(connection, dataset, scope, identity, key, kept.last):
+                for result in check_results(connection, dataset, scope, reader, key, kept.last):
                     yield evaluation(key, result)
 
 

@@ -189,7 +189,7 @@ def test_metadata_tells_rows_and_totals_of_each_day_of_a_range(project: Project)
 
 def test_a_name_cannot_break_out_of_the_preview(project: Project) -> None:
     """An image in a Markdown cell would call its server from the browser of whoever looks."""
-    client = project.truth("clients")[0]["id"]
+    client = max(each["id"] for each in project.truth("clients"))
     name = "![x](http://evil.example/x.png)|<b>a</b>\n# b\x1b[31m`c`"
     project.sandbox.account.change("clients", client, name=name)
     result = project.materialize("clients")
