@@ -155,21 +155,33 @@ def test_runs_of_one_account_wait_for_each_other_and_for_others_that_hold_the_da
     place: Killing,
 ) -> None:
     process = begun(place, "reading")
-    second = subprocess.Popen(
-        [sys.executable, "-m", "harvest_pipeline.cli", "sync", "clients"],
+    second = started(place, "clients")
+    until(second, "Waiting: another run of harvest has to end first")
+    process.kill()
+    assert second.wait(PATIENCE) == 0
+    with held(place.database) as pid:
+        third = started(place, "tasks")
+        line = until(third, f"{place.database} is held by ")
+    assert line.endswith(f"(process {pid}), 0 s so far.\n")
+    assert third.wait(PATIENCE) == 0
+
+
+def started(place: Killing, report: str) -> "subprocess.Popen[str]":
+    """A `sync` of the report, without a terminal."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "harvest_pipeline.cli", "sync", report],
         env=place.environment,
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert second.stderr
-    said = ""
-    while "Waiting: another run of harvest has to end first" not in said:
-        said += (line := second.stderr.readline())
-        assert line, said
-    process.kill()
-    assert second.wait(PATIENCE) == 0
-    with held(place.database, seconds=5) as pid:
-        done = place.run("sync", "tasks")
-    assert done.returncode == 0, done.stderr
-    assert f"{place.database} is held by " in done.stderr
-    assert f"(process {pid}), 0 s so far." in done.stderr
+
+
+def until(process: "subprocess.Popen[str]", said: str) -> str:
+    """The line on which it says that."""
+    assert process.stderr
+    lines = list[str]()
+    for line in process.stderr:
+        lines.append(line)
+        if said in line:
+            return line
+    raise AssertionError("".join(lines))
