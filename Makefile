@@ -85,6 +85,6 @@ lock: .venv/installed
 .venv-duckdb-1.5/installed: .venv/installed
 	@"$(BIN)/python" -m venv .venv-duckdb-1.5
 	@$(call install,.venv-duckdb-1.5,--require-hashes -r constraints.txt)
-	@$(call install,.venv-duckdb-1.5,--no-deps 'duckdb>=1.5,<2')
+	@$(call install,.venv-duckdb-1.5,--no-deps 'duckdb~=1.5')
 	@$(call install,.venv-duckdb-1.5,--no-deps --no-build-isolation -e .)
 	@touch .venv-duckdb-1.5/installed
