@@ -1,5 +1,7 @@
 """How many requests the loop makes: a first load, a quiet tick, a quiet night, that of a new day, a
-day of usual edits; lists and Harvest's reports apart, for those have a limit of their own.
+day of usual edits; lists and Harvest's reports apart, for those have a limit of their own. All come
+within an hour of Harvest's clock: a later night also asks a seventh of the invoices of 400 days for
+their messages and payments (HARVEST_SWEEP_REQUESTS).
 
 Run: .venv/bin/python -W ignore -m benchmarks.nights
 """

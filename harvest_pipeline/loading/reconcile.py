@@ -31,6 +31,8 @@ from harvest_pipeline.warehouse.scopes import days_loaded_at, rows_by_day, rows_
 _DAYS = 400
 #: Every invoice of these days is read once in this many nights.
 _NIGHTS = 7
+#: What was read after this is this night's: nights begin at least 12 hours apart.
+_TONIGHT = timedelta(hours=12)
 #: Every day is read in full again within this many nights ...
 _MONTH = 30
 #: ... in at most this many of them.
@@ -53,7 +55,9 @@ class Sweep:
         first = self.now.date() - timedelta(days=_DAYS)
         every = [row for row in parents if row[day] >= first]
         budget = -(-len(every) // _NIGHTS) if self.requests is None else self.requests
-        read = sorted((row for row in every if row["_read_at"]), key=lambda row: row["_read_at"])
+        before = self.now - _TONIGHT
+        read = [row for row in every if row["_read_at"] and row["_read_at"] < before]
+        read.sort(key=lambda row: row["_read_at"])
         if not read or not budget:
             return []
         nights = -(-len(every) // budget)
