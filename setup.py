@@ -8,7 +8,7 @@ setup(
     description="Every report of a Harvest account in DuckDB, as Dagster assets",
     license="Apache-2.0",
     packages=find_packages(include=["harvest_pipeline", "harvest_pipeline.*"]),
-    package_data={"harvest_pipeline": ["py.typed"]},
+    package_data={"harvest_pipeline": ["py.typed", "models/*.sql"]},
     python_requires=">=3.11",
     install_requires=[
         "apprise>=2.3,<3",

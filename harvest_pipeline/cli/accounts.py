@@ -16,7 +16,6 @@ from harvest_pipeline.harvest.access import (
     variables,
     winning_variables,
 )
-from harvest_pipeline.harvest.account import is_instance
 from harvest_pipeline.harvest.errors import HarvestError, StoreUnusable
 from harvest_pipeline.harvest.token_store import TokenStore
 from harvest_pipeline.safety import shown

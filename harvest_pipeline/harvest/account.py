@@ -190,11 +190,6 @@ def instance_host(instance: str) -> str:
     return host if "." in host else f"{host}{_DOMAIN}"
 
 
-def is_instance(text: str) -> bool:
-    """Whether `text` can name a Harvest account, in one of the forms of `instance_host`."""
-    return re.fullmatch(rf"[a-z0-9-]{{1,63}}{re.escape(_DOMAIN)}", instance_host(text)) is not None
-
-
 def _is_named(account: Account, host: str) -> bool:
     return _letters(account.name) == _letters(host.partition(".")[0])
 

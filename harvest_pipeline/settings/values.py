@@ -109,9 +109,15 @@ def _timezone(text: str) -> str:
     return text
 
 
+def is_instance(text: str) -> bool:
+    """Whether `text` can name a Harvest account: the `acme` of acme.harvestapp.com, that host, or
+    the address in a browser."""
+    return _INSTANCE.fullmatch(text) is not None
+
+
 def _instance(text: str) -> str:
     # Dagster shows it: a misplaced token must not get that far.
-    if not _INSTANCE.fullmatch(text):
+    if not is_instance(text):
         raise ValueError("this is not the acme of acme.harvestapp.com")
     return text
 
