@@ -26,6 +26,7 @@ from harvest_pipeline.settings import (
     load_environment,
     load_project,
 )
+from harvest_pipeline.settings.values import is_instance
 
 _NONE = "No account is connected; run `harvest-pipeline connect`."
 
