@@ -1,6 +1,6 @@
 """People with their rates and roles, and clients with their contacts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 from harvest_pipeline.sandbox.billing import exact
 from harvest_pipeline.sandbox.generator import names
 from harvest_pipeline.sandbox.generator.plan import Customer, Person, Span, ids, instant
-from harvest_pipeline.sandbox.model import Client, ClientName, Contact, Role, User
+from harvest_pipeline.sandbox.model import Client, ClientName, Contact, Rate, Role, User
 from harvest_pipeline.sandbox.permissions import claims
-from harvest_pipeline.sandbox.records import Records
+from harvest_pipeline.sandbox.records import Records, Table
 
 #: People at scale 1.
 PEOPLE = 12
@@ -28,6 +28,40 @@ def add_people(records: Records, span: Span, scale: float, random: Random) -> li
         holders = [person.user.id for person in people if name in person.user.roles]
         records.roles.add(Role(key, name, span.opening, span.opening, holders))
     return people
+
+
+def add_rates(records: Records, span: Span, people: Iterable[Person], random: Random) -> None:
+    """Add the rates of each person: what an hour costs, and what it is billed at, which a year ago
+    was less for every second person."""
+    billable_ids, cost_ids = ids(4_200_000, random), ids(2_900_000, random)
+    raised = span.today - timedelta(days=365)
+    for number, person in enumerate(people):
+        user, bill = person.user, list[tuple[date, Decimal]]()
+        if user.default_hourly_rate is not None:
+            bill.append((date.min, user.default_hourly_rate))
+            if number % 2 == 0 and raised > person.hired:
+                bill = [(date.min, exact(user.default_hourly_rate - 5)), (raised, bill[0][1])]
+        records.billable_rates[user.id] = _rates(bill, user, billable_ids)
+        records.cost_rates[user.id] = _rates(person.cost_rates, user, cost_ids)
+
+
+def _rates(amounts: Sequence[tuple[date, Decimal]], user: User, keys: Iterator[int]) -> Table[Rate]:
+    """The amounts with the day that each is valid from, as rates: each ends before the next."""
+    table = Table[Rate]()
+    for number, (start, amount) in enumerate(amounts):
+        later = [day for day, _ in amounts[number + 1 : number + 2]]
+        made = user.created_at if start == date.min else max(user.created_at, instant(start, 480))
+        table.add(
+            Rate(
+                next(keys),
+                amount,
+                None if start == date.min else start,
+                later[0] - timedelta(days=1) if later else None,
+                made,
+                made,
+            )
+        )
+    return table
 
 
 def _hired(count: int, span: Span, random: Random) -> list[date]:
