@@ -27,15 +27,17 @@ def add_estimates(records: Records, span: Span, invoices: list[Invoice], random:
             EstimateItemCategory(key, name, span.opening, span.opening)
         )
     line_ids, message_ids = ids(91_200_200, random), ids(8_800_200, random)
+    messages: list[tuple[int, EstimateMessage]] = []
     for number, invoice in enumerate(invoices):
         if state := _STATES.get(number % 19):
             estimate = _estimate(records, span, number, invoice, state, random)
             for line in estimate.line_items:
                 line.id = next(line_ids)
             records.add_estimate(estimate)
-            for message in _messages(records, estimate):
-                message.id = next(message_ids)
-                records.estimate_messages[estimate.id].add(message)
+            messages += [(estimate.id, message) for message in _messages(records, estimate)]
+    for estimate_id, message in sorted(messages, key=lambda pair: pair[1].created_at):
+        message.id = next(message_ids)
+        records.estimate_messages[estimate_id].add(message)
 
 
 def _estimate(
@@ -54,7 +56,7 @@ def _estimate(
     off = cents(whole * (discount or ZERO) / 100)
     tax_amount = cents((whole - off) * (invoice.tax or ZERO) / 100)
     sent = made + timedelta(minutes=25) if state != "draft" else None
-    ended = made + timedelta(days=3, hours=2)
+    ended = span.until_now(made + timedelta(days=3, hours=2))
     return Estimate(
         id=FIRST_ESTIMATE + number,
         client_key=f"{random.getrandbits(160):040x}",

@@ -1,6 +1,6 @@
 """People with their rates and roles, and clients with their contacts."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
@@ -30,10 +30,10 @@ def add_people(records: Records, span: Span, scale: float, random: Random) -> li
     return people
 
 
-def add_rates(records: Records, span: Span, people: Iterable[Person], random: Random) -> None:
+def add_rates(records: Records, span: Span, people: Sequence[Person], random: Random) -> None:
     """Add the rates of each person: what an hour costs, and what it is billed at, which a year ago
     was less for every second person."""
-    billable_ids, cost_ids = ids(4_200_000, random), ids(2_900_000, random)
+    billable, cost = list[tuple[int, Rate]](), list[tuple[int, Rate]]()
     raised = span.today - timedelta(days=365)
     for number, person in enumerate(people):
         user, bill = person.user, list[tuple[date, Decimal]]()
@@ -41,27 +41,32 @@ def add_rates(records: Records, span: Span, people: Iterable[Person], random: Ra
             bill.append((date.min, user.default_hourly_rate))
             if number % 2 == 0 and raised > person.hired:
                 bill = [(date.min, exact(user.default_hourly_rate - 5)), (raised, bill[0][1])]
-        records.billable_rates[user.id] = _rates(bill, user, billable_ids)
-        records.cost_rates[user.id] = _rates(person.cost_rates, user, cost_ids)
+        billable += [(user.id, rate) for rate in _rates(bill, user)]
+        cost += [(user.id, rate) for rate in _rates(person.cost_rates, user)]
+    for tables, rates, start in (
+        (records.billable_rates, billable, 4_200_000),
+        (records.cost_rates, cost, 2_900_000),
+    ):
+        keys = ids(start, random)
+        tables.update({person.user.id: Table[Rate]() for person in people})
+        for user_id, rate in sorted(rates, key=lambda pair: pair[1].created_at):
+            rate.id = next(keys)
+            tables[user_id].add(rate)
 
 
-def _rates(amounts: Sequence[tuple[date, Decimal]], user: User, keys: Iterator[int]) -> Table[Rate]:
+def _rates(amounts: Sequence[tuple[date, Decimal]], user: User) -> Iterator[Rate]:
     """The amounts with the day that each is valid from, as rates: each ends before the next."""
-    table = Table[Rate]()
     for number, (start, amount) in enumerate(amounts):
         later = [day for day, _ in amounts[number + 1 : number + 2]]
         made = user.created_at if start == date.min else max(user.created_at, instant(start, 480))
-        table.add(
-            Rate(
-                next(keys),
-                amount,
-                None if start == date.min else start,
-                later[0] - timedelta(days=1) if later else None,
-                made,
-                made,
-            )
+        yield Rate(
+            0,
+            amount,
+            None if start == date.min else start,
+            later[0] - timedelta(days=1) if later else None,
+            made,
+            made,
         )
-    return table
 
 
 def _hired(count: int, span: Span, random: Random) -> list[date]:
