@@ -24,6 +24,7 @@ from harvest_pipeline.sandbox.reports import (
     EXPENSE_SUBJECTS,
     TIME_SUBJECTS,
     Row,
+    budget_rows,
     expense_rows,
     time_rows,
     uninvoiced_rows,
@@ -62,6 +63,7 @@ class Api:
         for about in EXPENSE_SUBJECTS:
             yield f"/reports/expenses/{about}", self._report(self._expense_rows(about))
         yield "/reports/uninvoiced", self._report(self._uninvoiced_rows)
+        yield "/reports/project_budget", self._report(self._budget_rows)
 
     def _endpoint(self, answer: Answer, *, report: bool) -> Endpoint:
         """Check the caller and the rate limit, then respond."""
@@ -150,6 +152,19 @@ class Api:
         projects = _seen(records.projects.ascending(), "projects", caller.viewer)
         fixed = _fixed_fee(request, default="true")
         return uninvoiced_rows(records, projects, first, last, include_fixed_fee=fixed)
+
+    def _budget_rows(self, request: Request, caller: Caller) -> list[Row]:
+        viewer, records = caller.viewer, caller.account.records
+        managed = viewer.managed_projects()
+        active = request.query_params.get("is_active", "")
+        projects = [
+            project
+            for project in records.projects.ascending()
+            if viewer.is_administrator or project.show_budget_to_all or project.id in managed
+            if not active or project.is_active == truth_of("is_active", active)
+        ]
+        today = self._world.clock.now().date()
+        return budget_rows(records, projects, today, with_money=viewer.rates)
 
 
 def _matching(

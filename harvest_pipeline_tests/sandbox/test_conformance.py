@@ -22,7 +22,7 @@ LISTED = (
 REPORTED = (
     "report_expenses_clients", "report_expenses_projects", "report_expenses_categories",
     "report_expenses_team", "report_time_clients", "report_time_projects", "report_time_tasks",
-    "report_time_team", "report_uninvoiced",
+    "report_time_team", "report_uninvoiced", "report_project_budget",
 )  # fmt: skip
 MEMBERS = reference.endpoints()["pagination"]["envelope_members"]
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")

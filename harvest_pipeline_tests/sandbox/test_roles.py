@@ -172,3 +172,29 @@ def test_a_module_that_is_off_is_forbidden(own_sandbox: SandboxServer, visitor: 
         assert visitor.get(path).status_code == 403
     assert visitor.get("/time_entries").status_code == 200
     assert visitor.read("/company")["invoice_feature"] is False
+
+
+def test_budgets_are_shown_to_those_who_manage_the_project_or_to_everybody(
+    sandbox: SandboxServer, administrator: Visitor, manager: Visitor, member: Visitor
+) -> None:
+    account = sandbox.account
+    projects = {p.id: p for p in account.records.projects if p.budget_by != "none"}
+    managed = {
+        a.project.id
+        for a in account.records.user_assignments
+        if a.user.id == account.people["manager"] and a.is_project_manager
+    }
+    to_all = {key for key, project in projects.items() if project.show_budget_to_all}
+    expected = {
+        administrator: set(projects),
+        manager: to_all | (managed & set(projects)),
+        member: to_all,
+    }
+    assert to_all < expected[manager] < set(projects)
+    for visitor, ids in expected.items():
+        rows = visitor.all("/reports/project_budget")
+        assert {row["project_id"] for row in rows} == ids
+        for row in rows:
+            in_money = row["budget_by"] in ("project_cost", "task_fees")
+            shown = {"budget", "budget_spent", "budget_remaining"} & set(row)
+            assert len(shown) == (0 if in_money and visitor is not administrator else 3)
