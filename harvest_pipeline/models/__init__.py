@@ -80,7 +80,7 @@ def parse(name: str, text: str) -> Model:
     length = next((n for n, line in enumerate(lines) if not line.startswith("--")), len(lines))
     prose: list[str] = []
     entries: dict[str, str] = {}
-    last: str | None = None
+    last = ""
     for line in lines[:length]:
         content = line.removeprefix("--").removeprefix(" ").rstrip()
         if last and content.startswith("  "):
