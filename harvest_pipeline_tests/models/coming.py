@@ -26,6 +26,13 @@ COMING = (
             *project("the project"), *user("the person")),
     _record("people_snapshots", "user_id", column("day", DAY, "Day."),
             column("user_id", ID, "Id."), *USERS.columns[1:], day="day"),
+    _record("project_budgets", "project_id", column("day", DAY, "Day."),
+            column("project_id", ID, "Id."), column("project_name", TEXT, "x"),
+            column("client_id", ID, "x"), column("client_name", TEXT, "x"),
+            column("budget_is_monthly", BOOLEAN, "x"), column("budget_by", TEXT, "x"),
+            column("is_active", BOOLEAN, "x"), column("budget", DECIMAL, "x", nullable=True),
+            column("budget_spent", DECIMAL, "x", nullable=True),
+            column("budget_remaining", DECIMAL, "x", nullable=True), day="day"),
 )
 for each in COMING:
     RECORDS.setdefault(each.name, each)
