@@ -1,7 +1,15 @@
 """Scratch: records that are not on this branch yet."""
 
 from harvest_pipeline.catalogue.columns import (
-    BOOLEAN, DAY, DECIMAL, ID, INTEGER, LIST, RATE, TEXT, Record,
+    BOOLEAN,
+    DAY,
+    DECIMAL,
+    ID,
+    INTEGER,
+    LIST,
+    RATE,
+    TEXT,
+    Record,
 )
 from harvest_pipeline.catalogue.embedded import column, project, record_id, times, user
 from harvest_pipeline.catalogue.people import USERS
