@@ -59,7 +59,7 @@ def reconcile_schedules(accounts: Sequence[Account]) -> list[dg.ScheduleDefiniti
 
 def watched(account: Account) -> list[Record]:
     """The records of the account whose lists are checked, without those of their children."""
-    return [record for record in _records(account) if record.parent is None]
+    return [each for each in _records(account) if each.parent is None and not each.is_snapshot]
 
 
 def changes_config(schema: str, records: Sequence[str]) -> dict[str, object]:
@@ -191,7 +191,7 @@ def _reported(account: Account, loads: Loads, every: Sequence[Reconciled]) -> It
             metadata = {"reconciled": True, "deleted": found.deleted}
             of_record = [each for each in reports(account) if each.record is found.record]
             for dataset, key in zip(of_record, asset_keys(account, of_record), strict=True):
-                for day in days or [None]:
+                for day in days if dataset.has_partitions else [None]:
                     partition = day.isoformat() if day else None
                     yield dg.AssetMaterialization(key, partition=partition, metadata=metadata)
                 for result in check_results(connection, dataset, scope, reader, key, kept.last):

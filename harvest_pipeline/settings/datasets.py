@@ -209,7 +209,8 @@ class Dataset(Model):
     @property
     def has_partitions(self) -> bool:
         """Whether its asset has a partition for each day."""
-        return self.record.day is not None and self.update is Update.PARTITION
+        dated = self.record.day is not None and not self.record.is_snapshot
+        return dated and self.update is Update.PARTITION
 
     @property
     def has_own_table(self) -> bool:

@@ -133,6 +133,7 @@ def test_money_of_time_reports_is_for_those_who_may_see_rates(
         ("client_and_task_manager", "/clients"),
         ("client_and_task_manager", "/contacts"),
         ("client_and_task_manager", "/tasks"),
+        ("estimates_manager", "/estimates"),
         ("managed_projects_invoice_drafter", "/invoices"),
         ("managed_projects_invoice_manager", "/reports/uninvoiced?from=20261101&to=20261120"),
     ],
@@ -162,6 +163,17 @@ def test_a_manager_of_nobody_and_nothing_is_refused(own_sandbox: SandboxServer) 
     for path in ("/projects", "/users", "/task_assignments", "/user_assignments"):
         assert manager.get(path).status_code == 403
     assert {entry["user"]["id"] for entry in manager.all("/time_entries")} == {me}
+
+
+def test_only_an_administrator_sees_what_people_cost_and_whom_managers_see(
+    sandbox: SandboxServer, administrator: Visitor, manager: Visitor
+) -> None:
+    people = sandbox.account.people
+    of_manager = f"/users/{people['manager']}"
+    for path in (f"{of_manager}/cost_rates", f"{of_manager}/teammates", "/roles"):
+        assert administrator.get(path).status_code == 200
+        assert manager.get(path).status_code == 403
+    assert administrator.get(f"/users/{people['member']}/teammates").status_code == 422
 
 
 def test_a_module_that_is_off_is_forbidden(own_sandbox: SandboxServer, visitor: Visitor) -> None:
