@@ -3,6 +3,7 @@
 from collections import defaultdict
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import product
 from typing import Any
 
 import pytest
@@ -45,8 +46,9 @@ def test_it_differs_from_a_report_only_where_the_report_says_something_else(
     rows = budget_rows(records, records.projects, TODAY, with_money=True)
     account.rows("BEGIN")
     try:
-        for day in (TODAY - timedelta(days=1), TODAY):
-            account.add("project_budgets", *({"day": day, **row} for row in rows))
+        days = (TODAY - timedelta(days=1), TODAY)
+        for key, (day, row) in enumerate(product(days, rows)):
+            account.add("project_budgets", {"key": key, "day": day, **row})
         assert account.rows("FROM budget_differences") == []
         account.rows(
             "UPDATE project_budgets SET budget_spent = budget_spent + 0.25 WHERE project_id = ?",

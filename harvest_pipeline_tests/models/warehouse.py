@@ -20,7 +20,6 @@ from harvest_pipeline.warehouse import ledger, models, tables
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.exchange_rates import TABLE as EXCHANGE_RATES
 from harvest_pipeline.warehouse.loading import load_together
-from harvest_pipeline_tests.models import coming  # noqa: F401  # records that are not here yet
 from harvest_pipeline_tests.sandbox.truth import truth
 from harvest_pipeline_tests.warehouse.records import CONTEXT, SpoolFolder
 
