@@ -34,6 +34,7 @@
 -- billable_hours: Rounded hours, if billable.
 -- billable_rate: What one hour is billed at.
 -- billable_amount: Billable hours times the billable rate.
+-- hourly_amount: The billable amount, or 0 where the project is billed by a fixed fee.
 -- cost_rate: What one hour costs the company.
 -- cost_amount: Hours times the cost rate.
 SELECT
@@ -65,6 +66,11 @@ SELECT
             THEN coalesce(entry.rounded_hours, entry.hours) * coalesce(entry.billable_rate, 0)
         ELSE 0
     END AS billable_amount,
+    CASE
+        WHEN entry.billable AND NOT coalesce(project.is_fixed_fee, false)
+            THEN coalesce(entry.rounded_hours, entry.hours) * coalesce(entry.billable_rate, 0)
+        ELSE 0
+    END AS hourly_amount,
     entry.cost_rate,
     entry.hours * coalesce(entry.cost_rate, 0) AS cost_amount
 FROM time_entries AS entry

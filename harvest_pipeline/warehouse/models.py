@@ -1,13 +1,17 @@
-"""Creates the views of the models, and what their SQL relies on: the macro `money`, and the tables
-that they read."""
+"""Creates the views of the models with what their SQL relies on, the macro `money` and the tables
+that they read, and describes them."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import duckdb
 
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.models import Model, models
+from harvest_pipeline.models import Model, tables_of, with_what_they_read
 from harvest_pipeline.warehouse import exchange_rates, ledger, tables
+from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.sql import comma, identifier, literal
 
 #: Currencies whose smallest unit is not a hundredth, by ISO 4217.
@@ -34,7 +38,8 @@ def create(connection: duckdb.DuckDBPyConnection, *names: str) -> list[Model]:
     them, each after those that it reads.
 
     Tables that were never loaded are created without rows, so that a model exists whatever has been
-    loaded. Raises KeyError for an unknown model, and duckdb.Error.
+    loaded. Raises KeyError for an unknown model, WarehouseError if a table is in the place of a
+    view, and duckdb.Error.
     """
     wanted = with_what_they_read(names)
     connection.execute(f"CREATE OR REPLACE MACRO {_MONEY}")
@@ -50,40 +55,71 @@ def create(connection: duckdb.DuckDBPyConnection, *names: str) -> list[Model]:
     return wanted
 
 
-def with_what_they_read(names: Iterable[str]) -> list[Model]:
-    """These models and the models that they read, each after those that it reads. Raises KeyError
-    for an unknown model."""
-    wanted: set[str] = set()
-
-    def add(model: Model) -> None:
-        wanted.add(model.name)
-        for other in model.reads:
-            if other in models():
-                add(models()[other])
-
-    for name in names:
-        add(models()[name])
-    return [model for model in models().values() if model.name in wanted]
-
-
-def inlined(name: str, **replaced: str) -> str:
+def inlined(name: str, narrowed: Mapping[str, str]) -> str:
     """The SELECT of a model in which the models that it reads are subqueries, so that no view has
-    to exist; those in `replaced` are selected by that SQL, in which `{sql}` is their own."""
+    to exist. Those in `narrowed` are the SQL there, in which `{sql}` is their own."""
     *others, model = with_what_they_read([name])
     parts = [
-        f"{identifier(each.name)} AS ({replaced.get(each.name, '{sql}').format(sql=each.sql)})"
+        f"{identifier(each.name)} AS ({narrowed.get(each.name, '{sql}').format(sql=each.sql)})"
         for each in others
     ]
     return f"WITH {comma(parts)} SELECT * FROM ({model.sql})" if parts else model.sql
 
 
-def money(connection: duckdb.DuckDBPyConnection) -> None:
+def use_money(connection: duckdb.DuckDBPyConnection) -> None:
     """Let this connection use the macro `money`, also one that only reads."""
     connection.execute(f"CREATE OR REPLACE TEMP MACRO {_MONEY}")
 
 
+_PREVIEW_ROWS = 5
+_PREVIEW_COLUMNS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a view shows: its rows, how many of them share their grain with another one, the types
+    of its columns, its first rows, and how fresh it is (UTC; None if nothing was ever loaded)."""
+
+    rows: int
+    duplicates: int
+    types: dict[str, str]
+    preview: list[dict[str, Any]]
+    as_of: datetime | None
+
+
+def describe(connection: duckdb.DuckDBPyConnection, model: Model) -> Described:
+    """The description of a model's view, which exists. Raises duckdb.Error."""
+    view, grain = identifier(model.name), comma(map(identifier, model.grain))
+    rows, duplicates = connection.execute(
+        "SELECT coalesce(sum(n), 0)::BIGINT, coalesce(sum(n) FILTER (WHERE n > 1), 0)::BIGINT"
+        f" FROM (SELECT count(*) AS n FROM {view} GROUP BY {grain})"
+    ).fetchall()[0]
+    shown = [*model.columns][:_PREVIEW_COLUMNS]
+    first = connection.execute(
+        f"SELECT {comma(map(identifier, shown))} FROM {view} LIMIT {_PREVIEW_ROWS}"
+    ).fetchall()
+    records = comma(map(literal, sorted(tables_of(model.name))))
+    as_of = None
+    if tables.exists(connection, ledger.LEDGER.name):
+        sql = inlined("freshness", {})
+        as_of = connection.execute(
+            f"SELECT min(as_of) FROM ({sql}) WHERE record IN ({records})"
+        ).fetchall()[0][0]
+    return Described(
+        rows,
+        duplicates,
+        tables.column_types(connection, model.name),
+        [dict(zip(shown, values, strict=True)) for values in first],
+        as_of,
+    )
+
+
 def _create(connection: duckdb.DuckDBPyConnection, model: Model) -> None:
     view = identifier(model.name)
+    if tables.kind(connection, model.name) == "BASE TABLE":
+        raise WarehouseError(
+            f"There is a table {model.name}, and a model of that name is a view; rename the table."
+        )
     columns = comma(map(identifier, model.columns))
     connection.execute(
         f"CREATE OR REPLACE VIEW {view} ({columns}) AS SELECT {columns} FROM ({model.sql})"
