@@ -20,7 +20,7 @@
 --
 -- group: answers
 -- grain: project_id, day
--- reads: projects, task_assignments, user_assignments, entry_values, expenses, freshness
+-- reads: projects, task_assignments, user_assignments, entry_values, expense_values, freshness
 --
 -- project_id: Id of the project.
 -- project_name: Name of the project.
@@ -103,8 +103,8 @@ spendings AS (
         AND (part.task_id = entry.task_id OR part.user_id = entry.user_id)
     WHERE entry.budgeted AND (budgets.is_whole OR part.project_id IS NOT NULL)
     UNION ALL
-    SELECT expense.project_id, expense.spent_date, expense.total_cost::DECIMAL(38, 9)
-    FROM expenses AS expense
+    SELECT expense.project_id, expense.day, expense.amount::DECIMAL(38, 9)
+    FROM expense_values AS expense
     JOIN budgets ON budgets.project_id = expense.project_id
     WHERE budgets.includes_expenses
 ),

@@ -23,7 +23,7 @@
 --
 -- group: answers
 -- grain: project_id, month
--- reads: entry_values, expenses, projects, invoice_line_values, company, exchange_rates, freshness
+-- reads: entry_values, expense_values, projects, invoice_line_values, company, exchange_rates, freshness
 --
 -- project_id: Id of the project.
 -- project_name: Name of the project.
@@ -79,11 +79,11 @@ WITH worked AS (
 spent AS (
     SELECT
         project_id,
-        date_trunc('month', spent_date)::DATE AS month,
-        sum(total_cost) AS expenses,
-        coalesce(sum(total_cost) FILTER (WHERE billable), 0) AS billable_expenses
-    FROM expenses
-    GROUP BY project_id, date_trunc('month', spent_date)::DATE
+        date_trunc('month', day)::DATE AS month,
+        sum(amount) AS expenses,
+        sum(billable_amount) AS billable_expenses
+    FROM expense_values
+    GROUP BY project_id, date_trunc('month', day)::DATE
 ),
 
 invoiced AS (

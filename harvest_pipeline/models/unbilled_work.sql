@@ -17,7 +17,7 @@
 --
 -- group: answers
 -- grain: project_id, month
--- reads: entry_values, expenses, projects, invoice_line_values, freshness
+-- reads: entry_values, expense_values, projects, invoice_line_values, freshness
 --
 -- project_id: Id of the project.
 -- project_name: Name of the project.
@@ -51,8 +51,8 @@ waiting AS (
     FROM entry_values
     WHERE billable AND NOT is_billed
     UNION ALL
-    SELECT project_id, spent_date, 0, 0, total_cost::DECIMAL(38, 9), 0
-    FROM expenses
+    SELECT project_id, day, 0, 0, amount::DECIMAL(38, 9), 0
+    FROM expense_values
     WHERE billable AND NOT is_billed
 ),
 

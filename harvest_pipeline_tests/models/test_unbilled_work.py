@@ -100,7 +100,7 @@ def test_only_billable_work_that_is_on_no_invoice_waits(answers: Answers) -> Non
 
 
 def test_a_fixed_fee_waits_from_its_start_less_what_was_invoiced(answers: Answers) -> None:
-    fee: dict[str, Any] = {"is_fixed_fee": True, "fee": 1000, "created_at": "2026-06-30 23:30Z"}
+    fee: dict[str, Any] = {"is_fixed_fee": True, "fee": 1000, "created_at": "2026-06-30 23:30:00Z"}
     answers.add(
         "projects",
         project(1, starts_on=date(2026, 5, 31), **fee),
