@@ -24,6 +24,7 @@
 -- currency: Currency of the client, in which the amount is.
 -- is_fixed_fee: Whether the project is billed by a fixed fee, so that its hours are not.
 -- billable: Whether the hours can be billed.
+-- budgeted: Whether the hours count towards the project's budget.
 -- is_billed: Whether the entry is marked as invoiced.
 -- invoice_id: Id of the invoice that it is on.
 -- approval_status: unsubmitted, submitted or approved.
@@ -50,6 +51,7 @@ SELECT
     entry.client_currency AS currency,
     coalesce(project.is_fixed_fee, false) AS is_fixed_fee,
     entry.billable,
+    entry.budgeted,
     entry.is_billed,
     entry.invoice_id,
     entry.approval_status,
