@@ -1,9 +1,10 @@
 -- Where the budgets of `budget_burn` are not those of Harvest's project budget report; none if all
 -- is well.
 --
--- The report is read once a day. Its last reading is compared with the day of that reading: older
--- ones no longer tell anything, since entries of their days may have been added or changed.
--- Figures that Harvest hides from the person who reads are not compared.
+-- The report is read once a day. It is compared if it was read on the last day of `budget_burn`, and
+-- not otherwise: entries of earlier days may have been added or changed since. Entries that were
+-- changed later on that day make a difference until the report is read again. Figures that Harvest
+-- hides from the person who reads are not compared.
 --
 -- group: checks
 -- grain: project_id
@@ -17,14 +18,21 @@
 -- harvest_budget: The budget in Harvest's report; empty if the project is not in it.
 -- spent: What was spent, in `budget_burn`.
 -- harvest_spent: What was spent, in Harvest's report.
-WITH report AS (
-    SELECT project_id, project_name, day, budget, budget_spent FROM project_budgets
-    WHERE day = (SELECT max(day) FROM project_budgets)
+WITH last_day AS (
+    SELECT max(day) AS day FROM budget_burn
+),
+
+report AS (
+    SELECT budget.project_id, budget.project_name, budget.day, budget.budget, budget.budget_spent
+    FROM project_budgets AS budget
+    JOIN last_day ON last_day.day = budget.day
 ),
 
 burn AS (
-    SELECT project_id, project_name, day, unit, budget, spent FROM budget_burn
-    WHERE day = (SELECT max(day) FROM project_budgets)
+    SELECT burn.project_id, burn.project_name, burn.day, burn.unit, burn.budget, burn.spent
+    FROM budget_burn AS burn
+    JOIN last_day ON last_day.day = burn.day
+    WHERE EXISTS (FROM report)
 )
 
 SELECT

@@ -21,6 +21,9 @@ from harvest_pipeline.warehouse.lineage import origins
 from harvest_pipeline.warehouse.models import Described, create, describe
 
 _GRAIN = "grain_is_unique"
+#: For the models of this group, whose rows are what is wrong.
+_EMPTY = "nothing_differs"
+_DIFFERENCES = "checks"
 
 
 def model_keys(account: Account) -> list[dg.AssetKey]:
@@ -52,7 +55,8 @@ def model_events(
     for model, found in described:
         key = dg.AssetKey([account.name, model.name])
         yield dg.AssetMaterialization(key, metadata=_metadata(model, account, found))
-        yield evaluation(key, _grain_result(model, key, found))
+        for result in _results(model, key, found):
+            yield evaluation(key, result)
 
 
 def _model_asset(model: Model, account: Account, io_manager_key: str) -> dg.AssetsDefinition:
@@ -69,13 +73,7 @@ def _model_asset(model: Model, account: Account, io_manager_key: str) -> dg.Asse
             "grain": ", ".join(model.grain),
         },
         deps=[key for name in model.reads for key in origin.get(name, ())],
-        check_specs=[
-            dg.AssetCheckSpec(
-                _GRAIN,
-                asset=key,
-                description=f"No two rows have the same {', '.join(model.grain)}.",
-            )
-        ],
+        check_specs=_check_specs(model, key),
         backfill_policy=dg.BackfillPolicy.single_run(),
         # Another asset can read the view as a DataFrame.
         io_manager_key=io_manager_key,
@@ -87,7 +85,7 @@ def _model_asset(model: Model, account: Account, io_manager_key: str) -> dg.Asse
             found = describe(connection, model)
         yield dg.MaterializeResult(
             metadata=_metadata(model, account, found),
-            check_results=[_grain_result(model, key, found)],
+            check_results=_results(model, key, found),
         )
 
     return create_view
@@ -180,12 +178,35 @@ def _column(table: str, name: str) -> str:
     return f"{table}.{name}" if inside else name
 
 
-def _grain_result(model: Model, key: dg.AssetKey, found: Described) -> dg.AssetCheckResult:
-    metadata = {"duplicated": found.duplicates} if found.duplicates else {}
-    return dg.AssetCheckResult(
-        asset_key=key,
-        check_name=_GRAIN,
-        passed=not found.duplicates,
-        severity=dg.AssetCheckSeverity.ERROR,
-        metadata=metadata,
-    )
+def _check_specs(model: Model, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    descriptions = {_GRAIN: f"No two rows have the same {', '.join(model.grain)}."}
+    if model.group == _DIFFERENCES:
+        descriptions[_EMPTY] = "There are no rows: each would be a difference."
+    return [
+        dg.AssetCheckSpec(name, asset=key, description=description)
+        for name, description in descriptions.items()
+    ]
+
+
+def _results(model: Model, key: dg.AssetKey, found: Described) -> list[dg.AssetCheckResult]:
+    results = [
+        dg.AssetCheckResult(
+            asset_key=key,
+            check_name=_GRAIN,
+            passed=not found.duplicates,
+            severity=dg.AssetCheckSeverity.ERROR,
+            metadata={"duplicated": found.duplicates} if found.duplicates else {},
+        )
+    ]
+    if model.group == _DIFFERENCES:
+        results.append(
+            dg.AssetCheckResult(
+                asset_key=key,
+                check_name=_EMPTY,
+                passed=not found.rows,
+                # It may be an entry that somebody changed while the two were read.
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={"differences": found.rows} if found.rows else {},
+            )
+        )
+    return results

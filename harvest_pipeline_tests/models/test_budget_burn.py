@@ -50,6 +50,8 @@ def test_it_differs_from_a_report_only_where_the_report_says_something_else(
         for key, (day, row) in enumerate(product(days, rows)):
             account.add("project_budgets", {"key": key, "day": day, **row})
         assert account.rows("FROM budget_differences") == []
+        account.rows("UPDATE project_budgets SET budget = 1 WHERE day < ?", TODAY)
+        assert account.rows("FROM budget_differences") == []
         account.rows(
             "UPDATE project_budgets SET budget_spent = budget_spent + 0.25 WHERE project_id = ?",
             rows[3]["project_id"],
@@ -60,6 +62,8 @@ def test_it_differs_from_a_report_only_where_the_report_says_something_else(
             rows[3]["project_id"]: Decimal("0.25"),
             rows[5]["project_id"]: None,
         }
+        account.rows("DELETE FROM project_budgets WHERE day = ?", TODAY)
+        assert account.rows("FROM budget_differences") == []
     finally:
         account.rows("ROLLBACK")
 

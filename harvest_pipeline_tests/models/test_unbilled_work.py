@@ -43,6 +43,15 @@ def test_the_sum_over_the_months_is_what_harvest_reports(
     assert found == {}
 
 
+def test_it_differs_from_the_monthly_report_only_where_something_is_wrong(
+    account: Answers,
+) -> None:
+    assert account.rows("SELECT count(*) > 5 FROM uninvoiced WHERE uninvoiced_hours > 0") == [
+        (True,)
+    ]
+    assert account.rows("FROM unbilled_differences") == []
+
+
 def test_every_month_has_its_work_and_its_age(records: Records, account: Answers) -> None:
     expected: dict[tuple[int, date], list[Any]] = defaultdict(lambda: [Decimal(0), TODAY])
     for each in [*records.time_entries, *records.expenses]:
