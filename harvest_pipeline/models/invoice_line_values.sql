@@ -3,8 +3,8 @@
 -- The discount of an invoice is a percentage of all its lines, so each line bears that percentage
 -- of itself. The amounts are not yet rounded: the other models sum them and round the sums. Lines
 -- of drafts and of invoices that were written off are here too; who counts money says which states
--- count. A line is one of expenses if it stands under the invoice item category under which
--- Harvest invoices expenses.
+-- count. A line is one of expenses if it stands under an invoice item category that Harvest uses
+-- for expenses and not for hours.
 --
 -- group: invoices
 -- grain: line_item_id
@@ -30,7 +30,12 @@ SELECT
     invoice.client_name,
     line.project_id,
     invoice.currency,
-    line.kind IN (SELECT name FROM invoice_item_categories WHERE use_as_expense) AS is_expense,
+    coalesce(
+        line.kind IN (
+            SELECT name FROM invoice_item_categories WHERE use_as_expense AND NOT use_as_service
+        ),
+        false
+    ) AS is_expense,
     line.amount,
     -- Nine decimals each, so that large sums still fit into the 38 digits of a DECIMAL.
     line.amount::DECIMAL(38, 9) * (1 - 0.01 * coalesce(invoice.discount, 0))::DECIMAL(18, 9)

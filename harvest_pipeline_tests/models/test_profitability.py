@@ -9,6 +9,7 @@ from harvest_pipeline.sandbox.model import Project
 from harvest_pipeline.sandbox.records import Records
 from harvest_pipeline_tests.models.conftest import RATES
 from harvest_pipeline_tests.models.warehouse import (
+    PRODUCT,
     Answers,
     entry,
     expense,
@@ -152,7 +153,7 @@ def test_a_fixed_fee_without_an_end_date_has_no_revenue_and_says_why(answers: An
 def test_more_invoiced_than_the_fee_takes_its_place(answers: Answers) -> None:
     days = {"starts_on": FEBRUARY, "ends_on": date(2024, 2, 29)}
     answers.add("projects", project(1, is_fixed_fee=True, fee=1000, **days))
-    answers.add("invoice_item_categories", {"id": 1, "name": "Product", "use_as_expense": True})
+    answers.add("invoice_item_categories", PRODUCT)
     answers.add("invoices", invoice(1, 1500, state="draft"), invoice(2, 500, discount=10))
     answers.add("invoice_line_items", line(1, 1, 900), line(2, 1, 600, kind="Product"))
     assert answers.rows("SELECT revenue FROM profitability") == [(1000,)]

@@ -7,6 +7,7 @@ from typing import Any
 
 from harvest_pipeline.sandbox.records import Records
 from harvest_pipeline_tests.models.warehouse import (
+    PRODUCT,
     Answers,
     entry,
     expense,
@@ -122,7 +123,7 @@ def months(answers: Answers, *columns: str) -> list[tuple[Any, ...]]:
 def test_a_fee_invoiced_in_advance_is_deferred_until_it_is_earned(answers: Answers) -> None:
     days = {"starts_on": AUGUST, "ends_on": date(2026, 10, 31)}
     answers.add("projects", project(1, is_fixed_fee=True, fee=920, **days))
-    answers.add("invoice_item_categories", {"id": 1, "name": "Product", "use_as_expense": True})
+    answers.add("invoice_item_categories", PRODUCT)
     answers.add("invoices", invoice(1, 1200, issue_date=date(2026, 8, 31)))
     answers.add("invoice_line_items", line(1, 1, 920), line(2, 1, 280, kind="Product"))
     # 92 days in all; when the fee is earned, no balance and no row is left

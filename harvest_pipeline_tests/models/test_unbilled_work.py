@@ -9,6 +9,7 @@ from harvest_pipeline.sandbox.records import Records
 from harvest_pipeline.sandbox.reports import uninvoiced_rows
 from harvest_pipeline_tests.models.conftest import TODAY
 from harvest_pipeline_tests.models.warehouse import (
+    PRODUCT,
     Answers,
     entry,
     expense,
@@ -119,7 +120,7 @@ def test_a_fixed_fee_waits_from_its_start_less_what_was_invoiced(answers: Answer
         project(5, starts_on=MAY, **fee),
     )
     answers.add("time_entries", entry(1, JUNE, 3))
-    answers.add("invoice_item_categories", {"id": 1, "name": "Product", "use_as_expense": True})
+    answers.add("invoice_item_categories", PRODUCT)
     answers.add("invoices", invoice(1, 1500, state="draft"), invoice(2, 70, state="closed"))
     answers.add(
         "invoice_line_items",

@@ -28,6 +28,8 @@ READ = (
     "clients", "expenses", "invoice_item_categories", "invoice_payments", "invoices", "projects",
     "task_assignments", "time_entries", "user_assignments", "users",
 )  # fmt: skip
+#: The invoice item category of expenses.
+PRODUCT = {"id": 1, "name": "Product", "use_as_expense": True, "use_as_service": False}
 _JSON = msgspec.json.Encoder(decimal_format="number")
 
 
