@@ -26,7 +26,7 @@ from harvest_pipeline_tests.warehouse.records import CONTEXT, SpoolFolder
 #: The records that models read.
 READ = (
     "clients", "expenses", "invoice_item_categories", "invoice_payments", "invoices", "projects",
-    "task_assignments", "time_entries", "user_assignments", "users",
+    "roles", "task_assignments", "time_entries", "user_assignments", "users",
 )  # fmt: skip
 #: The invoice item category of expenses.
 PRODUCT = {"id": 1, "name": "Product", "use_as_expense": True, "use_as_service": False}
@@ -104,7 +104,15 @@ def of_account(records: Records, now: datetime, folder: Path) -> Iterator[Answer
     with warehouse.connect() as connection:
         tables.prepare(connection, RECORDS["company"])
         answers = Answers(connection)
-        answers.add("company", {"account_id": 1, "currency": records.company.currency})
+        company = records.company
+        answers.add(
+            "company",
+            {
+                "account_id": 1,
+                "currency": company.currency,
+                "week_start_day": company.week_start_day,
+            },
+        )
         models.create(connection, *all_models())
         yield answers
 
