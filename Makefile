@@ -6,8 +6,8 @@
 #   make test     all tests but the long ones;  make test-long  those;  make lint  style and types
 #   make test-duckdb-1.5   what touches the database, on the older DuckDB
 #   make soak N=1000 SEED=1   simulated nights with edits, faults and kills; equal after each
-#   make docs     what is written from the code: docs/reports.md, docs/configuration.md, and the
-#                 schema of harvest.yaml
+#   make docs     what is written from the code: docs/reports.md, docs/models.md,
+#                 docs/configuration.md, and the schema of harvest.yaml
 #   make clean    removes everything generated: data/ (the warehouse too!) and .dagster/
 
 PYTHON ?= python3
@@ -42,7 +42,7 @@ soak: .venv/installed
 	@"$(BIN)/python" -W ignore -m harvest_pipeline_tests.soak $(or $(N),1000) $(or $(SEED),1)
 
 test-duckdb-1.5: .venv-duckdb-1.5/installed
-	@".venv-duckdb-1.5/bin/python" -m pytest -n 2 --no-loadscope-reorder -m "not long" harvest_pipeline_tests/warehouse \
+	@".venv-duckdb-1.5/bin/python" -m pytest -n 2 --no-loadscope-reorder -m "not long" harvest_pipeline_tests/warehouse harvest_pipeline_tests/models \
 	  harvest_pipeline_tests/orchestration/test_runs.py \
 	  harvest_pipeline_tests/orchestration/parameters/test_update_modes.py \
 	  harvest_pipeline_tests/orchestration/parameters/test_properties.py \

@@ -30,6 +30,7 @@ class HarvestAccountAttributes(AccountEntry, ReportsEntry):
     start_date: date | None = _of_project("start_date")
     timezone: str | None = _of_project("timezone")
     days_back: int | None = _of_project("days_back")
+    exchange_rates: Path | None = _of_project("exchange_rates")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -45,14 +46,15 @@ class HarvestAccountAttributes(AccountEntry, ReportsEntry):
     def project(self, folder: Path) -> Project:
         """The project with this one account, in that folder. Raises SettingsError."""
         environment = dict(load_environment())
-        for name in ("duckdb", "start_date", "timezone", "days_back"):
+        for name in ("duckdb", "start_date", "timezone", "days_back", "exchange_rates"):
             value, variable = getattr(self, name), Project.model_fields[name].alias
             if value is not None and variable:
                 environment[variable] = str(value)
-        duckdb = Project.model_fields["duckdb"]
-        variable, default = str(duckdb.alias), str(duckdb.default)
-        path = Path(environment.get(variable, "").strip() or default).expanduser()
-        environment[variable] = str(folder / path)
+        for name in ("duckdb", "exchange_rates"):
+            setting = Project.model_fields[name]
+            variable, default = str(setting.alias), str(setting.default)
+            if path := environment.get(variable, "").strip() or default:
+                environment[variable] = str(folder / Path(path).expanduser())
         return Project.of(environment, self.file())
 
 

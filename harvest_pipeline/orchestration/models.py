@@ -48,6 +48,7 @@ def model_events(
     with warehouse.transaction() as connection:
         rates = exchange_rates.fill(connection, account.project.exchange_rates)
         create(connection, *(model.name for model in account.models))
+    with warehouse.reader() as connection:  # others can read while the views are computed
         described = [(model, describe(connection, model)) for model in account.models]
     yield dg.AssetMaterialization(
         dg.AssetKey([account.name, exchange_rates.TABLE.name]), metadata=_rates(rates)
@@ -80,9 +81,11 @@ def _model_asset(model: Model, account: Account, io_manager_key: str) -> dg.Asse
     )
     def create_view(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         warehouse = Warehouse(account.project.duckdb, account.name, log=context.log.info)
-        with explained(Retries.of(None)), warehouse.transaction() as connection:
-            create(connection, model.name)
-            found = describe(connection, model)
+        with explained(Retries.of(None)):
+            with warehouse.transaction() as connection:
+                create(connection, model.name)
+            with warehouse.reader() as connection:  # others can read while the view is computed
+                found = describe(connection, model)
         yield dg.MaterializeResult(
             metadata=_metadata(model, account, found),
             check_results=_results(model, key, found),

@@ -1,5 +1,5 @@
-"""The documents generated from the models (`make docs`), which tests compare with the code:
-docs/configuration.md, docs/harvest.schema.json and docs/reports.md."""
+"""The documents generated from the code (`make docs`), which tests compare with it:
+docs/configuration.md, docs/harvest.schema.json, docs/reports.md and docs/models.md."""
 
 import json
 import sys
@@ -12,6 +12,7 @@ from tabulate import tabulate
 from harvest_pipeline.catalogue.columns import Column, Record
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS, record_of
+from harvest_pipeline.models import Model, models
 from harvest_pipeline.settings.datasets import Update
 from harvest_pipeline.settings.environment import project_folder
 from harvest_pipeline.settings.harvest_yaml import json_schema
@@ -183,11 +184,54 @@ def _meaning(column: Column) -> str:
     return column.description + link
 
 
+_MODELS = """# Models
+
+Written from the files in `harvest_pipeline/models/` by `make docs`; do not edit. A model is a view
+that answers a question of the business from the loaded records. Being a view, it is always as
+current as these: `as_of` says how current. Money is rounded to the digits of its currency; amounts
+in different currencies are never added, so group by `currency` whenever you sum. The view stands in
+the account's schema beside the tables, and its columns are described there too:
+
+```sql
+SELECT user_name, week, utilisation FROM harvest.utilisation ORDER BY week DESC, user_name
+```
+
+A model exists if the reports of all records that it is computed from are switched on. The job
+`<account>_all_reports`, `sync` without the name of a report, and each night create the views as the
+code has them. Those of the group `answers` are the ones that people ask for; the others are what
+these are computed from, and Harvest's own reports by month.
+
+Exchange rates are yours to give, nothing is fetched: `HARVEST_EXCHANGE_RATES` names a CSV or
+Parquet file with the columns `day`, `from`, `to` and `rate`, or you fill the table `exchange_rates`
+(`day`, `from_currency`, `to_currency`, `rate`). A rate holds until the next day that has one.
+"""
+
+
+def model_dictionary() -> str:
+    """docs/models.md, as Markdown."""
+    every = sorted(models().values(), key=lambda model: (model.group != "answers", model.name))
+    listed = _table(
+        ["model", "group", "a row for each", "what it is"],
+        [(f"[`{m.name}`](#{m.name})", m.group, f"`{', '.join(m.grain)}`", m.title) for m in every],
+    )
+    return "\n".join([_MODELS, listed, *map(_model, every)]) + "\n"
+
+
+def _model(model: Model) -> str:
+    columns = _table(
+        ["column", "meaning"], [(f"`{name}`", text) for name, text in model.columns.items()]
+    )
+    read = [f"[`{n}`](#{n})" if n in models() else f"`{n}`" for n in model.reads]
+    about = [model.title, model.definition, f"Computed from {', '.join(read)}.", columns]
+    return "\n\n".join([f"\n## {model.name}", *filter(None, about)])
+
+
 #: The generated documents, by their file name in docs/.
 DOCUMENTS = {
     "configuration.md": configuration,
     "harvest.schema.json": schema,
     "reports.md": reports,
+    "models.md": model_dictionary,
 }
 
 if __name__ == "__main__":

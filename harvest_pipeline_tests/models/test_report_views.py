@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from harvest_pipeline.loading.figures import QUESTIONS, Question, rows_of
 from harvest_pipeline.sandbox import reports
 from harvest_pipeline.sandbox.records import Records
+from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.models.conftest import TODAY
 from harvest_pipeline_tests.models.warehouse import Answers, entry, expense, project, rounded
 
@@ -109,6 +111,29 @@ def test_what_is_uninvoiced_of_each_month_is_what_harvest_reports(
         if row["total_hours"] or row["uninvoiced_expenses"]
     }
     assert found == expected
+
+
+@pytest.mark.parametrize("question", [q for each in QUESTIONS.values() for q in each])
+def test_what_the_nightly_comparison_proves_is_what_the_view_shows(
+    records: Records, account: Answers, question: Question
+) -> None:
+    for month, last in months(records):
+        compared = {
+            key: {name: figures[0] for name, figures in row.figures.items()}
+            for key, row in rows_of(account.connection, question, Window(month, last)).items()
+        }
+        shown = {
+            (row[question.subject], row["currency"]): {
+                name: row[name] for name in question.measures
+            }
+            for row in account.records(f"FROM {question.model} WHERE month = ?", month)
+        }
+        assert shown == compared
+    # Also of a part of a month, and of several together.
+    first, today = date(2026, 3, 10), date(2026, 6, 20)
+    both = rows_of(account.connection, question, Window(first, today))
+    assert both
+    assert len(both) >= len(rows_of(account.connection, question, Window(first, first)))
 
 
 def test_a_late_edit_is_in_the_month_that_it_was_made_to(answers: Answers) -> None:

@@ -108,7 +108,9 @@ def test_the_first_and_last_day_of_a_person_bound_the_capacity(answers: Answers)
     # Added on a Wednesday, left on the Thursday of the week after, archived weeks later.
     answers.add(
         "users",
-        person(is_active=False, created_at="2026-09-02 09:00:00Z", updated_at="2026-11-19 09:00Z"),
+        person(
+            is_active=False, created_at="2026-09-02 09:00:00Z", updated_at="2026-11-19 09:00:00Z"
+        ),
     )
     answers.add("projects", project())
     answers.add(

@@ -139,19 +139,23 @@ def test_a_scaffolded_component_loads_as_it_is(
 def test_such_a_project_loads_harvest_into_its_own_duckdb(
     sandbox: SandboxServer, scaffolded: Scaffolded
 ) -> None:
-    scaffolded.scaffold("acme", {**ACME, "duckdb": "lake/company.duckdb"})
+    files = {"duckdb": "lake/company.duckdb", "exchange_rates": "rates.csv"}
+    scaffolded.scaffold("acme", {**ACME, **files})
+    (scaffolded.folder / "rates.csv").write_text("day,from,to,rate\n2026-01-01,EUR,USD,1.1\n")
     environment = {
         name: value for name, value in sandbox.environment().items() if name != "HARVEST_SCHEMA"
     }
     done = scaffolded.python(
         *("-m", "dagster", "asset", "materialize", "-m", "my_project.definitions"),
-        *("--select", "acme/open_invoices,acme/clients,ours"),
+        *("--select", "acme/open_invoices,acme/clients,acme/exchange_rates,ours"),
         **environment,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     with duckdb.connect(scaffolded.folder / "lake" / "company.duckdb", read_only=True) as database:
         [clients] = database.execute("SELECT count(*) FROM acme.clients").fetchall()
+        rates = database.execute("SELECT count(*) FROM acme.exchange_rates").fetchall()
         states = database.execute("SELECT DISTINCT state FROM acme.open_invoices").fetchall()
+    assert rates == [(1,)]
     assert clients == (len(sandbox.account.records.clients),)
     assert states in ([("open",)], [])
 

@@ -9,6 +9,7 @@ import dagster as dg
 import duckdb
 import pytest
 
+from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.harvest import access
 from harvest_pipeline.orchestration.build import build_definitions
 from harvest_pipeline_tests.conftest import TODAY, Project, unlimited
@@ -34,7 +35,9 @@ class Night:
         return {
             (event.asset_key.path[-1], event.partition)
             for event in self.result.all_events
-            if event.event_type_value == "ASSET_MATERIALIZATION" and event.asset_key
+            if event.event_type_value == "ASSET_MATERIALIZATION"
+            and event.asset_key
+            and event.asset_key.path[-1] in REPORTS
         }
 
     def children(self) -> list[str]:
