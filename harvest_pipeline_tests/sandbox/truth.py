@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from harvest_pipeline.sandbox.records import Records, Table
+from harvest_pipeline.sandbox.reports import budget_rows
 
 #: Records that have a list for each parent: their field of `Records`, and the column of the parent.
 _CHILDREN = {
@@ -30,11 +31,11 @@ KINDS = (
 )  # fmt: skip
 
 
-def truth(records: Records, kind: str) -> list[dict[str, Any]]:
+def truth(records: Records, kind: str, today: date | None = None) -> list[dict[str, Any]]:
     """All records of a kind, ascending, as the API shows them to an administrator.
 
-    Values are Decimal, date and datetime; those with a parent have its id in front. Raises KeyError
-    for an unknown kind.
+    Values are Decimal, date and datetime; those with a parent have its id in front. Budgets are
+    those of `today`. Raises KeyError for an unknown kind.
     """
     if kind in _LINES:
         parent, column = _LINES[kind]
@@ -51,15 +52,31 @@ def truth(records: Records, kind: str) -> list[dict[str, Any]]:
             for parent, table in tables.items()
             for record in table.ascending()
         ]
+    if kind == "company":
+        return [_plain(records.company)]
+    if kind == "people_snapshots":
+        return truth(records, "users")
+    if kind == "project_budgets":
+        assert today, "a budget is that of a day"
+        return budget_rows(records, records.projects.ascending(), today, with_money=True)
     if kind == "teammates":
         names = ("id", "first_name", "last_name", "email")
         return [
             {"user_id": manager, **{name: getattr(user, name) for name in names}}
             for manager, people in records.teammates.items()
+            if (viewer := records.users.get(manager)) and "manager" in viewer.access_roles
             for user in records.users.ascending()
             if user.id in people
         ]
     return [_plain(record) for record in records.table(kind).ascending()]
+
+
+def identity(kind: str, row: dict[str, Any]) -> int:
+    """What tells a row from all others of its kind: its id; of teammates the manager's too; of a
+    budget its project's; of the company nothing."""
+    if kind == "teammates":
+        return (row["user_id"] << 32) + row["id"]
+    return row["project_id"] if kind == "project_budgets" else row.get("id", 0)
 
 
 def _plain(record: Any) -> dict[str, Any]:
