@@ -4,12 +4,15 @@ that they read, and describes them."""
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from hashlib import sha256
 from typing import Any
 
 import duckdb
 
+from harvest_pipeline.catalogue.columns import TEXT, Column
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.models import Model, tables_of, with_what_they_read
+from harvest_pipeline.models import Model, models, tables_of, with_what_they_read
 from harvest_pipeline.warehouse import exchange_rates, ledger, tables
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.sql import comma, identifier, literal
@@ -33,16 +36,33 @@ _MONEY = f"""
 """
 
 
+#: The version of each view: creating them all takes a second of processor.
+_VERSIONS = tables.Table(
+    "_models",
+    "The version of the SQL from which each model's view was made.",
+    "name",
+    (
+        Column("name", TEXT, "Name of the model.", ()),
+        Column("version", TEXT, "Changes with its SQL and with that of what it reads.", ()),
+    ),
+)
+
+
 def create(connection: duckdb.DuckDBPyConnection, *names: str) -> list[Model]:
-    """Create or replace the views of these models and of the models that they read; returns all of
-    them, each after those that it reads.
+    """Create the views of these models and of the models that they read, or replace those whose SQL
+    has changed; returns all of them, each after those that it reads.
 
     Tables that were never loaded are created without rows, so that a model exists whatever has been
     loaded. Raises KeyError for an unknown model, WarehouseError if a table is in the place of a
     view, and duckdb.Error.
     """
     wanted = with_what_they_read(names)
+    there = _versions(connection)
+    stale = [model for model in wanted if there.get(model.name) != _version(model.name)]
+    if not stale:
+        return wanted
     connection.execute(f"CREATE OR REPLACE MACRO {_MONEY}")
+    tables.prepare_tables(connection, _VERSIONS)
     for name in dict.fromkeys(other for model in wanted for other in model.reads):
         if name in RECORDS:
             tables.prepare(connection, RECORDS[name])
@@ -50,9 +70,31 @@ def create(connection: duckdb.DuckDBPyConnection, *names: str) -> list[Model]:
             tables.prepare_tables(connection, ledger.LEDGER)
         elif name == exchange_rates.TABLE.name:
             tables.prepare_tables(connection, exchange_rates.TABLE)
-    for model in wanted:
+    for model in stale:
         _create(connection, model)
     return wanted
+
+
+def _versions(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """The versions of the views that exist."""
+    if not tables.exists(connection, _VERSIONS.name):
+        return {}
+    return dict(
+        connection.execute(
+            f"SELECT name, version FROM {_VERSIONS.name} JOIN duckdb_views() ON view_name = name"
+            " AND database_name = current_database() AND schema_name = current_schema()"
+        ).fetchall()
+    )
+
+
+@cache
+def _version(name: str) -> str:
+    """Changes with everything that the view depends on: a view breaks if a type below it does."""
+    below = [
+        (each.sql, each.columns, [RECORDS[other] for other in each.reads if other in RECORDS])
+        for each in with_what_they_read([name])
+    ]
+    return sha256(repr((_MONEY, models()[name], below)).encode()).hexdigest()[:16]
 
 
 def inlined(name: str, narrowed: Mapping[str, str]) -> str:
@@ -129,3 +171,7 @@ def _create(connection: duckdb.DuckDBPyConnection, model: Model) -> None:
         connection.execute(
             f"COMMENT ON COLUMN {view}.{identifier(column)} IS {literal(description)}"
         )
+    connection.execute(f"DELETE FROM {_VERSIONS.name} WHERE name = ?", [model.name])
+    connection.execute(
+        f"INSERT INTO {_VERSIONS.name} VALUES (?, ?)", [model.name, _version(model.name)]
+    )
