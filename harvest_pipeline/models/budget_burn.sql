@@ -11,8 +11,9 @@
 -- There is a row for every day from the project's first entry or its start date, whichever is
 -- earlier (else from the beginning of this month), to the day on which time entries were last read.
 -- The last row is what Harvest's project budget report says, which also counts what was entered for
--- days to come: so that stands on the last day here, unless it is of a later month and the budget
--- is monthly. Harvest tells only today's budget, so that is the budget of all days.
+-- days to come: so that stands on the last day here, as far as those days are loaded, unless it is
+-- of a later month and the budget is monthly. Harvest tells only today's budget, so that is the
+-- budget of all days.
 --
 -- The pace is the mean of the last 28 days, the day itself included, or of all days if the project
 -- is younger. The budget runs out on the day on which, at that pace, nothing is left; this is empty
