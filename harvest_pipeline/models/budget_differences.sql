@@ -3,9 +3,9 @@
 --
 -- The report is read once a day. It is compared if it was read on the last day of `budget_burn`,
 -- and not otherwise: entries of earlier days may have been added or changed since. Entries that
--- were changed later on that day make a difference until the report is read again, and time entered
--- for days to come, which the report counts, until those days are loaded. Figures that Harvest hides
--- from the person who reads are not compared.
+-- were changed later on that day make a difference until the report is read again, and so does time
+-- entered for days to come, which the report counts, until those days are loaded. Figures that
+-- Harvest hides from the person who reads are not compared.
 --
 -- group: checks
 -- grain: project_id
