@@ -1,5 +1,5 @@
 # The commands of this project. Every one of them sets up .venv by itself the first time.
-#   make demo     all 18 reports from the sandbox account (or yours), then the Dagster UI
+#   make demo     all reports and models from the sandbox account (or yours), then the Dagster UI
 #   make demo ONCE=1   the same without the UI: ends when the tables are there; FRESH=1 loads again
 #                      what an earlier demo has loaded
 #   make dev      the Dagster UI on your own account;  make dev READ_ONLY=1   to look only

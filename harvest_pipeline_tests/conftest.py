@@ -145,7 +145,7 @@ class Project:
 
     def truth(self, record: str) -> list[dict[str, Any]]:
         """What the sandbox account really holds."""
-        return truth(self.sandbox.account.records, record)
+        return truth(self.sandbox.account.records, record, TODAY)
 
     def paths(self) -> list[str]:
         """The paths that were asked for since the log was cleared."""
@@ -154,8 +154,12 @@ class Project:
     def assert_equal(self, record: str, column: str | None = None) -> None:
         """The table has exactly the sandbox's records: ids, and the sum of a column."""
         there = self.truth(record)
-        assert self.query(f"SELECT id FROM {record} ORDER BY id") == sorted(
-            (row["id"],) for row in there
+        columns = {"teammates": ("user_id", "id"), "project_budgets": ("project_id",)}
+        columns |= {"people_snapshots": ("user_id",), "company": ("name",)}
+        key = columns.get(record, ("id",))
+        sent = ("id",) if record == "people_snapshots" else key
+        assert self.query(f"SELECT {', '.join(key)} FROM {record} ORDER BY ALL") == sorted(
+            tuple(row[name] for name in sent) for row in there
         )
         if column:
             total = sum((Decimal(str(row[column])) for row in there), Decimal(0))

@@ -170,27 +170,29 @@ def invoice(what: str) -> tuple[Column, ...]:
 USER_ASSIGNMENT = within(
     "user_assignment",
     (
-        record_id("the person's assignment to the project"),
-        column("is_project_manager", BOOLEAN, "Whether the person manages the project."),
-        column("is_active", BOOLEAN, "Whether the person is still assigned to the project."),
-        column(
-            "use_default_rates",
-            BOOLEAN,
-            "True: the person's own default rate applies; false: a rate set for this project.",
-            optional=True,
-        ),
-        column(
-            "budget",
-            DECIMAL,
-            "Hours of the project's budget allotted to the person.",
-            nullable=True,
-        ),
-        *times("the person's assignment to the project"),
-        column(
-            "hourly_rate",
-            RATE,
-            "The person's hourly rate in this project, in the client's currency.",
-            nullable=True,
+        reference("user_assignments", "the person's assignment to the project"),
+        *_repeated(
+            column("is_project_manager", BOOLEAN, "Whether the person manages the project."),
+            column("is_active", BOOLEAN, "Whether the person is still assigned to the project."),
+            column(
+                "use_default_rates",
+                BOOLEAN,
+                "True: the person's own default rate applies; false: a rate set for this project.",
+                optional=True,
+            ),
+            column(
+                "budget",
+                DECIMAL,
+                "Hours of the project's budget allotted to the person.",
+                nullable=True,
+            ),
+            *times("the person's assignment to the project"),
+            column(
+                "hourly_rate",
+                RATE,
+                "The person's hourly rate in this project, in the client's currency.",
+                nullable=True,
+            ),
         ),
     ),
     nullable=True,

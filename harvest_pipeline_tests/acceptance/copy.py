@@ -55,6 +55,8 @@ class Copy:
         What the same `run` has loaded is not read again.
         """
         days = (window or self.everything()) if RECORDS[record].day else None
+        if RECORDS[record].is_snapshot:
+            days = Window(TODAY, TODAY)
         loads = Loads(self.client, self.warehouse, [run or str(uuid4())], self.folder, _ignore)
         yield from loads.spools(RECORDS[record], Scope(record, days, filters or Filters()))
 

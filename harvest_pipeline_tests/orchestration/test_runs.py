@@ -40,7 +40,7 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[SandboxServer]:
 def content(project: Project) -> list[object]:
     """All that is loaded but for the times of loading."""
     return [
-        project.query(f"SELECT * EXCLUDE (_loaded_at) FROM {record} ORDER BY id")
+        project.query(f"SELECT * EXCLUDE (_loaded_at) FROM {record} ORDER BY ALL")
         for record in RECORDS
     ]
 

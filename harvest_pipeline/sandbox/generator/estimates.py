@@ -46,7 +46,7 @@ def _estimate(
     issued = max(span.first, invoice.issue_date - timedelta(days=35))
     made = instant(issued, 10 * 60 + number % 50)
     lines = [
-        EstimateLine(0, "Service", text, hours, price, cents(hours * price), True, False)
+        EstimateLine(0, "Service", text, hours, price, cents(hours * price), True, True)
         for text in ("Design and development", "Project management")[: 1 + number % 2]
         for hours in [exact(random.randrange(8, 200))]
         for price in [exact(random.randrange(80, 160, 5))]
@@ -55,6 +55,7 @@ def _estimate(
     discount = exact(5) if number % 2 else None
     off = cents(whole * (discount or ZERO) / 100)
     tax_amount = cents((whole - off) * (invoice.tax or ZERO) / 100)
+    tax2_amount = cents((whole - off) * (invoice.tax2 or ZERO) / 100)
     sent = made + timedelta(minutes=25) if state != "draft" else None
     ended = span.until_now(made + timedelta(days=3, hours=2))
     return Estimate(
@@ -62,11 +63,11 @@ def _estimate(
         client_key=f"{random.getrandbits(160):040x}",
         number=f"E-{number + 1}",
         purchase_order="",
-        amount=exact(whole - off + tax_amount),
+        amount=exact(whole - off + tax_amount + tax2_amount),
         tax=invoice.tax,
         tax_amount=tax_amount,
-        tax2=None,
-        tax2_amount=ZERO,
+        tax2=invoice.tax2,
+        tax2_amount=tax2_amount,
         discount=discount,
         discount_amount=off,
         subject=f"Work for {invoice.client.name}",
