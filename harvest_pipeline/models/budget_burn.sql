@@ -10,8 +10,10 @@
 --
 -- There is a row for every day from the project's first entry or its start date, whichever is
 -- earlier (else from the beginning of this month), to the day on which time entries were last read.
--- The last row is what Harvest's project budget report says; entries of days to come count there,
--- but not here. Harvest tells only today's budget, so that is the budget of all days.
+-- The last row is what Harvest's project budget report says, which also counts what was entered for
+-- days to come: so that stands on the last day here, as far as those days are loaded, unless it is
+-- of a later month and the budget is monthly. Harvest tells only today's budget, so that is the
+-- budget of all days.
 --
 -- The pace is the mean of the last 28 days, the day itself included, or of all days if the project
 -- is younger. The budget runs out on the day on which, at that pace, nothing is left; this is empty
@@ -48,12 +50,12 @@ WITH today AS (
 budget_parts AS (
     SELECT assignment.project_id, assignment.task_id, NULL::BIGINT AS user_id, assignment.budget
     FROM task_assignments AS assignment
-    JOIN projects AS project ON project.id = assignment.project_id
+    INNER JOIN projects AS project ON project.id = assignment.project_id
     WHERE project.budget_by IN ('task', 'task_fees') AND assignment.budget IS NOT NULL
     UNION ALL
     SELECT assignment.project_id, NULL::BIGINT, assignment.user_id, assignment.budget
     FROM user_assignments AS assignment
-    JOIN projects AS project ON project.id = assignment.project_id
+    INNER JOIN projects AS project ON project.id = assignment.project_id
     WHERE project.budget_by = 'person' AND assignment.budget IS NOT NULL
 ),
 
@@ -91,26 +93,38 @@ budgets AS (
 spendings AS (
     SELECT
         entry.project_id,
+        budgets.is_monthly,
         entry.day,
         CASE
             WHEN budgets.is_money THEN entry.billable_amount::DECIMAL(38, 9)
             ELSE entry.rounded_hours::DECIMAL(38, 9)
         END AS amount
     FROM entry_values AS entry
-    JOIN budgets ON budgets.project_id = entry.project_id
+    INNER JOIN budgets ON budgets.project_id = entry.project_id
     LEFT JOIN budget_parts AS part
         ON part.project_id = entry.project_id
         AND (part.task_id = entry.task_id OR part.user_id = entry.user_id)
     WHERE entry.budgeted AND (budgets.is_whole OR part.project_id IS NOT NULL)
     UNION ALL
-    SELECT expense.project_id, expense.day, expense.amount::DECIMAL(38, 9)
+    SELECT
+        expense.project_id,
+        budgets.is_monthly,
+        expense.day,
+        expense.amount::DECIMAL(38, 9)
     FROM expense_values AS expense
-    JOIN budgets ON budgets.project_id = expense.project_id
+    INNER JOIN budgets ON budgets.project_id = expense.project_id
     WHERE budgets.includes_expenses
 ),
 
 daily_spendings AS (
-    SELECT project_id, day, sum(amount) AS amount FROM spendings GROUP BY project_id, day
+    SELECT
+        spendings.project_id,
+        least(spendings.day, today.day) AS day,
+        sum(spendings.amount) AS amount
+    FROM spendings
+    CROSS JOIN today
+    WHERE NOT (spendings.is_monthly AND spendings.day > last_day(today.day))
+    GROUP BY spendings.project_id, least(spendings.day, today.day)
 ),
 
 first_entries AS (
@@ -152,7 +166,7 @@ burn AS (
         sum(coalesce(daily_spendings.amount, 0)) OVER last_28_days AS recently_spent,
         count(*) OVER last_28_days AS recent_days
     FROM project_days
-    JOIN budgets ON budgets.project_id = project_days.project_id
+    INNER JOIN budgets ON budgets.project_id = project_days.project_id
     LEFT JOIN daily_spendings
         ON daily_spendings.project_id = project_days.project_id
         AND daily_spendings.day = project_days.day

@@ -1,10 +1,11 @@
 -- Where the budgets of `budget_burn` are not those of Harvest's project budget report; none if all
 -- is well.
 --
--- The report is read once a day. It is compared if it was read on the last day of `budget_burn`, and
--- not otherwise: entries of earlier days may have been added or changed since. Entries that were
--- changed later on that day make a difference until the report is read again. Figures that Harvest
--- hides from the person who reads are not compared.
+-- The report is read once a day. It is compared if it was read on the last day of `budget_burn`,
+-- and not otherwise: entries of earlier days may have been added or changed since. Entries that
+-- were changed later on that day make a difference until the report is read again, and so does time
+-- entered for days to come, which the report counts, until those days are loaded. Figures that
+-- Harvest hides from the person who reads are not compared.
 --
 -- group: checks
 -- grain: project_id
@@ -25,13 +26,13 @@ WITH last_day AS (
 report AS (
     SELECT budget.project_id, budget.project_name, budget.day, budget.budget, budget.budget_spent
     FROM project_budgets AS budget
-    JOIN last_day ON last_day.day = budget.day
+    INNER JOIN last_day ON last_day.day = budget.day
 ),
 
 burn AS (
     SELECT burn.project_id, burn.project_name, burn.day, burn.unit, burn.budget, burn.spent
     FROM budget_burn AS burn
-    JOIN last_day ON last_day.day = burn.day
+    INNER JOIN last_day ON last_day.day = burn.day
     WHERE EXISTS (FROM report)
 )
 

@@ -4,7 +4,8 @@
 -- the month in which time entries were last read, also for months without any: so it shows who has
 -- gone quiet. Revenue, cost and margin are the sums of `profitability` over the client's projects;
 -- they are empty where one of them is, and `reason` says why. The share is that of all clients with
--- the same currency, for money of different currencies is never added.
+-- the same currency, for money of different currencies is never added, and of the revenue that is
+-- known.
 --
 -- Days since the last entry are counted to the end of the month, in the present month to the day on
 -- which time entries were last read.

@@ -41,4 +41,4 @@ SELECT
     line.amount::DECIMAL(38, 9) * (1 - 0.01 * coalesce(invoice.discount, 0))::DECIMAL(18, 9)
         AS net_amount
 FROM invoice_line_items AS line
-JOIN invoices AS invoice ON invoice.id = line.invoice_id
+INNER JOIN invoices AS invoice ON invoice.id = line.invoice_id

@@ -7,9 +7,9 @@
 -- both included; the months add up to the fee. Where more than the fee has been invoiced, that sum
 -- takes its place and is spread over the same days; how Harvest spreads it is not documented, so
 -- this is our choice. Invoiced are the project's lines after discount and before taxes, without
--- those of expenses, drafts included, as in Harvest. Without a start or an end date there is
--- nothing to spread over: revenue is empty, as Harvest too asks for the date first. Months to come
--- have rows, with the revenue of their days.
+-- those of expenses, on invoices of every state: drafts too, as in Harvest's uninvoiced report.
+-- Without a start or an end date there is nothing to spread over: revenue is empty, as Harvest too
+-- asks for the date first. Months to come have rows, with the revenue of their days.
 --
 -- A project that is not billable has no revenue.
 --
@@ -23,7 +23,8 @@
 --
 -- group: answers
 -- grain: project_id, month
--- reads: entry_values, expense_values, projects, invoice_line_values, company, exchange_rates, freshness
+-- reads: entry_values, expense_values, projects, invoice_line_values, company, exchange_rates,
+--   freshness
 --
 -- project_id: Id of the project.
 -- project_name: Name of the project.

@@ -23,7 +23,8 @@
 --
 -- group: answers
 -- grain: month, client_id, project_id, currency
--- reads: invoice_line_values, invoices, invoice_payments, profitability, projects, freshness
+-- reads: invoice_line_values, invoices, invoice_payments, profitability, projects, clients,
+--   freshness
 --
 -- month: First day of the month.
 -- client_id: Id of the client.
@@ -98,7 +99,7 @@ movements AS (
         0,
         false
     FROM invoices AS invoice
-    JOIN invoice_shares AS share ON share.invoice_id = invoice.id
+    INNER JOIN invoice_shares AS share ON share.invoice_id = invoice.id
     WHERE invoice.state = 'closed' AND invoice.amount <> 0
     UNION ALL
     SELECT
@@ -132,7 +133,7 @@ movements AS (
         0,
         false
     FROM invoice_payments AS payment
-    JOIN invoices AS invoice ON invoice.id = payment.invoice_id
+    INNER JOIN invoices AS invoice ON invoice.id = payment.invoice_id
     LEFT JOIN invoice_shares AS share
         ON share.invoice_id = invoice.id AND share.invoice_net_amount <> 0
     UNION ALL
@@ -215,18 +216,12 @@ balances AS (
         sum(earned - invoiced + invoiced_fee_expenses) OVER until_then AS balance
     FROM monthly
     WINDOW until_then AS (PARTITION BY client_id, project_id, currency ORDER BY month)
-),
-
-client_names AS (
-    SELECT client_id, max(client_name) AS client_name
-    FROM invoices
-    GROUP BY client_id
 )
 
 SELECT
     balances.month,
     balances.client_id,
-    coalesce(project.client_name, client_names.client_name) AS client_name,
+    client.name AS client_name,
     balances.project_id,
     project.name AS project_name,
     balances.currency,
@@ -247,5 +242,5 @@ SELECT
     ) AS as_of
 FROM balances
 LEFT JOIN projects AS project ON project.id = balances.project_id
-LEFT JOIN client_names ON client_names.client_id = balances.client_id
+LEFT JOIN clients AS client ON client.id = balances.client_id
 WHERE balances.has_moved OR balances.is_balance_unknown OR balances.balance <> 0

@@ -1,7 +1,8 @@
 -- Work and expenses that were not invoiced yet, by project and month, and how old they are.
 --
 -- These are Harvest's own rules for its uninvoiced report, and the sum over all months equals it.
--- Only billable projects are here, and of them only the months in which something waits.
+-- Only billable projects are here, and of them only the months in which something waits, months to
+-- come too if something was entered for them.
 --
 -- Time and materials: billable hours that are not marked as invoiced, times their rates, plus
 -- billable expenses that are not marked as invoiced, in the month of the work.
@@ -66,7 +67,7 @@ waiting_months AS (
         sum(waiting.hours_without_rate) AS hours_without_rate,
         min(waiting.day) AS oldest_day
     FROM waiting
-    JOIN projects AS project ON project.id = waiting.project_id
+    INNER JOIN projects AS project ON project.id = waiting.project_id
     WHERE project.is_billable
     GROUP BY waiting.project_id, date_trunc('month', waiting.day)::DATE
 ),
@@ -118,7 +119,7 @@ figures AS (
             ELSE coalesce(waiting_months.time_amount + waiting_months.expenses, 0)
         END AS amount
     FROM project_months
-    JOIN projects AS project ON project.id = project_months.project_id
+    INNER JOIN projects AS project ON project.id = project_months.project_id
     LEFT JOIN waiting_months
         ON waiting_months.project_id = project_months.project_id
         AND waiting_months.month = project_months.month

@@ -136,6 +136,22 @@ def test_a_monthly_budget_starts_again_and_in_its_first_month_too(answers: Answe
     assert burn(answers)["remaining"] == 39
 
 
+def test_what_was_entered_for_days_to_come_counts_on_the_last_day_as_in_the_report(
+    answers: Answers,
+) -> None:
+    answers.add("projects", project(1, budget_by="project", budget=40))
+    answers.add(
+        "time_entries",
+        entry(1, FIRST, 1),
+        entry(2, date(2026, 11, 30), 2),
+        entry(3, date(2026, 12, 1), 4),
+    )
+    assert burn(answers, LAST - timedelta(days=1))["spent"] == 1
+    assert (burn(answers)["spent"], burn(answers)["spent_on_day"]) == (7, 6)
+    answers.rows("UPDATE projects SET budget_is_monthly = true")
+    assert burn(answers)["spent"] == 3
+
+
 def test_a_blank_budget_of_a_person_counts_nothing_and_a_budget_of_0_counts(
     answers: Answers,
 ) -> None:

@@ -113,6 +113,19 @@ def test_every_project_of_an_account_has_its_revenue_cost_and_margin(
     assert ("time and materials", "USD", False) in kinds
 
 
+def test_the_hours_of_a_month_are_those_tracked_and_the_billable_ones_are_rounded(
+    records: Records, account: Answers
+) -> None:
+    hours: dict[tuple[int, date], list[Decimal]] = defaultdict(lambda: [ZERO, ZERO])
+    for each in records.time_entries:
+        sums = hours[each.project.id, first_of_month(each.spent_date)]
+        sums[0] += each.hours
+        sums[1] += each.rounded_hours if each.billable else 0
+    for row in account.records("FROM profitability"):
+        tracked, billable = hours[row["project_id"], row["month"]]
+        assert (row["hours"], row["billable_hours"]) == (tracked, billable)
+
+
 def test_the_reason_says_what_is_missing(records: Records, account: Answers) -> None:
     reasons = {
         part

@@ -17,7 +17,7 @@ from harvest_pipeline_tests.equal import differences, not_kept, out_of_reach
 from harvest_pipeline_tests.sandbox.account import Account
 from harvest_pipeline_tests.sandbox.faults import AnswerWith
 from harvest_pipeline_tests.sandbox.server import SandboxServer
-from harvest_pipeline_tests.sandbox.truth import truth
+from harvest_pipeline_tests.sandbox.truth import identity, truth
 from harvest_pipeline_tests.year.playing import Script
 from harvest_pipeline_tests.year.running import Daemon, Ran, on
 from harvest_pipeline_tests.year.story import DEMOTED, EVE, LAST, OUTAGES, RESTORED, WEATHER, F, L
@@ -148,7 +148,11 @@ class Year:
         After a night that failed all that counts is that nothing is lost.
         """
         morning = night.day + _A_DAY
-        there = {name: {row["id"] for row in truth(account.records, name)} for name in RECORDS}
+        there = {
+            record.name: {identity(record.name, row) for row in truth(account.records, record.name)}
+            for record in RECORDS.values()
+            if not record.is_snapshot
+        }
         brought, gone = self._brought[name], self.gone[name]
         found = {line: line.split(":")[0] for line in differences(self.database, account, name)}
         missing = {row for line, row in found.items() if line.endswith(": is missing")}
@@ -197,7 +201,7 @@ def _whole(account: Account) -> int:
     pages = sum(
         max(1, math.ceil(len(truth(account.records, record.name)) / 2000))
         for record in RECORDS.values()
-        if record.endpoint and not record.parent
+        if record.endpoint and not record.parent and not record.is_snapshot
     )
     return 1 + pages + 2 * len(account.records.invoices)
 

@@ -66,6 +66,20 @@ def test_the_year_ends_with_no_difference_in_either_account(year: Year) -> None:
     assert year.gone[F]["invoices"]
 
 
+def test_its_budgets_and_unbilled_work_are_those_of_harvests_reports(year: Year) -> None:
+    with duckdb.connect(year.database, read_only=True) as connection:
+        for name in year.accounts:
+            connection.execute(f"USE {name}")
+            for model in ("budget_differences", "unbilled_differences"):
+                assert connection.execute(f"FROM {model}").fetchall() == []
+            compared = (
+                "SELECT count(*) FROM project_budgets"
+                " WHERE day = (SELECT max(day) FROM budget_burn)"
+            )
+            ((budgets,),) = connection.execute(compared).fetchall()
+            assert budgets > 0
+
+
 def test_so_does_every_night_whose_runs_succeeded(year: Year) -> None:
     assert [(night.day, night.wrong) for night in year.nights if any(night.wrong.values())] == []
 
@@ -79,7 +93,10 @@ def test_all_of_it_was_loaded_by_sensors_and_schedules(year: Year) -> None:
 
 def test_harvests_own_reports_say_the_same_after_every_night(year: Year) -> None:
     reconciled = [r for n in year.nights for r in n.runs if r.by.endswith("_reconcile")]
-    assert [(r.verdict, r.failed) for r in reconciled if r.success] == [("equal", ())] * 10
+    told = [(r.verdict, r.failed) for r in reconciled if r.success]
+    # On Friday somebody entered time for Sunday, which Harvest's budget report counts at once.
+    assert told.pop(2) == ("equal", ("nothing_differs: None",))
+    assert told == [("equal", ())] * 9
 
 
 def test_every_fault_was_met(year: Year) -> None:
