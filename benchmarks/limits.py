@@ -1,4 +1,4 @@
-"""Two runs and a sensor ask as fast as they may: Harvest's limits are kept, without a single 429 (R7).
+"""Two runs and a sensor ask as fast as they may: Harvest's limits are kept, without a 429 (R7).
 
     .venv/bin/python -m benchmarks.limits
 
@@ -21,7 +21,6 @@ import msgspec
 from benchmarks.measure import Part, Target, prose
 from harvest_pipeline.harvest.auth import PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient
-from harvest_pipeline.harvest.limits import Limits
 from harvest_pipeline_tests.harvest.fault_server import Action, FaultServer, Request, answer
 
 LATENCY = (0.2, 1.0)
