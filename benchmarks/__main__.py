@@ -84,8 +84,8 @@ def report(parts: list[Part], loads: list[float], began: float, arguments: str) 
     sections.append(
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit()}, `make benchmark{arguments}`, "
         f"{(time.time() - began) / 60:.0f} minutes. {machine()}. Before each part the"
-        f" machine's load was {busy} (one minute's average; more than 1 is the work of others, which"
-        " makes seconds longer and ratios less certain)."
+        f" machine's load was {busy} (one minute's average; more than 1 is the work of others,"
+        " which makes seconds longer and ratios less certain)."
     )
     sections.append(f"{met} of {len(targets)} targets are met.\n\n{verdicts(targets)}")
     for part in parts:

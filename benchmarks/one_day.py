@@ -79,8 +79,7 @@ def measure(days: int = 20) -> Part:
                 "0.5 s beyond the request",
                 f"{run - request:.2f} s",
                 run - request <= 0.5,
-                "about 35 events, each committed by itself in one or two SQLite files, of which one is"
-                " new for each run",
+                "about 35 events, each committed by itself in one or two SQLite files",
             )
         ],
     )

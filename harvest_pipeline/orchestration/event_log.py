@@ -69,7 +69,7 @@ class EventLog(SqliteEventLogStorage):
     def _engine(self, shard: str) -> Engine:
         """The engine of a file; its connection stays open until events of yet another run are
         asked for. To open a file for an event takes longer than to store it."""
-        if shard not in self._initialized_dbs:
+        if shard not in self._initialized_dbs:  # pyright: ignore[reportUnknownMemberType]
             with super()._connect(shard):
                 pass
         if shard not in self._engines:

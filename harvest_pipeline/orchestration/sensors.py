@@ -62,7 +62,8 @@ def _changes(account: Account) -> dg.SensorDefinition:
         description=(
             f"Every {account.project.changes_seconds} seconds: asks Harvest how many records "
             "changed (about twelve requests). If any did, or a day is new, one run brings them. "
-            f"What was deleted at Harvest it cannot see: {reconcile_job(account.name)} does, every night."
+            f"What was deleted at Harvest it cannot see: {reconcile_job(account.name)} does, every "
+            "night."
         ),
         job_name=changes_job(account.name),
         evaluation_fn=evaluate,
