@@ -31,6 +31,7 @@ setup(
         "pyyaml>=6",
         "requests>=2.32,<3",
         "rich>=13",
+        "sqlglot>=30.30,<31",  # the origin of each column of a model
         "tabulate>=0.9",
         "urllib3>=2.6",  # decompresses within bounds
         # starlette and uvicorn come with dagster-webserver; the sandbox and the UI are served by

@@ -275,14 +275,16 @@ def _targets(costs: dict[tuple[str, int], Cost], distant: dict[str, Cost]) -> li
         Target(
             what,
             "at most 2 × the floor's time",
-            f"{slow:.2f} × ({ours.seconds:.1f} s; {least.seconds:.1f} s)",
+            f"{slow:.2f} × ({ours.seconds:.1f} s; {least.seconds:.1f} s); of processor"
+            f" {ours.processor / least.processor:.2f} ×",
             slow <= 2,
             parts,
         ),
         Target(
             f"{what}, against dlt",
             "dlt takes at least 2.5 × as long",
-            f"{gain:.2f} × ({other.seconds:.1f} s)",
+            f"{gain:.2f} × ({other.seconds:.1f} s); of processor"
+            f" {other.processor / ours.processor:.2f} ×",
             gain >= 2.5,
             parts,
         ),
@@ -296,7 +298,8 @@ def _targets(costs: dict[tuple[str, int], Cost], distant: dict[str, Cost]) -> li
         Target(
             f"{largest:,} entries",
             "at least 50 % of the floor's records/s",
-            f"{share:.0%} ({largest / loaded.seconds:,.0f} records/s)",
+            f"{share:.0%} ({largest / loaded.seconds:,.0f} records/s); of processor"
+            f" {costs['floor', largest].processor / loaded.processor:.0%}",
             share >= 0.5,
             "every value is examined, and cast exactly: "
             f"{loaded.said['loading']:.1f} s of {loaded.seconds:.1f} s",

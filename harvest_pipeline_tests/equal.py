@@ -10,30 +10,32 @@ from typing import Any
 
 import duckdb
 
+from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.scope import Window
 from harvest_pipeline.warehouse.coverage import kept_days
+from harvest_pipeline_tests.orchestration.parameters.expected import COMPARED, Row, Rows, of_table
 from harvest_pipeline_tests.orchestration.parameters.expected import Account as Expected
-from harvest_pipeline_tests.orchestration.parameters.expected import Row, Rows, of_table
 from harvest_pipeline_tests.sandbox.account import Account
 from harvest_pipeline_tests.sandbox.truth import truth
 
 
 def differences(database: Path, account: Account, schema: str = "harvest") -> list[str]:
-    """What of the 14 records differs between the warehouse and the account; empty: nothing.
+    """What of all records but the snapshots differs between the warehouse and the account; empty:
+    nothing.
 
     A table that is not there counts as one without rows.
     """
     with account.lock:
         there = Expected.of_sandbox(account.records).rows
-    tables = read_tables(database, schema, RECORDS)
+    tables = read_tables(database, schema, COMPARED)
     found: list[str] = []
     for record, rows in there.items():
         columns, values = tables.get(record, ([], []))
         if rows and not columns:
             found.append(f"{record}: there is no table, and Harvest has {len(rows)}")
             continue
-        found += _of_record(record, columns, values, rows)
+        found += _of_record(RECORDS[record], columns, values, rows)
     return found
 
 
@@ -61,7 +63,7 @@ def out_of_reach(
     with account.lock, duckdb.connect(database, read_only=True) as connection:
         connection.execute(f'USE "{schema}"')
         for record in RECORDS.values():
-            if record.day is None or record.parent:
+            if record.day is None or record.parent or record.is_snapshot:
                 continue
             kept = kept_days(connection, record, window)
             rows = truth(account.records, record.name)
@@ -93,20 +95,19 @@ def read_tables(
 
 
 def _of_record(
-    record: str, columns: list[str], values: list[tuple[Any, ...]], there: Rows
+    record: Record, columns: list[str], values: list[tuple[Any, ...]], there: Rows
 ) -> Iterator[str]:
-    keys = [row[columns.index("id")] for row in values] if columns else []
+    name = record.name
+    keys = [row[columns.index(record.key)] for row in values] if columns else []
     twice = {key for key in keys if keys.count(key) > 1} if len(set(keys)) < len(keys) else set()
     if twice:
-        yield from (f"{record} {key}: is there {keys.count(key)} times" for key in sorted(twice))
+        yield from (f"{name} {key}: is there {keys.count(key)} times" for key in sorted(twice))
         return
-    here = of_table(columns, values)
-    yield from (f"{record} {key}: is missing" for key in sorted(there.keys() - here.keys()))
-    yield from (
-        f"{record} {key}: Harvest has no such" for key in sorted(here.keys() - there.keys())
-    )
+    here = of_table(name, columns, values)
+    yield from (f"{name} {key}: is missing" for key in sorted(there.keys() - here.keys()))
+    yield from (f"{name} {key}: Harvest has no such" for key in sorted(here.keys() - there.keys()))
     for key in sorted(here.keys() & there.keys()):
-        yield from _of_row(f"{record} {key}", here[key], there[key])
+        yield from _of_row(f"{name} {key}", here[key], there[key])
 
 
 def _of_row(subject: str, here: Row, there: Row) -> Iterator[str]:

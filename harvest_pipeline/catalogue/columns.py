@@ -25,6 +25,12 @@ INSTANT = "TIMESTAMPTZ"
 LIST = "JSON"
 
 
+#: What a `from_parent` names besides columns of the parent: the id of the account, today's date in
+#: the project's time zone, and a number made of the other ones and of the id that Harvest sends,
+#: for records whose id alone identifies no row.
+ACCOUNT_ID, TODAY, ROW_KEY = "account_id", "today", "row_key"
+
+
 #: The column (and query parameter) that a run's parameter is compared with.
 FILTER_COLUMNS = {"project_ids": "project_id", "user_ids": "user_id", "invoice_status": "state"}
 
@@ -34,6 +40,8 @@ class Paging(StrEnum):
 
     PAGE = "page"
     CURSOR = "cursor"
+    #: It is no list: the response is the one record.
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +49,10 @@ class Column:
     """One column of a record's table, and the path of its value in the record's JSON.
 
     `path` leads from the record to the value (`client.id` is `("client", "id")`). `from_parent`
-    names the key of the parent record that the value is taken from, for values that the record
-    itself does not hold. `nullable`: Harvest may send null. `optional`: the key may be missing,
-    which is stored as NULL. `references` is the record whose id this is.
+    names the column of the parent record that the value is taken from, for values that the record
+    itself does not hold, or is ACCOUNT_ID, TODAY or ROW_KEY. `nullable`: Harvest may send null.
+    `optional`: the key may be missing, which is stored as NULL. `references` is the record whose id
+    this is.
     `copy_of` lists the columns of that record which this column repeats, joined by a blank; the id
     is under the same key. `through` is the column with the id of another record that has this
     column too: the client of a time entry is its project's client, and changes with it.
@@ -70,6 +79,9 @@ class Record:
     `day` is the column that a window is compared with; None means that the record is small and
     always replaced as a whole. `module` is the `/company` flag that must be on. `measure` is the
     column that is summed for display (`measure_unit`: "hours", or the column with the currency).
+    `parent_has` is a column of the parent and a text: only parents whose list there contains the
+    text have such records. `id_key` is the key of the id in Harvest's JSON; of a record without
+    paging there is none.
     `filters` are the query parameters of its list. `endpoint_of_project` is the path of the list
     for one project, for a record whose own list has no such parameter.
     """
@@ -84,8 +96,10 @@ class Record:
     endpoint: str | None = None
     paging: Paging = Paging.CURSOR
     key: str = "id"
+    id_key: str = "id"
     day: str | None = None
     parent: str | None = None
+    parent_has: tuple[str, str] | None = None
     inside: str | None = None
     filters: tuple[str, ...] = ()
     endpoint_of_project: str | None = None
@@ -99,6 +113,17 @@ class Record:
             if column.name == name:
                 return column
         raise KeyError(f"{self.name} has no column {name}")
+
+    @property
+    def is_snapshot(self) -> bool:
+        """Whether its rows are what Harvest showed on a day: only today's can be read."""
+        return self.day is not None and self.column(self.day).from_parent == TODAY
+
+    @property
+    def link(self) -> Column:
+        """The column with the id of the parent, or of the record that this one is inside. Raises
+        StopIteration if there is neither."""
+        return next(column for column in self.columns if column.from_parent == "id")
 
     @property
     def parent_columns(self) -> tuple[Column, ...]:

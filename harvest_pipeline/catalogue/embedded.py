@@ -2,7 +2,16 @@
 
 from dataclasses import replace
 
-from harvest_pipeline.catalogue.columns import BOOLEAN, DECIMAL, ID, INSTANT, RATE, TEXT, Column
+from harvest_pipeline.catalogue.columns import (
+    BOOLEAN,
+    DECIMAL,
+    ID,
+    INSTANT,
+    RATE,
+    ROW_KEY,
+    TEXT,
+    Column,
+)
 
 
 def column(
@@ -49,6 +58,17 @@ def _repeated(*columns: Column) -> tuple[Column, ...]:
 def record_id(what: str) -> Column:
     """The record's own id."""
     return column("id", ID, f"Harvest's id of {what}.")
+
+
+def row_key(parts: str) -> Column:
+    """The key of a record whose id alone identifies no row."""
+    return Column(
+        "key",
+        ID,
+        f"Identifies the row: a number made of {parts}.",
+        ("key",),
+        from_parent=ROW_KEY,
+    )
 
 
 def times(what: str) -> tuple[Column, ...]:

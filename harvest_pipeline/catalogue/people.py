@@ -1,7 +1,20 @@
-"""The records about people: users (the team), clients and the clients' contacts."""
+"""The records about people: users (the team) with roles and rates, clients and their contacts."""
 
-from harvest_pipeline.catalogue.columns import BOOLEAN, INTEGER, LIST, RATE, TEXT, Record
-from harvest_pipeline.catalogue.embedded import client, column, record_id, times
+from dataclasses import replace
+
+from harvest_pipeline.catalogue.columns import (
+    BOOLEAN,
+    DAY,
+    ID,
+    INTEGER,
+    LIST,
+    RATE,
+    TEXT,
+    TODAY,
+    Column,
+    Record,
+)
+from harvest_pipeline.catalogue.embedded import client, column, record_id, row_key, times
 
 _CLIENT_PERMISSION = "an administrator, or a manager allowed to create and edit clients"
 
@@ -73,6 +86,118 @@ USERS = Record(
             optional=True,
         ),
         column("avatar_url", TEXT, "Address of the person's picture."),
+    ),
+)
+
+PEOPLE_SNAPSHOTS = Record(
+    name="people_snapshots",
+    title="People by day",
+    description="One row per person and day on which Harvest was read: Harvest only knows the "
+    "present capacity, roles and rates.",
+    endpoint="/users",
+    envelope="users",
+    key="key",
+    day="day",
+    documentation=USERS.documentation,
+    permission=USERS.permission,
+    columns=(
+        row_key("day and user_id"),
+        Column("day", DAY, "The day on which this was so.", ("day",), from_parent=TODAY),
+        *(
+            replace(each, name="user_id", references="users") if each.name == "id" else each
+            for each in USERS.columns
+        ),
+    ),
+)
+
+ROLES = Record(
+    name="roles",
+    title="Roles",
+    description="One row per business role, such as Developer; role_members says who has it.",
+    endpoint="/roles",
+    envelope="roles",
+    documentation="https://help.getharvest.com/api-v2/roles-api/roles/roles/",
+    permission="an administrator",
+    columns=(
+        record_id("the role"),
+        column("name", TEXT, "Name of the role."),
+        *times("the role"),
+        column("user_ids", LIST, "Ids of the people who have it, as a list."),
+    ),
+)
+
+_USER_ID = Column(
+    "user_id",
+    ID,
+    "Id of the person.",
+    ("user_id",),
+    references="users",
+    from_parent="id",
+)
+
+
+def _rates(kind: str, what: str, permission: str) -> Record:
+    """The rates of each person; Harvest's list of them does not repeat whose they are."""
+    title = kind.capitalize()
+    return Record(
+        name=f"{kind}_rates",
+        title=f"{title} rates",
+        description=f"One row per {kind} rate of a person, with the days on which it applies.",
+        endpoint=f"/users/{{user_id}}/{kind}_rates",
+        envelope=f"{kind}_rates",
+        parent="users",
+        documentation=f"https://help.getharvest.com/api-v2/users-api/users/{kind}-rates/",
+        permission=permission,
+        columns=(
+            _USER_ID,
+            record_id("the rate"),
+            column("amount", RATE, what),
+            column(
+                "start_date",
+                DAY,
+                "First day of the rate; empty: from the beginning.",
+                nullable=True,
+            ),
+            column(
+                "end_date",
+                DAY,
+                "Last day of the rate; empty: it still applies.",
+                nullable=True,
+            ),
+            *times("the rate"),
+        ),
+    )
+
+
+BILLABLE_RATES = _rates(
+    "billable",
+    "What an hour of the person is billed at where no other rate applies.",
+    "an administrator, or a manager allowed to edit billable rates",
+)
+COST_RATES = _rates(
+    "cost",
+    "What an hour of the person costs, in the company's currency.",
+    "an administrator",
+)
+
+TEAMMATES = Record(
+    name="teammates",
+    title="Teammates",
+    description="One row per manager and person assigned to that manager.",
+    endpoint="/users/{user_id}/teammates",
+    envelope="teammates",
+    key="key",
+    parent="users",
+    parent_has=("access_roles", "manager"),
+    documentation="https://help.getharvest.com/api-v2/users-api/users/teammates/",
+    permission="an administrator",
+    columns=(
+        row_key("user_id and id"),
+        replace(_USER_ID, description="Id of the manager."),
+        Column("id", ID, "Id of the teammate.", ("id",), references="users"),
+        column("first_name", TEXT, "First name of the teammate.", copy_of=("first_name",)),
+        column("last_name", TEXT, "Last name of the teammate.", copy_of=("last_name",)),
+        column("email", TEXT, "E-mail address of the teammate.", copy_of=("email",)),
     ),
 )
 

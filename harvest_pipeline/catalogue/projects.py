@@ -1,7 +1,29 @@
-"""The records about work: projects, tasks, and which tasks can be used in which project."""
+"""The records about work: projects and their budgets, tasks, who and what is assigned to which."""
 
-from harvest_pipeline.catalogue.columns import BOOLEAN, DAY, DECIMAL, RATE, TEXT, Record
-from harvest_pipeline.catalogue.embedded import client, column, project, record_id, task, times
+from dataclasses import replace
+
+from harvest_pipeline.catalogue.columns import (
+    BOOLEAN,
+    DAY,
+    DECIMAL,
+    RATE,
+    TEXT,
+    TODAY,
+    Column,
+    Paging,
+    Record,
+)
+from harvest_pipeline.catalogue.embedded import (
+    client,
+    column,
+    project,
+    record_id,
+    reference,
+    row_key,
+    task,
+    times,
+    user,
+)
 
 PROJECTS = Record(
     name="projects",
@@ -111,5 +133,97 @@ TASK_ASSIGNMENTS = Record(
         ),
         *project("the project"),
         *task("the task"),
+    ),
+)
+
+USER_ASSIGNMENTS = Record(
+    name="user_assignments",
+    title="User assignments",
+    description="One row per person assigned to a project, former assignments too.",
+    endpoint="/user_assignments",
+    envelope="user_assignments",
+    filters=("user_id", "is_active", "updated_since"),
+    documentation="https://help.getharvest.com/api-v2/projects-api/projects/user-assignments/",
+    permission="an administrator, or a manager with teammates or managed projects",
+    columns=(
+        record_id("the assignment"),
+        column("is_project_manager", BOOLEAN, "Whether the person manages the project."),
+        column("is_active", BOOLEAN, "False: the person is no longer assigned to the project."),
+        column(
+            "use_default_rates",
+            BOOLEAN,
+            "True: the person's own default rate applies; false: a rate set for this project.",
+            optional=True,
+        ),
+        column(
+            "budget",
+            DECIMAL,
+            "Hours of the project's budget allotted to the person.",
+            nullable=True,
+        ),
+        *times("the assignment"),
+        column(
+            "hourly_rate",
+            RATE,
+            "The person's rate an hour in this project, in the client's currency.",
+            nullable=True,
+        ),
+        *project("the project"),
+        *user("the person"),
+    ),
+)
+
+PROJECT_BUDGETS = Record(
+    name="project_budgets",
+    title="Project budgets",
+    description="One row per project with a budget and day on which Harvest was read: how much of "
+    "it is spent, which Harvest only knows for the present.",
+    endpoint="/reports/project_budget",
+    envelope="results",
+    paging=Paging.PAGE,
+    key="key",
+    id_key="project_id",
+    day="day",
+    filters=("is_active",),
+    documentation="https://help.getharvest.com/api-v2/reports-api/reports/project-budget-report/",
+    permission=(
+        "an administrator sees all; a project manager the managed projects and those whose budget "
+        "everybody may see; a member only the latter"
+    ),
+    columns=(
+        row_key("day and project_id"),
+        Column("day", DAY, "The day on which this was so.", ("day",), from_parent=TODAY),
+        replace(reference("projects", "the project"), name="project_id", path=("project_id",)),
+        column("project_name", TEXT, "Name of the project, without its code."),
+        replace(reference("clients", "the client"), name="client_id", path=("client_id",)),
+        column("client_name", TEXT, "Name of the client."),
+        column("budget_is_monthly", BOOLEAN, "Whether the budget starts again every month."),
+        column(
+            "budget_by",
+            TEXT,
+            "How it is budgeted: project, project_cost, task, task_fees, person or none.",
+        ),
+        column("is_active", BOOLEAN, "False: the project is archived."),
+        column(
+            "budget",
+            DECIMAL,
+            "The budget: money for project_cost and task_fees, else hours.",
+            nullable=True,
+            optional=True,
+        ),
+        column(
+            "budget_spent",
+            DECIMAL,
+            "How much of it is spent, of a monthly one in this month.",
+            nullable=True,
+            optional=True,
+        ),
+        column(
+            "budget_remaining",
+            DECIMAL,
+            "How much of it is left; below 0: it is overspent.",
+            nullable=True,
+            optional=True,
+        ),
     ),
 )

@@ -1,6 +1,13 @@
-"""The 14 records of Harvest that this project loads, by name."""
+"""All records of Harvest that this project loads, by name."""
 
 from harvest_pipeline.catalogue.columns import Record
+from harvest_pipeline.catalogue.company import COMPANY
+from harvest_pipeline.catalogue.estimates import (
+    ESTIMATE_ITEM_CATEGORIES,
+    ESTIMATE_LINE_ITEMS,
+    ESTIMATE_MESSAGES,
+    ESTIMATES,
+)
 from harvest_pipeline.catalogue.expenses import EXPENSE_CATEGORIES, EXPENSES
 from harvest_pipeline.catalogue.invoices import (
     INVOICE_ITEM_CATEGORIES,
@@ -9,8 +16,23 @@ from harvest_pipeline.catalogue.invoices import (
     INVOICE_PAYMENTS,
     INVOICES,
 )
-from harvest_pipeline.catalogue.people import CLIENTS, CONTACTS, USERS
-from harvest_pipeline.catalogue.projects import PROJECTS, TASK_ASSIGNMENTS, TASKS
+from harvest_pipeline.catalogue.people import (
+    BILLABLE_RATES,
+    CLIENTS,
+    CONTACTS,
+    COST_RATES,
+    PEOPLE_SNAPSHOTS,
+    ROLES,
+    TEAMMATES,
+    USERS,
+)
+from harvest_pipeline.catalogue.projects import (
+    PROJECT_BUDGETS,
+    PROJECTS,
+    TASK_ASSIGNMENTS,
+    TASKS,
+    USER_ASSIGNMENTS,
+)
 from harvest_pipeline.catalogue.time import TIME_ENTRIES
 
 RECORDS: dict[str, Record] = {
@@ -30,6 +52,18 @@ RECORDS: dict[str, Record] = {
         TASKS,
         TASK_ASSIGNMENTS,
         EXPENSE_CATEGORIES,
+        ESTIMATES,
+        ESTIMATE_LINE_ITEMS,
+        ESTIMATE_MESSAGES,
+        ESTIMATE_ITEM_CATEGORIES,
+        USER_ASSIGNMENTS,
+        ROLES,
+        BILLABLE_RATES,
+        COST_RATES,
+        TEAMMATES,
+        COMPANY,
+        PROJECT_BUDGETS,
+        PEOPLE_SNAPSHOTS,
     )
 }
 

@@ -1,4 +1,5 @@
-"""The 18 reports, by name: which record each shows, and which parameters it can take.
+"""The reports, by name: which record each shows, and which parameters it can take. The first 18 are
+those of the old connectors, the others the rest of what Harvest's API reads.
 
 The facts about Harvest that it relies on are in docs/harvest-api.md.
 """
@@ -138,6 +139,75 @@ REPORTS: dict[str, Report] = {
             "projects",
             "Which task can be used in which project, at which rate.",
             ("updated_since", "project_ids"),
+        ),
+        Report(
+            "estimates",
+            "estimates",
+            "estimates",
+            "Every estimate. Its lines are in the table estimate_line_items.",
+            ("updated_since",),
+        ),
+        Report(
+            "estimate_messages",
+            "estimate_messages",
+            "estimates",
+            "The messages about estimates: sendings, and what clients decided.",
+        ),
+        Report(
+            "estimate_item_categories",
+            "estimate_item_categories",
+            "estimates",
+            "The kinds of estimate lines, such as Service or Product.",
+            ("updated_since",),
+        ),
+        Report(
+            "user_assignments",
+            "user_assignments",
+            "projects",
+            "Who is assigned to which project, at which rate and with which budget.",
+            ("updated_since",),
+        ),
+        Report(
+            "project_budgets",
+            "project_budgets",
+            "projects",
+            "How much of each project's budget is spent, by day: each read adds today.",
+        ),
+        Report(
+            "roles",
+            "roles",
+            "people",
+            "The business roles, such as Developer, and who has them.",
+        ),
+        Report(
+            "billable_rates",
+            "billable_rates",
+            "people",
+            "What each person's hours are billed at, with the days on which each rate applies.",
+        ),
+        Report(
+            "cost_rates",
+            "cost_rates",
+            "people",
+            "What each person's hours cost, with the days on which each rate applies.",
+        ),
+        Report(
+            "teammates",
+            "teammates",
+            "people",
+            "Which people are assigned to which manager.",
+        ),
+        Report(
+            "people_snapshots",
+            "people_snapshots",
+            "people",
+            "Capacity, roles and rates of everybody, by day: each read adds today.",
+        ),
+        Report(
+            "company",
+            "company",
+            "people",
+            "The account itself: currency, capacity, first day of the week, modules.",
         ),
     )
 }

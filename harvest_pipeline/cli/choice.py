@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -27,12 +27,14 @@ _NAMES = re.compile(rf"(?<![\w-])({'|'.join(sorted(OPTIONS, key=len, reverse=Tru
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run of one account. `window` is the range of its partitions, None if no dataset has any.
-    `config` is the config of the resource `report_options`."""
+    `config` is the config of the resource `report_options`. `with_models`: it creates the models of
+    the account in the end."""
 
     account: Account
     datasets: tuple[Dataset, ...]
     window: Window | None
     config: Mapping[str, Any]
+    with_models: bool = False
 
     def days_of(self, dataset: Dataset) -> str:
         """The days that are read for a dataset, as text."""
@@ -96,7 +98,8 @@ def takes(dataset: Dataset, option: str) -> bool:
 
 
 def runs_of(account: Account, names: Sequence[str], options: RunOptions) -> list[Run]:
-    """The Dagster runs that are needed: one, unless datasets have days of their own.
+    """The Dagster runs that are needed: one, unless datasets have days of their own. Where all
+    reports are read, the last one creates the models.
 
     Raises SettingsError for unknown names, for an option that no dataset uses, and for days that
     have no partition.
@@ -130,10 +133,13 @@ def runs_of(account: Account, names: Sequence[str], options: RunOptions) -> list
         alone = days and dataset.has_own_table
         of_runs.setdefault(None if alone else window or first, []).append(dataset)
     part = options.model_dump(mode="json", include=set(options.given) - set(DAYS))
-    return [
+    runs = [
         Run(account, tuple(each), window, part if window else {**part, **days})
         for window, each in of_runs.items()
     ]
+    if all(each in datasets for each in account.datasets if each.is_report):
+        runs[-1] = replace(runs[-1], with_models=True)
+    return runs
 
 
 def ignored(runs: Sequence[Run], options: RunOptions) -> list[str]:

@@ -73,7 +73,7 @@ def _demonstrate(environment: Mapping[str, str], once: bool, fresh: bool) -> int
     os.environ.update(environment)  # the run in this process reads it too
     code = 0
     for account in load_project(environment).accounts:
-        if fresh or len(_row_counts(account)) < len(account.datasets):
+        if fresh or len(_row_counts(account)) < len(account.datasets) + len(account.models):
             code = max(code, _load(account, environment))
         else:
             print("Loaded before; `make demo FRESH=1` loads it again.")
@@ -100,9 +100,10 @@ def _load(account: Account, environment: Mapping[str, str]) -> int:
 
 
 def _row_counts(account: Account) -> dict[str, int]:
-    """The rows of each dataset that has a table or view, which its first load makes."""
+    """The rows of each dataset and model that has a table or view, which its first load makes."""
+    names = [each.name for each in (*account.datasets, *account.models)]
     with Warehouse(account.project.duckdb, account.name).reader() as connection:
-        return row_counts(connection, [dataset.name for dataset in account.datasets])
+        return row_counts(connection, names)
 
 
 def _what_is_there(account: Account) -> str:
@@ -112,4 +113,6 @@ def _what_is_there(account: Account) -> str:
         for dataset in account.datasets
     ]
     table = tabulate(rows, headers=["report", "record", "rows"], intfmt=",")
+    created = [(model.name, counts.get(model.name, "not created")) for model in account.models]
+    table += "\n\n" + tabulate(created, headers=["model", "rows"], intfmt=",")
     return f"\n{table}\n\nDuckDB: {account.project.duckdb}, schema {account.name}"

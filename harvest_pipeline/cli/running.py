@@ -31,6 +31,8 @@ from tabulate import tabulate
 from harvest_pipeline.cli.choice import Run
 from harvest_pipeline.cli.local import CANCELLED
 from harvest_pipeline.harvest.progress import Observer, observed_by
+from harvest_pipeline.orchestration.jobs import asset_keys
+from harvest_pipeline.orchestration.models import model_keys
 from harvest_pipeline.orchestration.partitions import range_tags
 from harvest_pipeline.safety import one_line
 from harvest_pipeline.settings import Account, project_folder
@@ -123,10 +125,14 @@ def _materialize(instance: dg.DagsterInstance, run: Run, run_id: str) -> None:
         instance=instance,
         run_id=run_id,
         run_config={"resources": {REPORT_OPTIONS: {"config": run.config}}} if run.config else {},
-        asset_selection=[dg.AssetKey([run.account.name, each.name]) for each in run.datasets],
+        asset_selection=[*asset_keys(run.account, run.datasets), *_models(run)],
         tags=range_tags(run.window) if run.window else {},
         raise_on_error=False,
     )
+
+
+def _models(run: Run) -> list[dg.AssetKey]:
+    return model_keys(run.account) if run.with_models else []
 
 
 class Cancelling:
@@ -209,6 +215,7 @@ class Progress(Observer):
 
     def __init__(self, run: Run, *, plain: bool) -> None:
         self.states = {dataset.name: "not begun" for dataset in run.datasets}
+        self.models = {key.path[-1]: "not begun" for key in _models(run)}
         self._problems: dict[str, str] = {}
         self._prefix = f"{run.account.name}__"
         self._console = Console(file=sys.stderr, highlight=False, markup=False)
@@ -263,7 +270,9 @@ class Progress(Observer):
             return
         # A step's key is derived from the asset's: <schema>__<dataset>.
         name = (event.step_key or "").removeprefix(self._prefix)
-        if event.is_step_start or event.is_step_restarted:
+        if name in self.models:
+            self._hear_of_model(name, event)
+        elif event.is_step_start or event.is_step_restarted:
             self._rows = self._requests = self._pages = self._expected = 0
             self._note, self._current, self.states[name] = "", name, "cancelled"
             self._say(f"{name}: begins")
@@ -271,9 +280,7 @@ class Progress(Observer):
             self._current, self.states[name] = None, "loaded"
             self._say(f"{name}: {self._rows} rows, {self._requests} requests")
         elif event.is_step_failure and not _is_interrupt(event):
-            data = event.step_failure_data
-            ours = data.user_failure_data and data.user_failure_data.description
-            self._problems[name] = ours or _sentence(data.error)
+            self._problems[name] = _reason(event)
             self._current, self.states[name] = None, "FAILED"
             self._say(f"{name}: failed")
         elif event.is_step_up_for_retry:
@@ -281,6 +288,12 @@ class Progress(Observer):
             data = event.step_retry_data
             reason = f"{name} is tried again: {_sentence(data.error).rstrip('.')}"
             self.waiting(data.seconds_to_wait or 0, reason)
+
+    def _hear_of_model(self, name: str, event: dg.DagsterEvent) -> None:
+        if event.is_step_success:
+            self.models[name] = "created"
+        elif event.is_step_failure and not _is_interrupt(event):
+            self._problems[name] = _reason(event)
 
     def named(self, state: str) -> list[str]:
         """The reports in that state: not begun, cancelled, loaded or FAILED."""
@@ -342,6 +355,9 @@ def _table(run: Run, progress: Progress, loads: dict[str, tuple[int, int]]) -> s
         rows, requests = loads.get(dataset.name, (0, 0))
         state = progress.states[dataset.name]
         lines.append((dataset.name, run.days_of(dataset), f"{rows:,}", f"{requests:,}", state))
+    if progress.models:
+        created = [*progress.models.values()].count("created")
+        lines.append(("models", "", "", "", f"{created} of {len(progress.models)} created"))
     lines.append(("total", "", "", f"{sum(requests for _, requests in loads.values()):,}", ""))
     text = tabulate(
         lines,
@@ -356,6 +372,13 @@ def _table(run: Run, progress: Progress, loads: dict[str, tuple[int, int]]) -> s
 
 def _is_interrupt(event: dg.DagsterEvent) -> bool:
     return event.step_failure_data.error_source.value == "INTERRUPT"
+
+
+def _reason(event: dg.DagsterEvent) -> str:
+    """Why a step failed."""
+    data = event.step_failure_data
+    ours = data.user_failure_data and data.user_failure_data.description
+    return ours or _sentence(data.error)
 
 
 def _sentence(error: Any) -> str:

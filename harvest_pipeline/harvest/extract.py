@@ -7,17 +7,18 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from hashlib import blake2b
 from pathlib import Path
 from time import monotonic
 from typing import cast
 
 import msgspec
 
-from harvest_pipeline.catalogue.columns import Record
+from harvest_pipeline.catalogue.columns import ACCOUNT_ID, ROW_KEY, TODAY, Paging, Record
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import PermissionMissing, ReadNotProven, RecordNotFound
-from harvest_pipeline.harvest.pages import Line, Page, PageDecoder, Pass
+from harvest_pipeline.harvest.pages import Line, ObjectDecoder, Page, PageDecoder, Pass
 from harvest_pipeline.harvest.spool import SpoolFile
 from harvest_pipeline.scope import Filters, Proof, Rejected, Scope, Spool, Window
 
@@ -44,21 +45,24 @@ def read(
 ) -> Spool:
     """Read the records of `window`, or all of them, into a new file in `folder`.
 
-    `filters` have at most one project and one person: Harvest takes one id per request.
+    `filters` have at most one project and one person: Harvest takes one id per request. Of a
+    snapshot, `window` is the present day, which is written in front of each record.
     A list that changes during the read is read again, up to `times` times in total. Raises
     ReadNotProven after the last, StateUnusable, and what `HarvestClient.get` raises; then there is
     no file.
     """
     scope = Scope(record.name, window, filters or Filters())
     path, params = question(record, scope)
+    front = _Front(record, _beside(client, record, window))
     go_over = _lists(client, record, params)
+
+    def keep(spool: SpoolFile, page: Page[Line]) -> None:
+        spool.add(front.lines(page.rows), front.rejected(page.rejected))
 
     def fill(spool: SpoolFile) -> Pass:
         def once() -> Pass:
             spool.restart()
-            seen = go_over(
-                f"{client.api_url}{path}", lambda page: spool.add(page.rows, page.rejected)
-            )
+            seen = go_over(f"{client.api_url}{path}", lambda page: keep(spool, page))
             seen.check_count(spool.rows, spool.rows - spool.repeated)
             return seen
 
@@ -100,6 +104,9 @@ def read_children(
         nonlocal stopped
 
         def read_of(parent: Mapping[str, object]) -> None:
+            if not _may_have(record, parent):
+                finished[parent["id"]] = Pass(datetime.now(UTC), total=0)
+                return
             url = client.api_url + re.sub(r"\{\w+\}", str(parent["id"]), record.endpoint or "")
             lines, rejected = list[Line](), list[Rejected]()
 
@@ -122,11 +129,8 @@ def read_children(
                     raise
                 lines.clear()
                 seen = Pass(datetime.now(UTC), total=0)
-            front = _front(record, parent)
-            spool.add(
-                [(record_id, front + line[1:]) for record_id, line in lines],
-                [_of_parent(record, parent, each, front) for each in rejected],
-            )
+            front = _Front(record, parent)
+            spool.add(front.lines(lines), front.rejected(rejected))
             finished[parent["id"]] = seen
 
         try:
@@ -173,7 +177,7 @@ def question(record: Record, scope: Scope) -> tuple[str, dict[str, str]]:
     """The path and the query parameters of the list for a scope."""
     window, filters = scope.window, scope.filters
     path, params = record.endpoint or "", _since(filters)
-    if window:
+    if window and "from" in record.filters:
         params |= {"from": f"{window.first}", "to": f"{window.last}"}
     if filters.invoice_status:
         params["state"] = filters.invoice_status
@@ -216,6 +220,8 @@ def _lists(
     client: HarvestClient, record: Record, params: Mapping[str, str]
 ) -> Callable[[str, Callable[[Page[Line]], None]], Pass]:
     """Reads the list of `record` at an address once, and hands over each page."""
+    if record.paging is Paging.NONE:
+        return lambda url, keep: _single(client, record, url, keep)
     decoder = PageDecoder(record)
     return lambda url, keep: client.pages(
         url,
@@ -245,23 +251,78 @@ def _since(filters: Filters) -> dict[str, str]:
     return {"updated_since": f"{since:%Y-%m-%dT%H:%M:%SZ}"} if since else {}
 
 
-def _front(record: Record, parent: Mapping[str, object]) -> bytes:
-    """The values of the parent as the start of a JSON object, up to the comma."""
-    values = {column.name: parent[column.from_parent or ""] for column in record.parent_columns}
-    return msgspec.json.encode(values)[:-1] + b","
+def _single(
+    client: HarvestClient, record: Record, url: str, keep: Callable[[Page[Line]], None]
+) -> Pass:
+    """Read the one record at an address, which has no id of its own."""
+    line, answer = client.get(url, ObjectDecoder(), permission=record.permission)
+    keep(Page([(0, line)], 1, 1))
+    return Pass(answer.asked_at, total=1)
 
 
-def _of_parent(
-    record: Record, parent: Mapping[str, object], rejected: Rejected, front: bytes
-) -> Rejected:
-    """An unusable record, with its values from the parent."""
-    day = next(c.from_parent for c in record.parent_columns if c.name == record.day)
-    return replace(
-        rejected,
-        day=cast("date", parent[day or ""]),
-        raw=front + rejected.raw[1:],
-        parent_id=cast("int", parent["id"]),
-    )
+def _may_have(record: Record, parent: Mapping[str, object]) -> bool:
+    """Whether a parent can have such records; for others Harvest refuses the request."""
+    if record.parent_has is None:
+        return True
+    column, text = record.parent_has
+    return text in msgspec.json.decode(str(parent[column]), type=list[str])
+
+
+def _beside(client: HarvestClient, record: Record, window: Window | None) -> Mapping[str, object]:
+    """What is written in front of the records of a list that belongs to no parent."""
+    if not record.parent_columns:
+        return {}
+    return {ACCOUNT_ID: int(client.identity.account_id), TODAY: window and window.last}
+
+
+class _Front:
+    """Writes, in front of the records of one list, what they do not hold themselves: values of
+    their parent, `given` by the names of `Column.from_parent`, and the number of the row."""
+
+    def __init__(self, record: Record, given: Mapping[str, object]) -> None:
+        columns = record.parent_columns
+        self._record = record
+        self._given = given
+        self._key = next((c.name for c in columns if c.from_parent == ROW_KEY), None)
+        self._values = {
+            column.name: given[column.from_parent or ""]
+            for column in columns
+            if column.name != self._key
+        }
+        self._start = msgspec.json.encode(self._values)[:-1] + b"," if columns else b"{"
+
+    def lines(self, lines: Sequence[Line]) -> list[Line]:
+        """Records with these values, under the key of their row."""
+        return [(self._key_of(id), self._before(id, line)) for id, line in lines]
+
+    def rejected(self, rejected: Sequence[Rejected]) -> list[Rejected]:
+        """The same for unusable records."""
+        if not self._values:
+            return list(rejected)
+        parent_id = cast("int", self._given["id"]) if self._record.parent else None
+        day = self._values.get(self._record.day or "")
+        return [
+            replace(
+                each,
+                id=self._key_of(each.id),
+                day=cast("date | None", day),
+                raw=self._before(each.id, each.raw),
+                parent_id=parent_id,
+            )
+            for each in rejected
+        ]
+
+    def _key_of(self, record_id: int) -> int:
+        if self._key is None:
+            return record_id
+        parts = msgspec.json.encode([*self._values.values(), record_id])
+        return int.from_bytes(blake2b(parts, digest_size=8).digest()) >> 1  # fits a BIGINT
+
+    def _before(self, record_id: int, line: bytes) -> bytes:
+        if not self._values:
+            return line
+        key = f'"{self._key}":{self._key_of(record_id)},'.encode() if self._key else b""
+        return self._start + key + line[1:]
 
 
 def _spooled(

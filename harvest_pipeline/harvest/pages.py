@@ -15,6 +15,7 @@ import codecs
 import threading
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from typing import Any, Generic, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -77,11 +78,18 @@ class Row(msgspec.Struct, frozen=True):
             raise ValueError(f"more than {PER_PAGE} records")
 
 
-class _Head(Row, frozen=True):
-    """The decoded part of a record; `updated_at` is text such as 2025-03-01T14:59:22Z."""
+class ObjectDecoder:
+    """Decodes a response that is one record: its bytes."""
 
-    id: RecordId
-    updated_at: msgspec.Raw = msgspec.Raw()
+    def decode(self, body: bytes) -> bytes:
+        """The record in `body`, on one line. Raises msgspec.DecodeError, UnicodeDecodeError and
+        RecursionError if it is no object."""
+        _check_encoding(body)
+        _object_decoder.decode(body)
+        return _one_line(body.strip())
+
+
+_object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class _Links(msgspec.Struct):
@@ -114,7 +122,7 @@ class PageDecoder:
 
     def __init__(self, record: Record) -> None:
         self._record = record
-        self._heads = _decoder(record.envelope, list[_Head])
+        self._heads = _decoder(record.envelope, list[_head(record.id_key)])
         self._bodies = _decoder(record.envelope, list[msgspec.Raw])
 
     def decode(self, body: bytes) -> Page[Line]:
@@ -144,6 +152,16 @@ class PageDecoder:
             heads.links.next if heads.links else None,
             max((_instant(head.updated_at) for head in heads.records), default=""),
         )
+
+
+@cache
+def _head(id_key: str) -> Any:
+    """The decoded part of a record: `id`, and `updated_at`, such as 2025-03-01T14:59:22Z."""
+    fields = [
+        ("id", RecordId, msgspec.field(name=id_key)),
+        ("updated_at", msgspec.Raw, msgspec.Raw()),
+    ]
+    return msgspec.defstruct("Head", fields, bases=(Row,), frozen=True)
 
 
 def _decoder(name: str, elements: object) -> msgspec.json.Decoder[_Envelope]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
+from functools import cache
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -43,11 +44,10 @@ class _Uncut(Exception):
     """Not even the brackets and quotes are valid JSON."""
 
 
-class _Head(msgspec.Struct):
-    id: RecordId
-
-
-_head_decoder = msgspec.json.Decoder(_Head)
+@cache
+def _head_decoder(id_key: str) -> msgspec.json.Decoder[Any]:
+    fields = [("id", RecordId, msgspec.field(name=id_key))]
+    return msgspec.json.Decoder(msgspec.defstruct("Head", fields))
 
 
 def cut(page: bytes, record: Record, most: int) -> tuple[bytes, list[Rejected], str]:
@@ -65,7 +65,7 @@ def cut(page: bytes, record: Record, most: int) -> tuple[bytes, list[Rejected], 
         for first, after in pairwise(_cuts(page, start, b"[")):
             end = after - 1
             raw = page[first:end].strip()
-            if is_unusable(raw):
+            if is_unusable(raw, record.id_key):
                 _check_one(raw)
                 bad.append(raw)
             else:
@@ -80,10 +80,10 @@ def cut(page: bytes, record: Record, most: int) -> tuple[bytes, list[Rejected], 
     return rest, [_rejected(record, raw, each) for raw, each in members], changed
 
 
-def is_unusable(raw: bytes) -> bool:
+def is_unusable(raw: bytes, id_key: str = "id") -> bool:
     """Whether a record cannot be read, or has no id."""
     try:
-        _head_decoder.decode(raw)
+        _head_decoder(id_key).decode(raw)
     except (msgspec.DecodeError, RecursionError):
         return True
     return len(raw) > LARGEST_RECORD or _trouble_with(raw) is not None
@@ -99,7 +99,7 @@ def _read(members: list[_Member], key: str, form: Any) -> Any:
 
 def _rejected(record: Record, raw: bytes, members: list[_Member]) -> Rejected:
     """The known data about an unusable record."""
-    record_id = _read(members, "id", RecordId)
+    record_id = _read(members, record.id_key, RecordId)
     if record_id is None:
         raise RecordUnusable(
             f"A record of {record.name} came without an id that can be read, and without it nobody"

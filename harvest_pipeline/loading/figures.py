@@ -1,4 +1,5 @@
-"""The nine reports of Harvest that are compared, and their figures computed from the warehouse.
+"""The nine reports of Harvest that are compared, and their figures: those of the models that show
+them by month, so that a comparison proves these.
 
 How Harvest rounds an amount of hours times rates is not documented: the sum, each entry, or not at
 all (docs/harvest-api.md). Such a figure has these alternatives, and is equal if one of them is
@@ -6,10 +7,10 @@ Harvest's; if all entries come to whole cents, they are the same number.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Literal
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any, Literal
 
 import duckdb
 
@@ -17,6 +18,8 @@ from harvest_pipeline.harvest.summary_reports import ReportRow
 from harvest_pipeline.safety import one_line
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Account
+from harvest_pipeline.warehouse.models import inlined, use_money
+from harvest_pipeline.warehouse.sql import literal
 
 Theme = Literal["time", "expenses", "uninvoiced"]
 
@@ -50,11 +53,12 @@ _TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One report of Harvest. `subject` is the column that a row is about, together with its
-    currency; `measures` are hours and money, the latter listed in `money`."""
+    """One report of Harvest, and the model that computes it. `subject` is the column that a row is
+    about, together with its currency; `measures` are hours and money."""
 
     theme: Theme
     path: str
+    model: str
     subject: str
     measures: tuple[str, ...]
     permission: str = _PERMISSION
@@ -79,24 +83,26 @@ class Question:
         return f"{self.subject.removesuffix('_id')}_name"
 
 
-def _time(path: str, subject: str) -> Question:
+def _time(path: str, model: str, subject: str) -> Question:
     measures = ("total_hours", "billable_hours", "billable_amount")
-    return Question("time", f"/reports/time/{path}", subject, measures)
+    return Question("time", f"/reports/time/{path}", f"time_by_{model}", subject, measures)
 
 
-def _expenses(path: str, subject: str) -> Question:
+def _expenses(path: str, model: str, subject: str) -> Question:
     measures = ("total_amount", "billable_amount")
-    return Question("expenses", f"/reports/expenses/{path}", subject, measures)
+    path, model = f"/reports/expenses/{path}", f"expenses_by_{model}"
+    return Question("expenses", path, model, subject, measures)
 
 
 _DRAFTERS = "an administrator, or a manager allowed to create invoices"
 
-TIME_BY_PROJECT = _time("projects", "project_id")
-EXPENSES_BY_PROJECT = _expenses("projects", "project_id")
+TIME_BY_PROJECT = _time("projects", "project", "project_id")
+EXPENSES_BY_PROJECT = _expenses("projects", "project", "project_id")
 #: Projects that are billed by hours; the rest of a fixed fee belongs to no day.
 UNINVOICED = Question(
     "uninvoiced",
     "/reports/uninvoiced",
+    "uninvoiced",
     "project_id",
     ("uninvoiced_hours", "uninvoiced_expenses", "uninvoiced_amount"),
     _DRAFTERS,
@@ -106,15 +112,15 @@ UNINVOICED = Question(
 QUESTIONS: dict[Theme, tuple[Question, ...]] = {
     "time": (
         TIME_BY_PROJECT,
-        _time("clients", "client_id"),
-        _time("tasks", "task_id"),
-        _time("team", "user_id"),
+        _time("clients", "client", "client_id"),
+        _time("tasks", "task", "task_id"),
+        _time("team", "team", "user_id"),
     ),
     "expenses": (
         EXPENSES_BY_PROJECT,
-        _expenses("clients", "client_id"),
-        _expenses("categories", "expense_category_id"),
-        _expenses("team", "user_id"),
+        _expenses("clients", "client", "client_id"),
+        _expenses("categories", "category", "expense_category_id"),
+        _expenses("team", "team", "user_id"),
     ),
     "uninvoiced": (UNINVOICED,),
 }
@@ -137,74 +143,38 @@ class Row:
 
 Rows = dict[Key, Row]
 
-#: Hours as reports count them: rounded, if Harvest sends the rounded hours.
-_HOURS = "coalesce(rounded_hours, hours)"
-_VALUE = f"{_HOURS} * coalesce(billable_rate, 0)"
+#: The models with a row for each entry and expense; the figures are those of the days of a window.
+_BY_DAY = ("entry_values", "expense_values")
+_CENT = Decimal("0.01")
 
 
 def rows_of(connection: duckdb.DuckDBPyConnection, question: Question, window: Window) -> Rows:
-    """The rows that the report should have for the days of `window`."""
-    if question.theme == "uninvoiced":
-        sql, days = _UNINVOICED, [window.first, window.last] * 2
-    else:
-        sql = _TIME if question.theme == "time" else _EXPENSES
-        sql = sql.format(subject=question.subject, name=question.name_column)
-        days = [window.first, window.last]
-    cursor = connection.execute(sql, days)
-    columns = [each[0] for each in cursor.description or ()][3:]
+    """The rows that the report should have for the days of `window`: those of its model, whose SQL
+    sees these days only, all of them in the month of the first one."""
+    first, last = (literal(day.isoformat()) for day in (window.first, window.last))
+    days = (
+        f"SELECT * REPLACE (DATE {first} AS day) FROM ({{sql}})"
+        f" WHERE day BETWEEN DATE {first} AND DATE {last}"
+    )
+    use_money(connection)
+    cursor = connection.execute(inlined(question.model, dict.fromkeys(_BY_DAY, days)))
+    columns = [each[0] for each in cursor.description or ()]
     rows: Rows = {}
-    for subject, currency, name, *values in cursor.fetchall():
-        figures: dict[str, tuple[Decimal, ...]] = defaultdict(tuple)
-        for column, value in zip(columns, values, strict=True):
-            figures[column.partition(" ")[0]] += (value,)
-        rows[subject, currency] = Row(name, dict(figures))
+    for values in cursor.fetchall():
+        row = dict(zip(columns, values, strict=True))
+        figures = {measure: _alternatives(row, measure) for measure in question.measures}
+        name = row[question.name_column]
+        rows[row[question.subject], row["currency"] or ""] = Row(name, figures)
     return rows
 
 
-def _alternatives(value: str, of: str, plus: str = "0") -> str:
-    """An amount as the rounded sum, the sum of rounded entries, and exact."""
-    total, each = f"coalesce(sum({value}), 0)", f"coalesce(sum(round({value}, 2)), 0)"
-    return (
-        f'round({total} + {plus}, 2) AS "{of}", {each} + {plus} AS "{of} each",'
-        f' {total} + {plus} AS "{of} exact"'
-    )
-
-
-#: Hours of all entries; amounts of the billable ones, without fixed-fee projects.
-_TIME = f"""
-    WITH fixed AS (SELECT id FROM projects WHERE is_fixed_fee),
-    entries AS (
-        SELECT {{subject}} AS subject, coalesce(client_currency, '') AS currency, {{name}} AS name,
-            {_HOURS} AS hours, CASE WHEN billable THEN {_HOURS} ELSE 0 END AS billable_hours,
-            CASE WHEN billable AND project_id NOT IN (FROM fixed) THEN {_VALUE} ELSE 0 END AS value
-        FROM time_entries WHERE spent_date BETWEEN ? AND ?)
-    SELECT subject, currency, max(name), sum(hours) AS total_hours,
-        sum(billable_hours) AS billable_hours, {_alternatives("value", "billable_amount")}
-    FROM entries GROUP BY subject, currency
-"""
-#: The expense's own flag decides whether it is billable, not its project's.
-_EXPENSES = """
-    SELECT {subject}, coalesce(client_currency, ''), max({name}), sum(total_cost) AS total_amount,
-        sum(CASE WHEN billable THEN total_cost ELSE 0 END) AS billable_amount
-    FROM expenses WHERE spent_date BETWEEN ? AND ? GROUP BY 1, 2
-"""
-#: Every billable project without a fixed fee, even without any time.
-_UNINVOICED = f"""
-    WITH entries AS (
-        SELECT project_id, {_HOURS} AS hours, billable AND NOT is_billed AS waiting,
-            CASE WHEN waiting THEN {_VALUE} ELSE 0 END AS value
-        FROM time_entries WHERE spent_date BETWEEN ? AND ?),
-    spent AS (
-        SELECT project_id, sum(total_cost) AS cost FROM expenses
-        WHERE spent_date BETWEEN ? AND ? AND billable AND NOT is_billed GROUP BY 1)
-    SELECT id, coalesce(client_currency, ''), max(name),
-        coalesce(sum(hours) FILTER (WHERE waiting), 0) AS uninvoiced_hours,
-        coalesce(max(cost), 0) AS uninvoiced_expenses,
-        {_alternatives("value", "uninvoiced_amount", "coalesce(max(cost), 0)")}
-    FROM projects LEFT JOIN entries ON entries.project_id = id
-    LEFT JOIN spent ON spent.project_id = id
-    WHERE is_billable AND NOT is_fixed_fee GROUP BY 1, 2
-"""
+def _alternatives(row: Mapping[str, Any], measure: str) -> tuple[Decimal, ...]:
+    """A figure as the model shows it and, where Harvest may round in another way, as that."""
+    exact: Decimal | None = row.get(f"{measure}_exact")
+    if exact is None:
+        return (row[measure],)
+    cents = exact.quantize(_CENT, ROUND_HALF_UP)
+    return (row[measure], cents, row[f"{measure}_by_entry"], exact)
 
 
 _ZERO = Decimal(0)

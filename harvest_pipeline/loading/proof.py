@@ -63,8 +63,10 @@ class Held:
 
     @property
     def is_small(self) -> bool:
-        """Whether the record is read as a whole each time."""
-        return self.record.day is None and self.rows <= PAGE
+        """Whether the record is read as a whole each time: it is short, or Harvest cannot be asked
+        for its changes."""
+        has_changes = "updated_since" in self.record.filters
+        return self.record.day is None and (self.rows <= PAGE or not has_changes)
 
     @property
     def read(self) -> list[Scope]:

@@ -23,7 +23,7 @@ from harvest_pipeline.scope import Proof, Scope, Spool, Window, stretches
 from harvest_pipeline.warehouse import coverage
 from harvest_pipeline.warehouse.errors import SeesLess, WarehouseError
 from harvest_pipeline.warehouse.gate import refuse_narrower
-from harvest_pipeline.warehouse.ledger import Load, LoadContext, write_counted
+from harvest_pipeline.warehouse.ledger import Load, LoadContext, loaded_records, write_counted
 from harvest_pipeline.warehouse.loading import load_each, load_together
 from harvest_pipeline.warehouse.scopes import days_loaded_at, rows_by_day, rows_in
 
@@ -50,18 +50,19 @@ class Sweep:
     now: datetime
     requests: int | None = None
 
-    def chosen(self, day: str, parents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The parents that are due: of the last 400 days by the column `day`."""
-        first = self.now.date() - timedelta(days=_DAYS)
-        every = [row for row in parents if row[day] >= first]
-        budget = -(-len(every) // _NIGHTS) if self.requests is None else self.requests
+    def chosen(self, day: str | None, parents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The parents that are due: of the last 400 days by the column `day`, within a week; all
+        of parents without a day, within a month."""
+        first, within = self.now.date() - timedelta(days=_DAYS), _NIGHTS if day else _MONTH
+        every = [row for row in parents if day is None or row[day] >= first]
+        budget = -(-len(every) // within) if self.requests is None else self.requests
         before = self.now - _TONIGHT
         read = [row for row in every if row["_read_at"] and row["_read_at"] < before]
         read.sort(key=lambda row: row["_read_at"])
         if not read or not budget:
             return []
         nights = -(-len(every) // budget)
-        return read[:budget] if self._begins(read[0]["_read_at"], nights, _NIGHTS) else []
+        return read[:budget] if self._begins(read[0]["_read_at"], nights, within) else []
 
     def is_due(self, read_at: datetime) -> bool:
         """Whether a list that is too long to read every night is due to be read as a whole."""
@@ -123,9 +124,10 @@ class Reconciliation:
     """Makes the tables of `records` equal to Harvest on the days that are kept: those of `window`,
     and all others that were ever read (`coverage.kept_days`).
 
-    Messages and payments are read for invoices that changed since theirs were read, and for those
-    that are due in the sweep; `loads` must be for changes only. `thorough`: also look for
-    deletions and sweep; `sweep_requests` is then the budget of the sweep.
+    Messages, payments and rates are read for invoices, estimates and people that changed since
+    theirs were read, and for those that are due in the sweep; `loads` must be for changes only.
+    `thorough`: also look for deletions, sweep and take snapshots; `sweep_requests` is then the
+    budget of the sweep.
     """
 
     def __init__(
@@ -143,6 +145,8 @@ class Reconciliation:
         #: Differences are read again, even if this run has read them before.
         self._again = replace(loads, runs=())
         self._found = {record.name: Reconciled(record) for record in records}
+        #: The records that were ever loaded.
+        self._loaded: set[str] = set()
         #: Why a part could not be done; the first reason.
         self.refused: HarvestError | WarehouseError | None = None
 
@@ -154,7 +158,7 @@ class Reconciliation:
         continues from there.
         """
         records = [each.record for each in self._found.values()]
-        lists = [record for record in records if record.parent is None]
+        lists = [each for each in records if each.parent is None and not each.is_snapshot]
         with self._loads.warehouse.reader() as connection:
             wider = {
                 str(other)
@@ -164,6 +168,7 @@ class Reconciliation:
             }
             held = [self._held(connection, record) for record in lists]
             before = {r.name: rows_by_day(connection, r) for r in records if r.day}
+            self._loaded = loaded_records(connection)
         if wider:
             # Records that Harvest hides from this person would look deleted.
             self.refused = SeesLess.of(
@@ -180,6 +185,11 @@ class Reconciliation:
                     self._load(found, self._children(record, RECORDS[record.parent], sweep))
         if sweep:
             self._read_again(lists, sweep)
+            today = Window(self._window.last, self._window.last)
+            for record in records:
+                if record.is_snapshot:
+                    with self._asking(record) as found:
+                        self._load(found, self._loads.spools(record, Scope(record.name, today)))
         self._note_days(before)
         try:
             refuse_narrower(load for found in self._found.values() for load in found.loads)
@@ -252,14 +262,16 @@ class Reconciliation:
                     write_counted(connection, scope, self._context, changes[0].read_at, number)
 
     def _children(self, record: Record, parent: Record, sweep: Sweep | None) -> Iterator[Spool]:
-        day = parent.day or ""
-        with self._loads.warehouse.reader() as connection:
-            days = coverage.kept_days(connection, parent, self._window)
-        scope = Scope(record.name, Window(min(days), max(days)))
+        window = None
+        if parent.day:
+            with self._loads.warehouse.reader() as connection:
+                days = coverage.kept_days(connection, parent, self._window)
+            window = Window(min(days), max(days))
+        scope = Scope(record.name, window)
         yield from self._loads.children(record, parent, scope, self._loads.due)
         if sweep:
             yield from self._loads.children(
-                record, parent, scope, lambda every: sweep.chosen(day, every)
+                record, parent, scope, lambda every: sweep.chosen(parent.day, every)
             )
 
     def _read_again(self, lists: Sequence[Record], sweep: Sweep) -> None:
@@ -290,7 +302,9 @@ class Reconciliation:
             yield found
         except (PermissionMissing, RecordNotFound) as error:
             self._loads.log(f"{record.title}: {error}")
-            self.refused = self.refused or error
+            # What this person never could read is left out: `everything_is_visible` says so.
+            if record.name in self._loaded or self._context.reader.role == "administrator":
+                self.refused = self.refused or error
         finally:
             found.requests += self._loads.client.requests - before
 

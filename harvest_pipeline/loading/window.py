@@ -102,6 +102,8 @@ class Loads:
         everything = spool.scope.window is None and not spool.scope.filters
         if everything or spool.scope.filters.changes_only or spool.proof is Proof.MODULE_OFF:
             return
+        if record.is_snapshot:  # what left it was not moved to another day
+            return
         with self.warehouse.reader() as connection:
             gone = vanished(connection, record, spool)
             known = rows_known_until(connection, record.name, set(gone.values()))
@@ -112,7 +114,7 @@ class Loads:
             yield only(found, gone)
 
     def _children(self, record: Record, parent: Record, scope: Scope) -> Iterator[Spool]:
-        if scope.window is None:
+        if parent.day and scope.window is None:
             raise ValueError(f"{record.name} is read by the days of {parent.name}")
         yield from self.spools(parent, _of_parent(parent, scope))
         yield from self.children(record, parent, scope, self.due)
@@ -128,20 +130,18 @@ class Loads:
 
         If that fails midway, what has been read is yielded first, to be loaded.
         """
-        window = scope.window
-        assert window is not None
         with self.warehouse.reader() as connection:
             every = parents(connection, record, _of_parent(parent, scope))
         chosen = choose(every)
         if every and not chosen:
             self.log(f"{scope}: nothing of it is to be read, Harvest is not asked.")
             return
-        for piece, rows in pieces(chosen, parent.day or "", window, PARENTS_PER_PIECE):
+        for piece, rows in pieces(chosen, parent.day, scope.window, PARENTS_PER_PIECE):
             part = replace(scope, window=piece)
             # Only the ledger, not the parent, shows that a read of changes is done.
             if scope.filters.changes_only and self._rest(part) is None:
                 continue
-            if len(chosen) < len(every):
+            if len(chosen if piece else rows) < len(every):
                 if not rows:
                     continue
                 ids = tuple(sorted(cast("int", row[parent.key]) for row in rows))
@@ -191,13 +191,17 @@ def spool_folder(state_folder: Path) -> Generator[Path]:
 
 
 def pieces(
-    parents: Sequence[Parent], day: str, window: Window, size: int
-) -> Iterator[tuple[Window, list[Parent]]]:
+    parents: Sequence[Parent], day: str | None, window: Window | None, size: int
+) -> Iterator[tuple[Window | None, Sequence[Parent]]]:
     """Cut a window at day borders into pieces of about `size` parents, in order of their day.
 
     The pieces follow each other without a gap and together are the window; a day with more
-    parents than `size` is one piece.
+    parents than `size` is one piece. Without days, there is no window, and as many parents in each.
     """
+    if day is None or window is None:
+        for at in range(0, max(len(parents), 1), size):
+            yield None, parents[at : at + size]
+        return
     first, rows = window.first, list[Parent]()
     ordered = sorted(parents, key=lambda row: str(row[day]))
     for index, row in enumerate(ordered):

@@ -19,6 +19,7 @@ definitions, the fields `group`, `grain` and `reads`, and then each column with 
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -26,6 +27,8 @@ from importlib.resources import files
 #: A field or a column of a header: its name and its text.
 _ENTRY = re.compile(r"([a-z][a-z0-9_]*): (.+)")
 _FIELDS = ("group", "grain", "reads")
+#: The tables that a model may read beside those of records: the ledger, and the user's rates.
+OTHER_TABLES = frozenset({"_loads", "exchange_rates"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +77,36 @@ def models() -> dict[str, Model]:
     return ordered
 
 
+def with_what_they_read(names: Iterable[str]) -> list[Model]:
+    """These models and the models that they read, directly or not, each after those that it reads.
+    Raises KeyError for an unknown model."""
+    wanted: set[str] = set()
+
+    def add(model: Model) -> None:
+        wanted.add(model.name)
+        for other in model.reads:
+            if other in models():
+                add(models()[other])
+
+    for name in names:
+        add(models()[name])
+    return [model for model in models().values() if model.name in wanted]
+
+
+def tables_of(name: str) -> set[str]:
+    """The tables that a model is computed from, directly or through other models. Raises KeyError
+    for an unknown model."""
+    read = {other for model in with_what_they_read([name]) for other in model.reads}
+    return read - models().keys()
+
+
 def parse(name: str, text: str) -> Model:
     """The model in the text of its file. Raises ValueError if it is not in the form above."""
     lines = text.splitlines()
     length = next((n for n, line in enumerate(lines) if not line.startswith("--")), len(lines))
     prose: list[str] = []
     entries: dict[str, str] = {}
-    last: str | None = None
+    last = ""
     for line in lines[:length]:
         content = line.removeprefix("--").removeprefix(" ").rstrip()
         if last and content.startswith("  "):

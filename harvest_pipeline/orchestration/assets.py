@@ -54,7 +54,7 @@ def dataset_asset(
         retry_policy=retry.policy if dataset.retry else None,
         required_resource_keys={account.name, REPORT_OPTIONS},
         # Parent records come first, so that references are known when they are checked.
-        op_tags={"dagster/priority": "0" if record.day else "1"},
+        op_tags={"dagster/priority": "0" if record.day or record.parent else "1"},
     )
     def read_dataset(
         context: dg.AssetExecutionContext,

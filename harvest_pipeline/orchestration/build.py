@@ -10,6 +10,7 @@ from harvest_pipeline.orchestration.assets import dataset_assets
 from harvest_pipeline.orchestration.io_manager import HarvestDuckDBIOManager
 from harvest_pipeline.orchestration.jobs import all_jobs, dataset_schedules
 from harvest_pipeline.orchestration.missing_day import missing_day_checks, missing_day_schedules
+from harvest_pipeline.orchestration.models import model_assets
 from harvest_pipeline.orchestration.reconcile import reconcile_jobs, reconcile_schedules
 from harvest_pipeline.orchestration.resources import HarvestResource, report_options
 from harvest_pipeline.orchestration.sensors import all_sensors
@@ -36,7 +37,12 @@ def build_definitions(
     """
     project = project or load_project()
     accounts = project.accounts
-    assets = [asset for account in accounts for asset in dataset_assets(account, io_manager_key)]
+    assets = [
+        asset
+        for account in accounts
+        for make in (dataset_assets, model_assets)
+        for asset in make(account, io_manager_key)
+    ]
     return dg.Definitions(
         assets=[*assets, *reconciliation_assets(accounts)],
         asset_checks=[*reconciliation_checks(accounts), *missing_day_checks(accounts)],

@@ -48,7 +48,7 @@ def _not_asked(dataset: Dataset) -> set[str]:
     """The checks that a dataset does not need: a record without a day has no window, a history
     repeats keys, and rows of an own table stay after the rows that they refer to are gone."""
     without: set[str] = set()
-    if dataset.record.day is None or dataset.has_own_table:
+    if not dataset.has_partitions:
         without |= {_WINDOW, _DROP}
     if dataset.has_own_table:
         without.add(_REFERENCES)

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from harvest_pipeline.orchestration.models import model_keys
 from harvest_pipeline.orchestration.partitions import ONLY_CHANGED, existing_days, range_tags
 from harvest_pipeline.settings import Account
 from harvest_pipeline.settings.datasets import Dataset, Schedule
@@ -49,9 +50,11 @@ def all_jobs(accounts: Sequence[Account]) -> "list[UnresolvedAssetJobDefinition]
     Each takes a partition or a range in the launchpad where one of its assets has partitions.
     """
     jobs = [job for account in accounts for job in _account_jobs(account)]
-    everything = [key for account in accounts for key in asset_keys(account, reports(account))]
+    everything = [key for account in accounts for key in _all_reports(account)]
     if len(accounts) > 1 and everything:
-        description = "All reports of all accounts, in one run: one account after the other."
+        description = (
+            "All reports and models of all accounts, in one run: one account after the other."
+        )
         jobs.append(_job(ALL_ACCOUNTS, everything, description))
     return jobs
 
@@ -61,13 +64,19 @@ def _account_jobs(account: Account) -> "Iterator[UnresolvedAssetJobDefinition]":
     own datasets that has a schedule."""
     schema, every = account.name, reports(account)
     if every:
-        description = f"All {len(every)} reports of the account {schema}."
-        yield _job(all_reports_job(schema), asset_keys(account, every), description)
+        description = f"All {len(every)} reports of the account {schema}, and its models."
+        yield _job(all_reports_job(schema), _all_reports(account), description)
     for dataset in account.datasets:
         if dataset.schedule:
             description = f"The dataset {dataset.name} alone."
             name = dataset_job(schema, dataset.name)
             yield _job(name, asset_keys(account, [dataset]), description)
+
+
+def _all_reports(account: Account) -> list[dg.AssetKey]:
+    """The reports of an account and, if there are any, its models."""
+    every = asset_keys(account, reports(account))
+    return every and [*every, *model_keys(account)]
 
 
 def _job(name: str, keys: list[dg.AssetKey], description: str) -> "UnresolvedAssetJobDefinition":

@@ -16,6 +16,7 @@ from harvest_pipeline.loading.verify import compare_and_repair
 from harvest_pipeline.loading.window import Loads
 from harvest_pipeline.orchestration.checks import check_results, evaluation
 from harvest_pipeline.orchestration.jobs import asset_keys, reports
+from harvest_pipeline.orchestration.models import model_events
 from harvest_pipeline.orchestration.partitions import existing_days
 from harvest_pipeline.orchestration.retention import delete_old_runs, materialized
 from harvest_pipeline.orchestration.steps import Retries, reading
@@ -59,7 +60,7 @@ def reconcile_schedules(accounts: Sequence[Account]) -> list[dg.ScheduleDefiniti
 
 def watched(account: Account) -> list[Record]:
     """The records of the account whose lists are checked, without those of their children."""
-    return [record for record in _records(account) if record.parent is None]
+    return [each for each in _records(account) if each.parent is None and not each.is_snapshot]
 
 
 def changes_config(schema: str, records: Sequence[str]) -> dict[str, object]:
@@ -80,8 +81,8 @@ def _records(account: Account) -> list[Record]:
 def _reconcile_job(account: Account) -> dg.JobDefinition:
     description = (
         f"Makes the whole history of the account {account.name} equal to Harvest: changes, new "
-        "days, deletions; compares the sums with Harvest's own reports, and reads again what "
-        "differs."
+        "days, deletions; compares the sums with Harvest's own reports, reads again what differs, "
+        "and creates the models as the code has them."
     )
 
     @dg.op(
@@ -101,6 +102,7 @@ def _reconcile_job(account: Account) -> dg.JobDefinition:
             yield from _reported(account, loads, found)
             if statement:
                 yield from statement_events(account, statement)
+            yield from model_events(account, loads.warehouse)
             if reconciliation.refused:
                 raise reconciliation.refused
             yield from _without_old_runs(context.instance, account)
@@ -191,7 +193,7 @@ def _reported(account: Account, loads: Loads, every: Sequence[Reconciled]) -> It
             metadata = {"reconciled": True, "deleted": found.deleted}
             of_record = [each for each in reports(account) if each.record is found.record]
             for dataset, key in zip(of_record, asset_keys(account, of_record), strict=True):
-                for day in days or [None]:
+                for day in days if dataset.has_partitions else [None]:
                     partition = day.isoformat() if day else None
                     yield dg.AssetMaterialization(key, partition=partition, metadata=metadata)
                 for result in check_results(connection, dataset, scope, reader, key, kept.last):

@@ -18,12 +18,15 @@ from harvest_pipeline.sandbox.answers import (
     unwanted_body,
 )
 from harvest_pipeline.sandbox.lists import LISTS, Listing, Paging, day_of, tests, truth_of
+from harvest_pipeline.sandbox.model import Teammate
 from harvest_pipeline.sandbox.paging import page_by_cursor, page_by_number
 from harvest_pipeline.sandbox.permissions import Viewer, hidden_fields, visible, without
+from harvest_pipeline.sandbox.records import Records, Table
 from harvest_pipeline.sandbox.reports import (
     EXPENSE_SUBJECTS,
     TIME_SUBJECTS,
     Row,
+    budget_rows,
     expense_rows,
     time_rows,
     uninvoiced_rows,
@@ -62,6 +65,7 @@ class Api:
         for about in EXPENSE_SUBJECTS:
             yield f"/reports/expenses/{about}", self._report(self._expense_rows(about))
         yield "/reports/uninvoiced", self._report(self._uninvoiced_rows)
+        yield "/reports/project_budget", self._report(self._budget_rows)
 
     def _endpoint(self, answer: Answer, *, report: bool) -> Endpoint:
         """Check the caller and the rate limit, then respond."""
@@ -151,6 +155,19 @@ class Api:
         fixed = _fixed_fee(request, default="true")
         return uninvoiced_rows(records, projects, first, last, include_fixed_fee=fixed)
 
+    def _budget_rows(self, request: Request, caller: Caller) -> list[Row]:
+        viewer, records = caller.viewer, caller.account.records
+        managed = viewer.managed_projects()
+        active = request.query_params.get("is_active", "")
+        projects = [
+            project
+            for project in records.projects.ascending()
+            if viewer.is_administrator or project.show_budget_to_all or project.id in managed
+            if not active or project.is_active == truth_of("is_active", active)
+        ]
+        today = self._world.clock.now().date()
+        return budget_rows(records, projects, today, with_money=viewer.rates)
+
 
 def _matching(
     listing: Listing, request: Request, caller: Caller, key: int | None = None
@@ -162,13 +179,8 @@ def _matching(
     records, viewer = caller.account.records, caller.viewer
     if listing.module:
         _check_module(listing.module, caller)
-    if listing.parent == "invoices":
-        visible("invoices", viewer)
-        tables = records.messages if listing.kind == "messages" else records.payments
-        table = tables.get(request.path_params["parent"])
-        if table is None:
-            raise not_found()
-        return table.ascending()
+    if listing.parent and listing.parent != "projects":
+        return _children(listing, records, viewer, request.path_params["parent"])
     table = records.table(listing.kind)
     if key is not None:
         record = table.get(key)
@@ -184,6 +196,25 @@ def _matching(
         if records.projects.get(project_id) is None:
             raise not_found()
         found = [record for record in found if record.project.id == project_id]
+    return found
+
+
+def _children(listing: Listing, records: Records, viewer: Viewer, key: int) -> list[Any]:
+    """The records of one parent, the last of the list first. Raises ApiError 403, 404 or 422."""
+    visible(listing.kind, viewer)
+    parent = records.table(listing.parent or "").get(key)
+    if parent is None:
+        raise not_found()
+    if listing.children is None:
+        if "manager" not in parent.access_roles:
+            raise unprocessable("The user is not a manager")
+        people = records.teammates.get(key, ())
+        shown = [user for user in records.users.ascending() if user.id in people]
+        return [Teammate(u.id, u.first_name, u.last_name, u.email) for u in shown]
+    tables: dict[int, Table[Any]] = getattr(records, listing.children)
+    found = tables[key].ascending() if key in tables else []
+    if listing.parent == "users":  # rates: the earliest first
+        return sorted(found, key=lambda rate: rate.start_date or date.min, reverse=True)
     return found
 
 

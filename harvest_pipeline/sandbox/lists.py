@@ -41,7 +41,8 @@ class Listing:
     """One list.
 
     `kind` names the table and the permission. `single`: one record can be requested by its id.
-    `parent` is the table of the record whose id is in the path. `dated`: the list has `from` and
+    `parent` is the table of the record whose id is in the path; `children`, where the record has
+    tables for each parent, is the field that holds them. `dated`: the list has `from` and
     `to`. `module` is the `/company` flag that must be on.
     """
 
@@ -52,6 +53,7 @@ class Listing:
     filters: tuple[Filter, ...]
     single: bool = True
     parent: str | None = None
+    children: str | None = None
     dated: bool = False
     per_page: int = MAXIMUM
     module: str | None = None
@@ -151,6 +153,7 @@ _APPROVAL = _by(
     "approval_status", _choice("unsubmitted", "submitted", "approved"), "approval_status"
 )
 _STATE = _by("state", _choice("draft", "open", "paid", "closed"), "state")
+_ESTIMATE_STATE = _by("state", _choice("draft", "sent", "accepted", "declined"), "state")
 _OF_PROJECT = Filter("project_id", _invoices_of_project)
 _EXTERNAL = Filter("external_reference_id", _by_external_reference)
 
@@ -165,10 +168,15 @@ def _dated(kind: str, *filters: Filter, **more: Any) -> Listing:
     return Listing(f"/{kind}", kind, kind, Paging.NUMBER, filters, dated=True, **more)
 
 
+def _of_parent(parent: str, name: str, kind: str, *filters: Filter, **more: Any) -> Listing:
+    """A list by cursor of the records of one parent, whose tables are `children`."""
+    path = f"/{parent}/{{parent:int}}/{name}"
+    return Listing(path, kind, kind, Paging.CURSOR, filters, parent=parent, **more)
+
+
 def _of_invoice(kind: str) -> Listing:
-    path, envelope = f"/invoices/{{parent:int}}/{kind}", f"invoice_{kind}"
-    more: Any = {"single": False, "parent": "invoices", "module": "invoice_feature"}
-    return Listing(path, kind, envelope, Paging.CURSOR, (_SINCE,), **more)
+    more: Any = {"single": False, "module": "invoice_feature", "children": kind}
+    return _of_parent("invoices", kind, f"invoice_{kind}", _SINCE, **more)
 
 
 def _of_project(kind: str, *filters: Filter) -> Listing:
@@ -202,6 +210,17 @@ LISTS: tuple[Listing, ...] = (
         per_page=100,
         module="invoice_feature",
     ),
+    _plain("estimate_item_categories", _SINCE, module="estimate_feature"),
+    _dated("estimates", _CLIENT, _ESTIMATE_STATE, _SINCE, module="estimate_feature"),
+    _of_parent(
+        *("estimates", "messages", "estimate_messages", _SINCE),
+        single=False,
+        module="estimate_feature",
+        children="estimate_messages",
+    ),
+    _of_parent("users", "billable_rates", "billable_rates", children="billable_rates"),
+    _of_parent("users", "cost_rates", "cost_rates", children="cost_rates"),
+    _of_parent("users", "teammates", "teammates", single=False),
     _of_invoice("messages"),
     _of_invoice("payments"),
     _of_project("task_assignments", _ACTIVE, _SINCE),

@@ -136,7 +136,7 @@ class Company(Struct, kw_only=True):
     plan_type: str = "simple-v4"
     expense_feature: bool = True
     invoice_feature: bool = True
-    estimate_feature: bool = False
+    estimate_feature: bool = True
     team_feature: bool = True
     weekly_capacity: int = 144000
     approval_feature: bool = True
@@ -188,6 +188,27 @@ class User(Struct):
     def name(self) -> str:
         """First and last name, as copies of the person show it."""
         return f"{self.first_name} {self.last_name}"
+
+
+class Rate(Struct):
+    """A billable or cost rate of a person; null days: since the beginning, and until further
+    notice."""
+
+    id: int
+    amount: Decimal
+    start_date: date | None
+    end_date: date | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class Teammate(Struct):
+    """A person whose time a manager sees."""
+
+    id: int
+    first_name: str
+    last_name: str
+    email: str
 
 
 class Client(Struct):

@@ -152,10 +152,14 @@ def _cursor_slice(pager: _Pager) -> tuple[int, int]:
             raise ValueError(direction)
     except (ValueError, KeyError, binascii.Error, msgspec.MsgspecError) as error:
         raise unprocessable("cursor is invalid") from error
+    # Rates are sorted by their day.
+    place = next((n for n, record in enumerate(pager.matching) if record.id == key), None)
     if direction == "after":
         end = bisect_left(pager.matching, key, key=lambda record: record.id)
+        end = end if place is None else place
         return max(0, end - pager.size), end
     start = bisect_right(pager.matching, key, key=lambda record: record.id)
+    start = start if place is None else place + 1
     return start, min(pager.total, start + pager.size)
 
 

@@ -135,7 +135,11 @@ def visible(kind: str, viewer: Viewer) -> Visible | None:
             return None
         case "clients" | "contacts" | "tasks" if viewer.may("client_and_task_manager"):
             return None
-        case "invoices" if viewer.invoices:
+        case "invoices" | "invoice_messages" | "invoice_payments" if viewer.invoices:
+            return None
+        case "estimates" | "estimate_messages" if viewer.may("estimates_manager"):
+            return None
+        case "billable_rates" if viewer.rates:
             return None
         case _:
             raise forbidden()

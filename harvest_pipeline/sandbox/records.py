@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from msgspec import Struct
 
+from harvest_pipeline.sandbox.estimate import Estimate, EstimateItemCategory, EstimateMessage
 from harvest_pipeline.sandbox.invoice import (
     Invoice,
     InvoiceItemCategory,
@@ -27,6 +28,7 @@ from harvest_pipeline.sandbox.model import (
     InvoiceRef,
     Project,
     ProjectRef,
+    Rate,
     Role,
     Task,
     TaskAssignment,
@@ -121,7 +123,8 @@ class Table(Generic[E]):
 class Records:
     """The records of an account. `teammates`: the people whom a manager sees, by the manager's id.
 
-    `messages` and `payments` have one table per invoice, by the invoice's id.
+    `messages` and `payments` have one table per invoice, by the invoice's id, `estimate_messages`
+    one per estimate, the rates one per person.
     """
 
     def __init__(self, company: Company) -> None:
@@ -139,6 +142,11 @@ class Records:
         self.expenses = Table[Expense](attrgetter("spent_date"))
         self.invoice_item_categories = Table[InvoiceItemCategory]()
         self.invoices = Table[Invoice](attrgetter("issue_date"))
+        self.estimate_item_categories = Table[EstimateItemCategory]()
+        self.estimates = Table[Estimate](attrgetter("issue_date"))
+        self.estimate_messages: dict[int, Table[EstimateMessage]] = {}
+        self.billable_rates: dict[int, Table[Rate]] = {}
+        self.cost_rates: dict[int, Table[Rate]] = {}
         self.messages: dict[int, Table[InvoiceMessage]] = {}
         self.payments: dict[int, Table[InvoicePayment]] = {}
         self.teammates: dict[int, set[int]] = {}
@@ -175,6 +183,11 @@ class Records:
         self.invoices.add(invoice)
         self.messages[invoice.id] = Table[InvoiceMessage]()
         self.payments[invoice.id] = Table[InvoicePayment]()
+
+    def add_estimate(self, estimate: Estimate) -> None:
+        """Add an estimate, with a table for its messages."""
+        self.estimates.add(estimate)
+        self.estimate_messages[estimate.id] = Table[EstimateMessage]()
 
     def user_assignment(self, user_id: int, project_id: int) -> UserAssignment | None:
         """The assignment of a person to a project, None if there is none."""

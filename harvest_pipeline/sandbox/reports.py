@@ -1,12 +1,13 @@
-"""The time, expense and uninvoiced reports, computed from the records on request."""
+"""The time, expense, uninvoiced and budget reports, computed from the records on request."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
+from decimal import Decimal
 from operator import attrgetter
 from typing import Any
 
-from harvest_pipeline.sandbox.billing import ZERO, cents, total
+from harvest_pipeline.sandbox.billing import ZERO, cents, exact, total
 from harvest_pipeline.sandbox.model import Expense, Project, TimeEntry
 from harvest_pipeline.sandbox.records import Records
 
@@ -130,6 +131,78 @@ def uninvoiced_rows(
             }
         )
     return sorted(rows, key=lambda r: (r["client_name"].casefold(), r["project_name"].casefold()))
+
+
+def budget_rows(
+    records: Records, projects: Iterable[Project], today: date, *, with_money: bool
+) -> list[Row]:
+    """One row per project that has a budget; `today` is the day whose month is the current one.
+
+    The budget is in money for fees and in hours otherwise. Budgets of tasks and of people are
+    added up, and only what was spent by those that have one counts. Without `with_money` the
+    figures of money budgets are left out.
+    """
+    entries: dict[int, list[TimeEntry]] = defaultdict(list)
+    for entry in records.time_entries:
+        if entry.budgeted:
+            entries[entry.project.id].append(entry)
+    expenses: dict[int, list[Expense]] = defaultdict(list)
+    for expense in records.expenses:
+        expenses[expense.project.id].append(expense)
+    month = (today.year, today.month)
+
+    def counts(record: TimeEntry | Expense, project: Project) -> bool:
+        day = record.spent_date
+        return not project.budget_is_monthly or (day.year, day.month) == month
+
+    rows: list[Row] = []
+    for project in projects:
+        if project.budget_by == "none":
+            continue
+        row: Row = {
+            "project_id": project.id,
+            "project_name": project.name,
+            "client_id": project.client.id,
+            "client_name": project.client.name,
+            "budget_is_monthly": project.budget_is_monthly,
+            "budget_by": project.budget_by,
+            "is_active": project.is_active,
+        }
+        in_money = project.budget_by in ("project_cost", "task_fees")
+        if with_money or not in_money:
+            budget, budgeted = _budget(records, project)
+            spent = [e for e in entries[project.id] if counts(e, project) and budgeted(e)]
+            amount = _value(spent) if in_money else total(e.rounded_hours for e in spent)
+            if project.budget_by == "project_cost" and project.cost_budget_include_expenses:
+                costs = (e.total_cost for e in expenses[project.id] if counts(e, project))
+                amount = cents(amount + total(costs))
+            row["budget"] = budget
+            row["budget_spent"] = amount
+            row["budget_remaining"] = exact(budget - amount)
+        rows.append(row)
+    return sorted(rows, key=lambda r: (r["client_name"].casefold(), r["project_name"].casefold()))
+
+
+def _budget(records: Records, project: Project) -> tuple[Decimal, Callable[[TimeEntry], bool]]:
+    """The budget of a project, and which of its entries are spent of it."""
+    match project.budget_by:
+        case "project" | "project_cost":
+            whole = project.budget if project.budget_by == "project" else project.cost_budget
+            return whole or ZERO, lambda entry: True
+        case "task" | "task_fees":
+            tasks = {
+                each.task.id: each.budget
+                for each in records.task_assignments
+                if each.project.id == project.id and each.budget is not None
+            }
+            return total(tasks.values()), lambda entry: entry.task.id in tasks
+        case _:
+            people = {
+                each.user.id: each.budget
+                for each in records.user_assignments
+                if each.project.id == project.id and each.budget is not None
+            }
+            return total(people.values()), lambda entry: entry.user.id in people
 
 
 def _rest_of_fee(records: Records, project: Project, last: date) -> Any:

@@ -20,6 +20,7 @@ from pydantic import (
 from harvest_pipeline.catalogue.columns import Record, Report
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS, record_of
+from harvest_pipeline.models import OTHER_TABLES, models
 from harvest_pipeline.safety import shown
 from harvest_pipeline.scope import Filters
 from harvest_pipeline.settings.parameters import (
@@ -32,10 +33,15 @@ from harvest_pipeline.settings.parameters import (
 )
 from harvest_pipeline.settings.values import Model, Name, TimeZone, misplaced
 
-#: Names that a dataset cannot have: the reports and tables of its account, and the jobs and
+#: Names that a dataset cannot have: the reports, tables and models of its account, and the jobs and
 #: schedules `<account>_…` that always exist.
 TAKEN = (
-    *sorted({*REPORTS, *RECORDS, *(f"{record}_deleted" for record in RECORDS)}),
+    *sorted(
+        {
+            *{*REPORTS, *RECORDS, *(f"{record}_deleted" for record in RECORDS)},
+            *{*models(), *OTHER_TABLES},
+        }
+    ),
     *("all_reports", "reconciliation", "changes", "reconcile"),
 )
 
@@ -209,7 +215,8 @@ class Dataset(Model):
     @property
     def has_partitions(self) -> bool:
         """Whether its asset has a partition for each day."""
-        return self.record.day is not None and self.update is Update.PARTITION
+        dated = self.record.day is not None and not self.record.is_snapshot
+        return dated and self.update is Update.PARTITION
 
     @property
     def has_own_table(self) -> bool:

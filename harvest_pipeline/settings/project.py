@@ -20,6 +20,9 @@ from pydantic import (
     model_validator,
 )
 
+from harvest_pipeline.catalogue.records import records_inside
+from harvest_pipeline.models import OTHER_TABLES, models, tables_of
+from harvest_pipeline.models import Model as SqlModel
 from harvest_pipeline.safety import shown
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings.datasets import Dataset
@@ -32,6 +35,7 @@ from harvest_pipeline.settings.values import (
     HarvestUrl,
     Model,
     Problem,
+    ProjectPath,
     SchemaName,
     TimeZone,
     misplaced,
@@ -111,6 +115,12 @@ class Project(Model):
         "data/warehouse.duckdb",
         "Path of the database file; its name may not equal that of an account.",
     )
+    exchange_rates: ProjectPath | None = _set_by(
+        "HARVEST_EXCHANGE_RATES",
+        "",
+        "A CSV or Parquet file with the columns day, from, to and rate, whose rows the table "
+        "exchange_rates has after each night; without it, that table is yours to fill.",
+    )
     account_name: SchemaName = _set_by(
         "HARVEST_SCHEMA",
         "harvest",
@@ -129,11 +139,11 @@ class Project(Model):
     )
     file: ProjectFile = Field(default_factory=ProjectFile)
 
-    @field_validator("sweep_requests", "contact", mode="before")
+    @field_validator("sweep_requests", "contact", "exchange_rates", mode="before")
     @classmethod
     def _may_be_missing(cls, text: object, info: ValidationInfo) -> object:
         if text == "":
-            return None if info.field_name == "sweep_requests" else "HARVEST_CONTACT is not set"
+            return "HARVEST_CONTACT is not set" if info.field_name == "contact" else None
         return text
 
     @field_validator("start_date", mode="before")
@@ -240,6 +250,15 @@ class Account:
     instance: str = ""
     prefixes: tuple[str, ...] = ("HARVEST_",)
     datasets: tuple[Dataset, ...] = ()
+
+    @property
+    def models(self) -> tuple[SqlModel, ...]:
+        """The models of records that the account has: that one of its reports shows."""
+        there = set(OTHER_TABLES)
+        for each in self.datasets:
+            if each.is_report:
+                there |= {each.record.name, *(r.name for r in records_inside(each.record))}
+        return tuple(model for name, model in models().items() if tables_of(name) <= there)
 
     def zone_of(self, dataset: Dataset) -> str:
         """The IANA name of the time zone in which a dataset's schedule counts days."""

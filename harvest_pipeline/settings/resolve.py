@@ -66,6 +66,8 @@ def _scope(dataset: Dataset, options: RunOptions, days: Days) -> Scope:
     filters = replace(options.part, updated_since=options.since(today, days.timezone))
     if dataset.has_partitions:
         return Scope(record.name, days.run, filters)
+    if record.is_snapshot:
+        return Scope(record.name, Window(days.every.last, days.every.last), filters)
     window = options.days(today, days.every) if options.has_window else days.every
     if record.day is not None:
         return Scope(record.name, window, filters)

@@ -142,11 +142,15 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _path(text: object) -> Path:
+    return (project_folder() / Path(str(text)).expanduser()).resolve()
+
+
 def _duckdb(text: object) -> Path:
     if "://" in str(text) or str(text).startswith((":memory:", "md:", "ducklake:")):
         # Such addresses contain passwords.
         raise ValueError("it must be the path of a file; this is an address, or no file at all")
-    path = (project_folder() / Path(str(text)).expanduser()).resolve()
+    path = _path(text)
     if path.is_dir():
         raise ValueError(f"{str(text)!r} is a folder; name a file in it")
     return path
@@ -228,6 +232,7 @@ TimeZone = Annotated[str, AfterValidator(_timezone)]
 Instance = Annotated[str, AfterValidator(_instance)]
 HarvestUrl = Annotated[str, AfterValidator(_url)]
 DatabaseFile = Annotated[Path, BeforeValidator(_duckdb)]
+ProjectPath = Annotated[Path, BeforeValidator(_path)]
 SchemaName = Annotated[str, AfterValidator(_schema)]
 Contact = Annotated[str, AfterValidator(_contact)]
 DaysBack = Annotated[int, Field(ge=0, le=_MOST_DAYS, strict=True)]

@@ -14,7 +14,7 @@ from functools import cache
 
 import duckdb
 
-from harvest_pipeline.catalogue.columns import Column, Record
+from harvest_pipeline.catalogue.columns import ROW_KEY, Column, Record
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.sql import comma, identifier
@@ -70,7 +70,7 @@ def follow(
 def _repeated(record: Record, link: Column) -> Iterator[tuple[str, tuple[str, ...]]]:
     for column in record.columns:
         if link.from_parent:
-            if column.from_parent and column is not link:
+            if column is not link and column.from_parent not in (None, ROW_KEY):
                 yield column.name, (column.from_parent,)
         elif column.through == link.name:
             yield column.name, (column.name,)

@@ -47,7 +47,7 @@ def remove_replaced(
     ).fetchall()
     keys = f"[{comma(str(row[0]) for row in replaced)}]::BIGINT[]"
     for inner in inside if replaced else ():
-        theirs = f"{older} AND list_contains({keys}, {_link(inner, record)})"
+        theirs = f"{older} AND list_contains({keys}, {identifier(inner.link.name)})"
         inner_key, name = identifier(inner.key), identifier(inner.name)
         again = (
             f"{inner_key} IN (SELECT {inner_key} FROM {name}"
@@ -102,7 +102,7 @@ def _take_out(
     connection: duckdb.DuckDBPyConnection, record: Record, older: str, keys: Sequence[int]
 ) -> None:
     """Delete rows that this load has just inserted, and the lists inside them."""
-    links = [(inner.name, _link(inner, record)) for inner in records_inside(record)]
+    links = [(inner.name, identifier(inner.link.name)) for inner in records_inside(record)]
     for name, column in [(record.name, identifier(record.key)), *links] if keys else ():
         connection.execute(
             f"DELETE FROM {identifier(name)} WHERE NOT ({older}) AND list_contains(?, {column})",
@@ -175,12 +175,6 @@ def _leave_out_other_days(
     _take_out(connection, record, older, list(left_out))
 
 
-def _link(inner: Record, record: Record) -> str:
-    """The column of a list inside a record that contains the record's key."""
-    column = next(each for each in inner.parent_columns if each.from_parent == record.key)
-    return identifier(column.name)
-
-
 def archive(
     connection: duckdb.DuckDBPyConnection,
     record: Record,
@@ -198,11 +192,10 @@ def archive(
     present = tables.names(connection)
     older = f"{identifier(tables.LOADED_AT.name)} IS DISTINCT FROM ?::TIMESTAMPTZ"
     for child in RECORDS.values():
-        link = next((c for c in child.parent_columns if c.from_parent == record.key), None)
-        if child.parent == record.name and link and child.name in present:
+        if child.parent == record.name and child.name in present:
             theirs = connection.execute(
                 f"SELECT {identifier(child.key)} FROM {identifier(child.name)}"
-                f" WHERE list_contains(?, {identifier(link.name)}) AND {older}",
+                f" WHERE list_contains(?, {identifier(child.link.name)}) AND {older}",
                 [keys, noticed_at],
             ).fetchall()
             archive(connection, child, [row[0] for row in theirs], noticed_at)

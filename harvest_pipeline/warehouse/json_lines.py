@@ -80,7 +80,7 @@ class Lines:
         """The column with the id of the record that a line is, or is part of."""
         if self.record.inside is None:
             return self.record.column(self.record.key)
-        return next(each for each in self.record.parent_columns if each.from_parent == "id")
+        return self.record.link
 
     def texts(self, columns: Iterable[Column]) -> str:
         """A relation that contains the values of the columns as text; `text_of` selects them.

@@ -302,6 +302,14 @@ def last_loads(connection: duckdb.DuckDBPyConnection) -> list[LastLoad]:
     return [LastLoad(*row) for row in found]
 
 
+def loaded_records(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """The records of which anything was ever loaded."""
+    if not tables.exists(connection, LEDGER.name):
+        return set()
+    found = connection.execute(f"SELECT DISTINCT record FROM {identifier(LEDGER.name)}").fetchall()
+    return {row[0] for row in found}
+
+
 def last_loaded_at(connection: duckdb.DuckDBPyConnection) -> datetime | None:
     """When the latest load was committed, in UTC; None if there was none."""
     if not tables.exists(connection, LEDGER.name):

@@ -1,26 +1,167 @@
-"""Creates the views of the models."""
+"""Creates the views of the models with what their SQL relies on, the macro `money` and the tables
+that they read, and describes them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from hashlib import sha256
+from typing import Any
 
 import duckdb
 
+from harvest_pipeline.catalogue.columns import TEXT, Column
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.models import Model, models
-from harvest_pipeline.warehouse import tables
+from harvest_pipeline.models import Model, models, tables_of, with_what_they_read
+from harvest_pipeline.warehouse import exchange_rates, ledger, tables
+from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.sql import comma, identifier, literal
 
+#: Currencies whose smallest unit is not a hundredth, by ISO 4217.
+_WITHOUT_DIGITS = (
+    *("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG"),
+    *("RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"),
+)
+_WITH_THREE_DIGITS = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
+#: `money(amount, currency)`: rounded to the digits of the currency, two if it is not known. The
+#: casts keep the decimals: a CASE has the type of its first branch, DECIMAL(38,0).
+_MONEY = f"""
+    money(amount, currency) AS CASE
+        WHEN currency IN ({comma(map(literal, _WITHOUT_DIGITS))})
+            THEN round(amount, 0)::DECIMAL(38,3)
+        WHEN currency IN ({comma(map(literal, _WITH_THREE_DIGITS))})
+            THEN round(amount, 3)::DECIMAL(38,3)
+        ELSE round(amount, 2)::DECIMAL(38,3)
+    END
+"""
 
-def create(connection: duckdb.DuckDBPyConnection, name: str) -> Model:
-    """Create or replace the view of a model and of the models that it reads; returns the model.
 
-    Tables of records that were never loaded are created without rows, so that a model exists
-    whatever has been loaded. Raises KeyError for an unknown model, and duckdb.Error.
+#: The version of each view: creating them all takes a second of processor.
+_VERSIONS = tables.Table(
+    "_models",
+    "The version of the SQL from which each model's view was made.",
+    "name",
+    (
+        Column("name", TEXT, "Name of the model.", ()),
+        Column("version", TEXT, "Changes with its SQL and with that of what it reads.", ()),
+    ),
+)
+
+
+def create(connection: duckdb.DuckDBPyConnection, *names: str) -> list[Model]:
+    """Create the views of these models and of the models that they read, or replace those whose SQL
+    has changed; returns all of them, each after those that it reads.
+
+    Tables that were never loaded are created without rows, so that a model exists whatever has been
+    loaded. Raises KeyError for an unknown model, WarehouseError if a table is in the place of a
+    view, and duckdb.Error.
     """
-    model = models()[name]
-    for other in model.reads:
-        if other in RECORDS:
-            tables.prepare(connection, RECORDS[other])
-        else:
-            create(connection, other)
-    view = identifier(name)
+    wanted = with_what_they_read(names)
+    there = _versions(connection)
+    stale = [model for model in wanted if there.get(model.name) != _version(model.name)]
+    if not stale:
+        return wanted
+    connection.execute(f"CREATE OR REPLACE MACRO {_MONEY}")
+    tables.prepare_tables(connection, _VERSIONS)
+    for name in dict.fromkeys(other for model in wanted for other in model.reads):
+        if name in RECORDS:
+            tables.prepare(connection, RECORDS[name])
+        elif name == ledger.LEDGER.name:
+            tables.prepare_tables(connection, ledger.LEDGER)
+        elif name == exchange_rates.TABLE.name:
+            tables.prepare_tables(connection, exchange_rates.TABLE)
+    for model in stale:
+        _create(connection, model)
+    return wanted
+
+
+def _versions(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """The versions of the views that exist."""
+    if not tables.exists(connection, _VERSIONS.name):
+        return {}
+    return dict(
+        connection.execute(
+            f"SELECT name, version FROM {_VERSIONS.name} JOIN duckdb_views() ON view_name = name"
+            " AND database_name = current_database() AND schema_name = current_schema()"
+        ).fetchall()
+    )
+
+
+@cache
+def _version(name: str) -> str:
+    """Changes with everything that the view depends on: a view breaks if a type below it does."""
+    below = [
+        (each.sql, each.columns, [RECORDS[other] for other in each.reads if other in RECORDS])
+        for each in with_what_they_read([name])
+    ]
+    return sha256(repr((_MONEY, models()[name], below)).encode()).hexdigest()[:16]
+
+
+def inlined(name: str, narrowed: Mapping[str, str]) -> str:
+    """The SELECT of a model in which the models that it reads are subqueries, so that no view has
+    to exist. Those in `narrowed` are the SQL there, in which `{sql}` is their own."""
+    *others, model = with_what_they_read([name])
+    parts = [
+        f"{identifier(each.name)} AS ({narrowed.get(each.name, '{sql}').format(sql=each.sql)})"
+        for each in others
+    ]
+    return f"WITH {comma(parts)} SELECT * FROM ({model.sql})" if parts else model.sql
+
+
+def use_money(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let this connection use the macro `money`, also one that only reads."""
+    connection.execute(f"CREATE OR REPLACE TEMP MACRO {_MONEY}")
+
+
+_PREVIEW_ROWS = 5
+_PREVIEW_COLUMNS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a view shows: its rows, how many of them share their grain with another one, the types
+    of its columns, its first rows, and how fresh it is (UTC; None if nothing was ever loaded)."""
+
+    rows: int
+    duplicates: int
+    types: dict[str, str]
+    preview: list[dict[str, Any]]
+    as_of: datetime | None
+
+
+def describe(connection: duckdb.DuckDBPyConnection, model: Model) -> Described:
+    """The description of a model's view, which exists. Raises duckdb.Error."""
+    view, grain = identifier(model.name), comma(map(identifier, model.grain))
+    rows, duplicates = connection.execute(
+        "SELECT coalesce(sum(n), 0)::BIGINT, coalesce(sum(n) FILTER (WHERE n > 1), 0)::BIGINT"
+        f" FROM (SELECT count(*) AS n FROM {view} GROUP BY {grain})"
+    ).fetchall()[0]
+    shown = [*model.columns][:_PREVIEW_COLUMNS]
+    first = connection.execute(
+        f"SELECT {comma(map(identifier, shown))} FROM {view} LIMIT {_PREVIEW_ROWS}"
+    ).fetchall()
+    records = comma(map(literal, sorted(tables_of(model.name))))
+    as_of = None
+    if tables.exists(connection, ledger.LEDGER.name):
+        sql = inlined("freshness", {})
+        as_of = connection.execute(
+            f"SELECT min(as_of) FROM ({sql}) WHERE record IN ({records})"
+        ).fetchall()[0][0]
+    return Described(
+        rows,
+        duplicates,
+        tables.column_types(connection, model.name),
+        [dict(zip(shown, values, strict=True)) for values in first],
+        as_of,
+    )
+
+
+def _create(connection: duckdb.DuckDBPyConnection, model: Model) -> None:
+    view = identifier(model.name)
+    if tables.kind(connection, model.name) == "BASE TABLE":
+        raise WarehouseError(
+            f"There is a table {model.name}, and a model of that name is a view; rename the table."
+        )
     columns = comma(map(identifier, model.columns))
     connection.execute(
         f"CREATE OR REPLACE VIEW {view} ({columns}) AS SELECT {columns} FROM ({model.sql})"
@@ -30,4 +171,7 @@ def create(connection: duckdb.DuckDBPyConnection, name: str) -> Model:
         connection.execute(
             f"COMMENT ON COLUMN {view}.{identifier(column)} IS {literal(description)}"
         )
-    return model
+    connection.execute(f"DELETE FROM {_VERSIONS.name} WHERE name = ?", [model.name])
+    connection.execute(
+        f"INSERT INTO {_VERSIONS.name} VALUES (?, ?)", [model.name, _version(model.name)]
+    )

@@ -5,7 +5,7 @@ from typing import Any
 
 import duckdb
 
-from harvest_pipeline.catalogue.columns import ID, INSTANT, TEXT, Column, Record
+from harvest_pipeline.catalogue.columns import ID, INSTANT, ROW_KEY, TEXT, Column, Record
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.scope import Scope, Spool
 from harvest_pipeline.warehouse import tables
@@ -14,12 +14,12 @@ from harvest_pipeline.warehouse.sql import comma, identifier
 
 PARENTS_READ = tables.Table(
     "_parents_read",
-    "When the messages and the payments of each invoice were last read.",
+    "When what belongs to each invoice, estimate and person was last read.",
     "parent_id",
     (
-        Column("record", TEXT, "invoice_messages or invoice_payments.", ()),
-        Column("parent_id", ID, "Id of the invoice.", ()),
-        Column("updated_at", INSTANT, "When the invoice had last changed then, in UTC.", ()),
+        Column("record", TEXT, "What was read, e.g. invoice_messages or cost_rates.", ()),
+        Column("parent_id", ID, "Id of the invoice, the estimate or the person.", ()),
+        Column("updated_at", INSTANT, "When the parent had last changed then, in UTC.", ()),
         Column("run_id", TEXT, "Id of the Dagster run.", ()),
         Column("read_at", INSTANT, "Harvest's clock before they were read, in UTC.", ()),
         Column("loaded_at", INSTANT, "When they were loaded, in UTC.", ()),
@@ -30,7 +30,8 @@ PARENTS_READ = tables.Table(
 def parents(
     connection: duckdb.DuckDBPyConnection, record: Record, scope: Scope
 ) -> list[dict[str, Any]]:
-    """The parents of a child record (`Record.parent`), those in `scope`, in order of their day.
+    """The parents of a child record (`Record.parent`), those in `scope`, in order of their
+    day, if they have one.
 
     For invoices: dicts with id, issue_date, currency and updated_at, and also `_updated_at` (that
     of the parent), `_read_at`, `_run_id` and `_loaded_at` of the last read of their children, None
@@ -41,9 +42,11 @@ def parents(
     present = tables.names(connection)
     if parent.name not in present:
         return []
-    assert parent.day is not None
-    repeated = [column.from_parent for column in record.parent_columns if column.from_parent]
-    names = list(dict.fromkeys((parent.key, parent.day, *repeated, "updated_at")))
+    day = parent.day or parent.key
+    of_parent = [column.from_parent or "" for column in record.parent_columns]
+    repeated = [name for name in of_parent if name != ROW_KEY]
+    decisive = [record.parent_has[0]] if record.parent_has else []
+    names = list(dict.fromkeys((parent.key, day, *repeated, *decisive, "updated_at")))
     last = ("updated_at", "read_at", "run_id", "loaded_at")
     reads = (
         f"(SELECT * FROM {identifier(PARENTS_READ.name)} WHERE record = ?)"
@@ -56,7 +59,7 @@ def parents(
         f" {comma(f'reads.{name}' for name in last)}"
         f" FROM (FROM {identifier(parent.name)} WHERE {condition(parent, scope)}) AS parent"
         f" LEFT JOIN {reads} AS reads ON reads.parent_id = parent.{identifier(parent.key)}"
-        f" ORDER BY parent.{identifier(parent.day)}, parent.{identifier(parent.key)}",
+        f" ORDER BY parent.{identifier(day)}, parent.{identifier(parent.key)}",
         [record.name],
     ).fetchall()
     keys = [*names, *(f"_{name}" for name in last)]

@@ -35,7 +35,7 @@ REJECTED = tables.Table(
         Column("record", TEXT, "The record, which is also the table that it is missing from.", ()),
         Column("id", ID, "Id of the record.", ()),
         Column("day", DAY, "Its day; empty where it has none, or none that can be read.", ()),
-        Column("parent_id", ID, "Id of its invoice, of a message or a payment.", ()),
+        Column("parent_id", ID, "Id of what it belongs to: the invoice of a payment.", ()),
         Column("field", TEXT, "The field that does not fit; empty: the record as a whole.", ()),
         Column("reason", TEXT, "What is wrong with the field.", ()),
         # Bytes, since not all of it is text: a byte that is not UTF-8 is one of the reasons.
@@ -49,12 +49,6 @@ REJECTED = tables.Table(
 _TABLE = identifier(REJECTED.name)
 
 
-class _Head(msgspec.Struct):
-    id: int
-
-
-#: Lenient: DuckDB converts the text "77" to a number, too.
-_head_decoder = msgspec.json.Decoder(_Head, strict=False)
 _members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -69,7 +63,7 @@ def set_aside(
     )
     with rewriting(spool.path) as (old, kept):
         for line in old:
-            misfit = misfits.get(record_id := _head_decoder.decode(line).id)
+            misfit = misfits.get(record_id := _value(line, record.key, int))
             if misfit is None:
                 kept.write(line)
                 continue
@@ -79,7 +73,7 @@ def set_aside(
                 ".".join(misfit.path),
                 misfit.reason,
                 line.removesuffix(b"\n"),
-                _value(line, "invoice_id", int) if record.parent else None,
+                _value(line, record.link.name, int) if record.parent else None,
             )
             if refused:
                 count = sum(other.path == misfit.path for other in misfits.values())
@@ -194,7 +188,9 @@ def _is_throughout(
 def _value(line: bytes, key: str | None, form: Any) -> Any:
     """The value of a key of a line; None if there is none of that form."""
     try:
-        return msgspec.json.decode(_members_decoder.decode(line)[key or ""], type=form)
+        # Lenient: DuckDB converts the text "77" to a number, too.
+        value = _members_decoder.decode(line)[key or ""]
+        return msgspec.json.decode(value, type=form, strict=False)
     except (KeyError, msgspec.DecodeError):
         return None
 

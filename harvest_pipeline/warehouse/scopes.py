@@ -31,7 +31,7 @@ def condition(record: Record, scope: Scope) -> str:
         parts.append(f"updated_at < TIMESTAMPTZ '{filters.updated_before.isoformat()}'")
     if filters.parent_ids and record.parent:
         ids = comma(map(str, filters.parent_ids))
-        parts.append(f"{_link(record, RECORDS[record.parent])} IN ({ids})")
+        parts.append(f"{identifier(record.link.name)} IN ({ids})")
     for parameter, values in (
         ("invoice_status", [literal(filters.invoice_status)] if filters.invoice_status else []),
         ("project_ids", list(map(str, filters.project_ids))),
@@ -58,7 +58,7 @@ def owned(record: Record, scope: Scope) -> str:
     rows = condition(record, scope)
     if record.parent and scope.filters:
         parent = RECORDS[record.parent]
-        link = _link(record, parent)
+        link = identifier(record.link.name)
         rows = (
             f"({rows} OR {condition(record, replace(scope, filters=Filters()))}"
             f" AND {link} NOT IN (SELECT {identifier(parent.key)} FROM {identifier(parent.name)}))"
@@ -130,21 +130,15 @@ def _is_one_of(record: Record, column: str, values: str) -> str:
     for inner in records_inside(record):
         if _has(inner, column):
             return (
-                f"{identifier(record.key)} IN (SELECT {_link(inner, record)}"
+                f"{identifier(record.key)} IN (SELECT {identifier(inner.link.name)}"
                 f" FROM {identifier(inner.name)} WHERE {condition})"
             )
     if record.parent and _has(parent := RECORDS[record.parent], column):
         return (
-            f"{_link(record, parent)} IN (SELECT {identifier(parent.key)}"
+            f"{identifier(record.link.name)} IN (SELECT {identifier(parent.key)}"
             f" FROM {identifier(parent.name)} WHERE {condition})"
         )
     raise ValueError(f"{record.name} has no {column}")
-
-
-def _link(record: Record, parent: Record) -> str:
-    """The column of a record that contains the key of its parent."""
-    column = next(each for each in record.parent_columns if each.from_parent == parent.key)
-    return identifier(column.name)
 
 
 def _has(record: Record, column: str) -> bool:

@@ -109,7 +109,8 @@ def preview_columns(record: Record) -> list[str]:
     ]
     last = [name for name in (record.measure, record.measure_unit) if name and name != "hours"]
     last = ["hours"] if record.measure == "hours" else last
-    first = [record.key, *([record.day] if record.day else [])]
+    keys = [record.key] if record.column(record.key).from_parent is None else []
+    first = [*keys, *([record.day] if record.day else [])]
     names = [name for name in names if name not in last]
     return [*first, *names[: _PREVIEW_COLUMNS - len(first) - len(last)], *last]
 

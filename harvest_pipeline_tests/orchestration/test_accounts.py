@@ -16,6 +16,7 @@ from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.orchestration.partitions import range_tags
 from harvest_pipeline.scope import Window
+from harvest_pipeline.settings import load_project
 from harvest_pipeline_tests.conftest import TODAY, Project, failure_of
 from harvest_pipeline_tests.sandbox.faults import AnswerWith
 from harvest_pipeline_tests.sandbox.server import SandboxServer
@@ -94,8 +95,11 @@ def test_every_account_has_its_own_assets_resource_jobs_and_schedule(
 ) -> None:
     definitions = build_definitions()
     keys = definitions.resolve_asset_graph().materializable_asset_keys
-    assert keys == {dg.AssetKey([name, report]) for name in NAMES for report in REPORTS}
-    for key in keys:
+    reports = {dg.AssetKey([name, report]) for name in NAMES for report in REPORTS}
+    models = [model.name for model in load_project().accounts[0].models]
+    views = {dg.AssetKey([name, each]) for name in NAMES for each in (*models, "exchange_rates")}
+    assert keys == reports | views
+    for key in reports:
         assert definitions.resolve_assets_def(key).required_resource_keys >= {key.path[0]}
     assert set(definitions.resources or {}) == {*NAMES, "io_manager", "report_options"}
     jobs = {job.name for job in definitions.jobs or []}

@@ -9,6 +9,7 @@ from harvest_pipeline.orchestration.resources import HarvestResource
 from harvest_pipeline.settings import load_project
 
 START = "2026-01-01"
+MODELS = {*(model.name for model in load_project({}).accounts[0].models), "exchange_rates"}
 
 
 @pytest.fixture
@@ -26,9 +27,9 @@ def definitions(monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
 
 def test_every_report_is_an_asset_that_explains_itself(definitions: dg.Definitions) -> None:
     assets = {spec.key: spec for spec in definitions.resolve_all_asset_specs()}
-    reports = {dg.AssetKey(["acme", name]) for name in REPORTS}
-    assert set(assets) == {*reports, dg.AssetKey(["acme", "reconciliation"])}
-    assert definitions.resolve_asset_graph().materializable_asset_keys == reports
+    keys = {dg.AssetKey(["acme", name]) for name in (*REPORTS, *MODELS)}
+    assert set(assets) == {*keys, dg.AssetKey(["acme", "reconciliation"])}
+    assert definitions.resolve_asset_graph().materializable_asset_keys == keys
     for report in REPORTS.values():
         spec, record = assets[dg.AssetKey(["acme", report.name])], record_of(report)
         assert spec.group_name == report.group
@@ -64,11 +65,11 @@ def test_every_asset_is_backfilled_in_a_single_run_and_waits_in_no_pool(
 
 
 def test_there_is_a_job_for_everything(definitions: dg.Definitions) -> None:
-    jobs = {"acme_all_reports": set(REPORTS), "acme_changes": set(), "acme_reconcile": set()}
+    jobs = {"acme_all_reports": {*REPORTS, *MODELS}, "acme_changes": set(), "acme_reconcile": set()}
     assert {job.name for job in definitions.jobs or []} == set(jobs)
-    for name, reports in jobs.items():
+    for name, assets in jobs.items():
         job = definitions.resolve_job_def(name)
-        assert {key.path[-1] for key in job.asset_layer.selected_asset_keys} == reports
+        assert {key.path[-1] for key in job.asset_layer.selected_asset_keys} == assets
 
 
 def test_resources_name_variables_and_hold_neither_secrets_nor_hosts(
@@ -85,4 +86,4 @@ def test_definitions_load_without_any_credentials(monkeypatch: pytest.MonkeyPatc
     for name in ("ACCESS_TOKEN", "CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN", "ACCOUNT_ID"):
         monkeypatch.delenv(f"HARVEST_{name}", raising=False)
     keys = build_definitions().resolve_asset_graph().materializable_asset_keys
-    assert len(keys) == 18
+    assert len(keys) == len(REPORTS) + len(MODELS)

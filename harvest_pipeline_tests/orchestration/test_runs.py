@@ -79,7 +79,7 @@ def test_a_run_over_all_reports_lands_exactly_the_account(twice: Twice) -> None:
         rows = project.query(f"SELECT count(*) FROM {report.name}")
         assert rows == project.query(f"SELECT count(*) FROM {report.record}")
     checks = result.get_asset_check_evaluations()
-    assert len(checks) == 18 * 5 + 20
+    assert len(checks) == 18 * 5 + 20 + len(load_project().accounts[0].models)
     assert [check.check_name for check in checks if not check.passed] == []
 
 

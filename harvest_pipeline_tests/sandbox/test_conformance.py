@@ -17,12 +17,13 @@ LISTED = (
     "clients", "contacts", "invoices", "invoice_messages", "invoice_payments",
     "invoice_item_categories", "expenses", "expense_categories", "tasks", "time_entries",
     "user_assignments", "project_user_assignments", "task_assignments", "project_task_assignments",
-    "projects", "roles", "users",
+    "projects", "roles", "users", "estimates", "estimate_messages", "estimate_item_categories",
+    "billable_rates", "cost_rates", "teammates",
 )  # fmt: skip
 REPORTED = (
     "report_expenses_clients", "report_expenses_projects", "report_expenses_categories",
     "report_expenses_team", "report_time_clients", "report_time_projects", "report_time_tasks",
-    "report_time_team", "report_uninvoiced",
+    "report_time_team", "report_uninvoiced", "report_project_budget",
 )  # fmt: skip
 MEMBERS = reference.endpoints()["pagination"]["envelope_members"]
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -35,6 +36,13 @@ def paths(entry: dict[str, Any], sandbox: SandboxServer) -> list[str]:
     path = entry["path"]
     if "{invoice_id}" in path:
         return [path.replace("{invoice_id}", str(i.id)) for i in records.invoices.ascending()]
+    if "{estimate_id}" in path:
+        return [path.replace("{estimate_id}", str(e.id)) for e in records.estimates.ascending()]
+    if "{user_id}" in path:
+        people = records.users.ascending()
+        managers = [user for user in people if "manager" in user.access_roles]
+        shown = managers if path.endswith("teammates") else people
+        return [path.replace("{user_id}", str(user.id)) for user in shown]
     if "{project_id}" in path:
         return [path.replace("{project_id}", str(p.id)) for p in records.projects.ascending()]
     return [path]
@@ -130,8 +138,8 @@ def test_a_single_record_is_the_one_of_the_list(
         assert administrator.get(f"{path}/1").status_code == 404
         return
     single = re.sub(r"{\w+}$", str(record[0]["id"]), entry["retrieve_path"])
-    parent = path.split("/")[2] if "project_id" in single else ""
-    assert administrator.read(single.replace("{project_id}", parent)) == record[0]
+    parent = path.split("/")[2] if path.count("/") > 1 else ""
+    assert administrator.read(re.sub(r"{\w+}", parent, single)) == record[0]
 
 
 @pytest.mark.parametrize("key", LISTED)

@@ -117,6 +117,86 @@ def test_the_uninvoiced_report_is_what_waits_to_be_billed(
     assert {row["uninvoiced_amount"] for row in before if row["project_id"] in fixed} == {0}
 
 
+def test_the_budget_report_is_what_was_spent_of_each_budget(
+    sandbox: SandboxServer, administrator: Visitor
+) -> None:
+    records = sandbox.account.records
+    entries, expenses = truth(records, "time_entries"), truth(records, "expenses")
+    assigned = {
+        "task": truth(records, "task_assignments"),
+        "user": truth(records, "user_assignments"),
+    }
+    rows = administrator.all("/reports/project_budget")
+    assert {row["project_id"] for row in rows} == {
+        p.id for p in records.projects if p.budget_by != "none"
+    }
+    for row in rows:
+        project = records.projects.get(row["project_id"])
+        assert project is not None
+        days = ("2026-11-01", "2026-11-30") if row["budget_is_monthly"] else ("", "9999")
+        mine = [
+            each
+            for each in entries
+            if each["project"]["id"] == project.id
+            if days[0] <= each["spent_date"].isoformat() <= days[1]
+        ]
+        whole = project.cost_budget if row["budget_by"] == "project_cost" else project.budget
+        kind = {"task": "task", "task_fees": "task", "person": "user"}.get(row["budget_by"])
+        if kind:
+            parts = {
+                each[kind]["id"]: each["budget"]
+                for each in assigned[kind]
+                if each["project"]["id"] == project.id and each["budget"] is not None
+            }
+            whole = sum(parts.values(), Decimal(0))
+            mine = [each for each in mine if each[kind]["id"] in parts]
+        if row["budget_by"] in ("project_cost", "task_fees"):
+            spent = sum(e["rounded_hours"] * (e["billable_rate"] or 0) for e in mine)
+        else:
+            spent = sum(e["rounded_hours"] for e in mine)
+        if row["budget_by"] == "project_cost" and project.cost_budget_include_expenses:
+            spent += sum(e["total_cost"] for e in expenses if e["project"]["id"] == project.id)
+        assert (row["budget"], row["budget_spent"]) == (whole, spent)
+        assert row["budget_remaining"] == row["budget"] - row["budget_spent"]
+    assert {row["budget_by"] for row in rows} == {
+        "project", "project_cost", "task", "task_fees", "person"
+    }  # fmt: skip
+    assert any(row["budget_is_monthly"] and row["budget_spent"] for row in rows)
+    names = [(row["client_name"].casefold(), row["project_name"].casefold()) for row in rows]
+    assert names == sorted(names)
+    active = administrator.all("/reports/project_budget", is_active=True)
+    assert active == [row for row in rows if row["is_active"]]
+    assert 0 < len(active) < len(rows)
+
+
+def test_only_what_has_a_budget_is_spent_of_it(visitor: Visitor) -> None:
+    account = visitor.sandbox.account
+    records = account.records
+
+    def row(project_id: int) -> tuple[Decimal, Decimal]:
+        rows = visitor.all("/reports/project_budget")
+        found = next(each for each in rows if each["project_id"] == project_id)
+        return found["budget"], found["budget_spent"]
+
+    def hours(entries: list[Any]) -> Decimal:
+        return sum((entry.rounded_hours for entry in entries), Decimal(0))
+
+    project = next(p for p in records.projects if p.budget_by == "person")
+    account.change("projects", project.id, budget_is_monthly=False)
+    entries = [entry for entry in records.time_entries if entry.project.id == project.id]
+    people = [each for each in records.user_assignments if each.project.id == project.id]
+    first = next(each for each in people if any(e.user.id == each.user.id for e in entries))
+    others = [entry for entry in entries if entry.user.id != first.user.id]
+    assert row(project.id) == (60 * len(people), hours(entries))
+    account.change("user_assignments", first.id, budget=None)
+    assert row(project.id) == (60 * (len(people) - 1), hours(others))
+    account.change("user_assignments", first.id, budget=0)
+    assert row(project.id) == (60 * (len(people) - 1), hours(entries))
+    for entry in others:
+        account.change("time_entries", entry.id, budgeted=False)
+    assert row(project.id)[1] == hours(entries) - hours(others)
+
+
 def test_project_names_carry_the_code_only_if_there_is_one(administrator: Visitor) -> None:
     names = [row["project_name"] for row in administrator.all("/reports/time/projects", **RANGE)]
     assert "Internal" in names

@@ -133,6 +133,7 @@ def test_money_of_time_reports_is_for_those_who_may_see_rates(
         ("client_and_task_manager", "/clients"),
         ("client_and_task_manager", "/contacts"),
         ("client_and_task_manager", "/tasks"),
+        ("estimates_manager", "/estimates"),
         ("managed_projects_invoice_drafter", "/invoices"),
         ("managed_projects_invoice_manager", "/reports/uninvoiced?from=20261101&to=20261120"),
     ],
@@ -164,6 +165,17 @@ def test_a_manager_of_nobody_and_nothing_is_refused(own_sandbox: SandboxServer) 
     assert {entry["user"]["id"] for entry in manager.all("/time_entries")} == {me}
 
 
+def test_only_an_administrator_sees_what_people_cost_and_whom_managers_see(
+    sandbox: SandboxServer, administrator: Visitor, manager: Visitor
+) -> None:
+    people = sandbox.account.people
+    of_manager = f"/users/{people['manager']}"
+    for path in (f"{of_manager}/cost_rates", f"{of_manager}/teammates", "/roles"):
+        assert administrator.get(path).status_code == 200
+        assert manager.get(path).status_code == 403
+    assert administrator.get(f"/users/{people['member']}/teammates").status_code == 422
+
+
 def test_a_module_that_is_off_is_forbidden(own_sandbox: SandboxServer, visitor: Visitor) -> None:
     invoice = own_sandbox.account.records.invoices.ascending()[0].id
     own_sandbox.account.change_company(invoice_feature=False, expense_feature=False)
@@ -172,3 +184,29 @@ def test_a_module_that_is_off_is_forbidden(own_sandbox: SandboxServer, visitor: 
         assert visitor.get(path).status_code == 403
     assert visitor.get("/time_entries").status_code == 200
     assert visitor.read("/company")["invoice_feature"] is False
+
+
+def test_budgets_are_shown_to_those_who_manage_the_project_or_to_everybody(
+    sandbox: SandboxServer, administrator: Visitor, manager: Visitor, member: Visitor
+) -> None:
+    account = sandbox.account
+    projects = {p.id: p for p in account.records.projects if p.budget_by != "none"}
+    managed = {
+        a.project.id
+        for a in account.records.user_assignments
+        if a.user.id == account.people["manager"] and a.is_project_manager
+    }
+    to_all = {key for key, project in projects.items() if project.show_budget_to_all}
+    expected = {
+        administrator: set(projects),
+        manager: to_all | (managed & set(projects)),
+        member: to_all,
+    }
+    assert to_all < expected[manager] < set(projects)
+    for visitor, ids in expected.items():
+        rows = visitor.all("/reports/project_budget")
+        assert {row["project_id"] for row in rows} == ids
+        for row in rows:
+            in_money = row["budget_by"] in ("project_cost", "task_fees")
+            shown = {"budget", "budget_spent", "budget_remaining"} & set(row)
+            assert len(shown) == (0 if in_money and visitor is not administrator else 3)

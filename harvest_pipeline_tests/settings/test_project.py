@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Project, SettingsError, load_project, project_folder
 from harvest_pipeline_tests.settings.written import project_of
@@ -20,7 +21,11 @@ def test_without_any_variable_the_documented_defaults_hold() -> None:
     assert (project.timezone, project.days_back) == ("UTC", 30)
     assert (project.sweep_requests, project.alerts) == (None, ())
     [only] = project.accounts
-    assert (only.name, only.prefixes, len(only.datasets)) == ("harvest", ("HARVEST_",), 18)
+    assert (only.name, only.prefixes, len(only.datasets)) == (
+        "harvest",
+        ("HARVEST_",),
+        len(REPORTS),
+    )
     assert only.project is project
 
 
@@ -63,7 +68,11 @@ def test_every_account_has_its_own_name_id_and_variables_and_shares_the_project(
     assert blue.prefixes == ("HARVEST_BLUE_SKY_", "HARVEST_")
     assert project.timezone == "Asia/Kolkata"
     assert acme.project is blue.project is project
-    assert [len(each.datasets) for each in project.accounts] == [18, 18, 17]
+    assert [len(each.datasets) for each in project.accounts] == [
+        len(REPORTS),
+        len(REPORTS),
+        len(REPORTS) - 1,
+    ]
     assert acme.datasets[-1].report.name == "daily"
     assert blue.datasets[-1].report.name == "clients"
     assert "tasks" not in {dataset.name for dataset in third.datasets}

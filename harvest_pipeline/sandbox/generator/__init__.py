@@ -7,9 +7,10 @@ from datetime import date, datetime, timedelta
 from random import Random
 
 from harvest_pipeline.sandbox.generator import names
+from harvest_pipeline.sandbox.generator.estimates import add_estimates
 from harvest_pipeline.sandbox.generator.invoices import add_invoice_item_categories, add_invoices
 from harvest_pipeline.sandbox.generator.payments import settle_invoices
-from harvest_pipeline.sandbox.generator.people import add_clients, add_people
+from harvest_pipeline.sandbox.generator.people import add_clients, add_people, add_rates
 from harvest_pipeline.sandbox.generator.plan import Span
 from harvest_pipeline.sandbox.generator.projects import (
     add_projects,
@@ -52,6 +53,8 @@ def generate(seed: int, now: datetime, years: float, scale: float, number: int =
     add_invoice_item_categories(records, span, chance("item categories"))
     invoices = add_invoices(records, span, customers, engagements, chance("invoices"))
     settle_invoices(records, span, invoices, chance("payments"))
+    add_rates(records, span, people, chance("rates"))
+    add_estimates(records, span, invoices, chance("estimates"))
     return records
 
 

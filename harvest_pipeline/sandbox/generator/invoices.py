@@ -47,6 +47,9 @@ from harvest_pipeline.sandbox.records import Records
 
 R = TypeVar("R", TimeEntry, Expense)
 
+#: An invoice that was an estimate names it by this and its own number.
+FIRST_ESTIMATE = 9_900_100
+
 #: A fixed fee is billed in this many equal parts.
 _PARTS = 4
 _OPTIONS: tuple[list[str], ...] = ([], ["ach", "credit_card"], ["credit_card", "paypal"])
@@ -269,7 +272,7 @@ class _Office:
             currency=client.currency,
             payment_options=random.choice(_OPTIONS),
             client=records.copy(ClientName, client),
-            estimate=EstimateRef(9_900_100 + number) if number % 19 == 7 else None,
+            estimate=EstimateRef(FIRST_ESTIMATE + number) if number % 19 == 7 else None,
             retainer=RetainerRef(2_200_100 + place) if number % 23 == 8 else None,
             creator=records.copy(UserRef, records.users.ascending()[0]),
             line_items=lines,

@@ -1,6 +1,6 @@
 """People with their rates and roles, and clients with their contacts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 from harvest_pipeline.sandbox.billing import exact
 from harvest_pipeline.sandbox.generator import names
 from harvest_pipeline.sandbox.generator.plan import Customer, Person, Span, ids, instant
-from harvest_pipeline.sandbox.model import Client, ClientName, Contact, Role, User
+from harvest_pipeline.sandbox.model import Client, ClientName, Contact, Rate, Role, User
 from harvest_pipeline.sandbox.permissions import claims
-from harvest_pipeline.sandbox.records import Records
+from harvest_pipeline.sandbox.records import Records, Table
 
 #: People at scale 1.
 PEOPLE = 12
@@ -28,6 +28,45 @@ def add_people(records: Records, span: Span, scale: float, random: Random) -> li
         holders = [person.user.id for person in people if name in person.user.roles]
         records.roles.add(Role(key, name, span.opening, span.opening, holders))
     return people
+
+
+def add_rates(records: Records, span: Span, people: Sequence[Person], random: Random) -> None:
+    """Add the rates of each person: what an hour costs, and what it is billed at, which a year ago
+    was less for every second person."""
+    billable, cost = list[tuple[int, Rate]](), list[tuple[int, Rate]]()
+    raised = span.today - timedelta(days=365)
+    for number, person in enumerate(people):
+        user, bill = person.user, list[tuple[date, Decimal]]()
+        if user.default_hourly_rate is not None:
+            bill.append((date.min, user.default_hourly_rate))
+            if number % 2 == 0 and raised > person.hired:
+                bill = [(date.min, exact(user.default_hourly_rate - 5)), (raised, bill[0][1])]
+        billable += [(user.id, rate) for rate in _rates(bill, user)]
+        cost += [(user.id, rate) for rate in _rates(person.cost_rates, user)]
+    for tables, rates, start in (
+        (records.billable_rates, billable, 4_200_000),
+        (records.cost_rates, cost, 2_900_000),
+    ):
+        keys = ids(start, random)
+        tables.update({person.user.id: Table[Rate]() for person in people})
+        for user_id, rate in sorted(rates, key=lambda pair: pair[1].created_at):
+            rate.id = next(keys)
+            tables[user_id].add(rate)
+
+
+def _rates(amounts: Sequence[tuple[date, Decimal]], user: User) -> Iterator[Rate]:
+    """The amounts with the day that each is valid from, as rates: each ends before the next."""
+    for number, (start, amount) in enumerate(amounts):
+        later = [day for day, _ in amounts[number + 1 : number + 2]]
+        made = user.created_at if start == date.min else max(user.created_at, instant(start, 480))
+        yield Rate(
+            0,
+            amount,
+            None if start == date.min else start,
+            later[0] - timedelta(days=1) if later else None,
+            made,
+            made,
+        )
 
 
 def _hired(count: int, span: Span, random: Random) -> list[date]:

@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from harvest_pipeline.catalogue.columns import LIST, Record
+from harvest_pipeline.catalogue.columns import ACCOUNT_ID, LIST, ROW_KEY, Record
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.sandbox.records import Records
-from harvest_pipeline_tests.sandbox.truth import truth
+from harvest_pipeline_tests.sandbox.truth import identity, truth
 
 Row = dict[str, Any]
-#: Rows by id.
+#: Rows by id, or what else identifies them.
 Rows = dict[int, Row]
+#: All records but the snapshots, whose rows are what was so when they were taken.
+COMPARED = {name: record for name, record in RECORDS.items() if not record.is_snapshot}
+#: What is made of others, and what only the token knows.
+_MADE = (ROW_KEY, ACCOUNT_ID)
 #: What only the warehouse has.
 OURS = ("_loaded_at", "_extra")
 
@@ -43,11 +47,19 @@ class Account:
     @classmethod
     def of_sandbox(cls, records: Records) -> "Account":
         """The truth, in the columns of the warehouse."""
-        found = {name: truth(records, name) for name in RECORDS}
-        parents = {row["id"]: row for row in found["invoices"]}
+        found = {name: truth(records, name) for name in COMPARED}
+        parents = {
+            name: {row["id"]: row for row in found[name]}
+            for name in {record.parent for record in COMPARED.values() if record.parent}
+        }
         return cls(
             {
-                name: {row["id"]: _flat(RECORDS[name], row, parents) for row in rows}
+                name: {
+                    identity(name, row): _flat(
+                        RECORDS[name], row, parents.get(RECORDS[name].parent or "", {})
+                    )
+                    for row in rows
+                }
                 for name, rows in found.items()
             }
         )
@@ -173,7 +185,7 @@ def differences(record: str, part: Part, before: Account, now: Account) -> Diffe
     )
 
 
-def of_table(columns: list[str], values: list[tuple[Any, ...]]) -> Rows:
+def of_table(name: str, columns: list[str], values: list[tuple[Any, ...]]) -> Rows:
     """Rows of the warehouse by id; lists as Python has them."""
     found: Rows = {}
     lists = {c.name for record in RECORDS.values() for c in record.columns if c.type == LIST}
@@ -181,8 +193,9 @@ def of_table(columns: list[str], values: list[tuple[Any, ...]]) -> Rows:
         row = dict(zip(columns, each, strict=True))
         for name in lists & row.keys():
             row[name] = None if row[name] is None else json.loads(row[name])
-        assert row["id"] not in found, f"{row['id']} is there twice"
-        found[row["id"]] = row
+        key = identity(name, row)
+        assert key not in found, f"{key} is there twice"
+        found[key] = row
     return found
 
 
@@ -197,8 +210,10 @@ def _between(day: date, part: Part) -> bool:
 def _flat(record: Record, row: Row, parents: Mapping[int, Row]) -> Row:
     found: Row = {}
     for column in record.columns:
+        if column.from_parent in _MADE:
+            continue
         if column.from_parent:
-            found[column.name] = parents[row["invoice_id"]][column.from_parent]
+            found[column.name] = parents[row[record.link.name]][column.from_parent]
             continue
         value: Any = row
         for key in column.path:

@@ -17,7 +17,6 @@ import pytest
 
 from harvest_pipeline import build_definitions
 from harvest_pipeline import settings as configured
-from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.harvest import access
 from harvest_pipeline.harvest.client import HarvestClient
@@ -26,7 +25,12 @@ from harvest_pipeline.scope import Window
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.resolve import REPORT_OPTIONS
 from harvest_pipeline_tests.conftest import HASTE, in_memory
-from harvest_pipeline_tests.orchestration.parameters.expected import Account, Rows, of_table
+from harvest_pipeline_tests.orchestration.parameters.expected import (
+    COMPARED,
+    Account,
+    Rows,
+    of_table,
+)
 from harvest_pipeline_tests.orchestration.parameters.story import START, TODAY, Story
 from harvest_pipeline_tests.projects import project
 from harvest_pipeline_tests.sandbox.server import SandboxServer
@@ -145,7 +149,7 @@ class Stage:
                     found[name] = {}
                     continue
                 columns = [each[0] for each in cursor.description or ()]
-                found[name] = of_table(columns, cursor.fetchall())
+                found[name] = of_table(name, columns, cursor.fetchall())
             return found
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
@@ -232,7 +236,7 @@ def changed_account(folder: Path) -> Iterator[Changed]:
         reports = [each.name for each in stage.settings.datasets]
         assert stage.run(*reports, days=(START, TODAY)).success
         stage.keep()
-        before = Account(stage.all_rows(RECORDS))
+        before = Account(stage.all_rows(COMPARED))
         stage.account.clock.advance(_AN_HOUR)
         story.change_everything()
         another = Account.of_sandbox(stage.sandbox.account.records)
