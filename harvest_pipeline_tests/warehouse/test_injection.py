@@ -134,7 +134,7 @@ def tables_of(connection: duckdb.DuckDBPyConnection) -> set[str]:
 
 
 @pytest.mark.slow
-@made_up(720, few=200)
+@made_up(720, few=720)
 # Ten in one example: what Hypothesis does for an example takes longer than ten such statements.
 @given(ten=st.lists(st.tuples(TEXTS, TEXTS), min_size=10, max_size=10))
 def test_what_is_quoted_can_only_be_read_as_what_it_is(
@@ -155,7 +155,7 @@ def test_what_is_quoted_can_only_be_read_as_what_it_is(
 
 
 @pytest.mark.slow
-@made_up(700, few=100)
+@made_up(700, few=200)
 @given(name=TEXTS, column=TEXTS, text=TEXTS)
 def test_a_table_is_made_under_its_literal_name(
     beside_victims: duckdb.DuckDBPyConnection, name: str, column: str, text: str
@@ -178,7 +178,7 @@ def test_a_table_is_made_under_its_literal_name(
 
 
 @pytest.mark.slow
-@made_up(900, few=100)
+@made_up(900, few=200)
 @given(name=TEXTS, columns=st.lists(WHOLE_TEXTS, min_size=1, max_size=3), value=WHOLE_TEXTS)
 def test_a_frame_is_stored_under_its_literal_names(
     beside_victims: duckdb.DuckDBPyConnection, name: str, columns: list[str], value: str
@@ -201,7 +201,7 @@ def test_a_frame_is_stored_under_its_literal_names(
 
 
 @pytest.mark.slow
-@made_up(1000, few=100)
+@made_up(1000, few=200)
 @given(keys=st.lists(TEXTS, max_size=4))
 def test_only_the_rows_of_the_partitions_are_read_and_deleted(
     beside_victims: duckdb.DuckDBPyConnection, keys: list[str]
@@ -227,7 +227,7 @@ def test_only_the_rows_of_the_partitions_are_read_and_deleted(
 
 
 @pytest.mark.slow
-@made_up(150, few=25)
+@made_up(150, few=50)
 @given(run_id=TEXTS, report=TEXTS, name=TEXTS, record=TEXTS, field=TEXTS)
 def test_the_ledger_takes_every_text_as_it_is(
     beside_victims: duckdb.DuckDBPyConnection,
