@@ -116,6 +116,7 @@ def main() -> None:
     ]
     mpl.use("agg")
     PICTURES.mkdir(exist_ok=True)
+    arguments = f' ARGS="{" ".join(sys.argv[1:])}"' if sys.argv[1:] else ""
     parts, loads, began = list[Part](), list[float](), time.time()
     for work in works:
         loads.append(os.getloadavg()[0])
@@ -123,8 +124,8 @@ def main() -> None:
         print(parts[-1], flush=True)
         for plot in parts[-1].plots:
             draw(plot)
-    arguments = f' ARGS="{" ".join(sys.argv[1:])}"' if sys.argv[1:] else ""
-    (DOCS / "performance.md").write_text(report(parts, loads, began, arguments))
+        # After each part: what was measured is not lost with the next one.
+        (DOCS / "performance.md").write_text(report(parts, loads, began, arguments))
 
 
 if __name__ == "__main__":
