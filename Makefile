@@ -5,6 +5,7 @@
 #   make dev      the Dagster UI on your own account;  make dev READ_ONLY=1   to look only
 #   make test     all tests but the long ones;  make test-long  those;  make lint  style and types
 #   make test-duckdb-1.5   what touches the database, on the older DuckDB
+#   make benchmark   what is measured, 15 minutes; writes docs/performance.md
 #   make soak N=1000 SEED=1   simulated nights with edits, faults and kills; equal after each
 #   make docs     what is written from the code: docs/reports.md, docs/models.md,
 #                 docs/configuration.md, and the schema of harvest.yaml
@@ -24,7 +25,7 @@ install = "$(UV)" pip install --quiet --compile-bytecode --python $(1)/bin/pytho
 unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX PIP_CONSTRAINT PIP_REQUIRE_HASHES
 unexport UV_TARGET UV_PREFIX UV_CONSTRAINT UV_OVERRIDE UV_REQUIRE_HASHES UV_SYSTEM_PYTHON
 
-.PHONY: demo dev test test-long soak test-duckdb-1.5 lint format docs lock clean
+.PHONY: demo dev test test-long benchmark soak test-duckdb-1.5 lint format docs lock clean
 
 demo: .venv/installed
 	@"$(BIN)/harvest-pipeline" demo $(if $(ONCE),--once) $(if $(FRESH),--fresh)
@@ -36,13 +37,16 @@ test: .venv/installed
 	@"$(BIN)/python" -m pytest -n 2 --no-loadscope-reorder -m "not long" $(ARGS)
 
 test-long: .venv/installed
-	@"$(BIN)/python" -m pytest -n 2 --no-loadscope-reorder -m long $(ARGS)
+	@ALL_EXAMPLES=1 "$(BIN)/python" -m pytest -n 2 --no-loadscope-reorder -m "long or examples" $(ARGS)
+
+benchmark: .venv-benchmark/installed
+	@".venv-benchmark/bin/python" -W ignore -m benchmarks $(ARGS)
 
 soak: .venv/installed
 	@"$(BIN)/python" -W ignore -m harvest_pipeline_tests.soak $(or $(N),1000) $(or $(SEED),1)
 
 test-duckdb-1.5: .venv-duckdb-1.5/installed
-	@".venv-duckdb-1.5/bin/python" -m pytest -n 2 --no-loadscope-reorder -m "not long" harvest_pipeline_tests/warehouse harvest_pipeline_tests/models \
+	@ALL_EXAMPLES=1 ".venv-duckdb-1.5/bin/python" -m pytest -n 2 --no-loadscope-reorder -m "not long" harvest_pipeline_tests/warehouse harvest_pipeline_tests/models \
 	  harvest_pipeline_tests/orchestration/test_runs.py \
 	  harvest_pipeline_tests/orchestration/parameters/test_update_modes.py \
 	  harvest_pipeline_tests/orchestration/parameters/test_properties.py \
@@ -81,6 +85,16 @@ clean:
 lock: .venv/installed
 	@"$(UV)" pip compile setup.py --extra dev --universal --python-version 3.11 --generate-hashes \
 	  --no-annotate --no-strip-extras --custom-compile-command 'make lock' --quiet -o constraints.txt
+	@"$(UV)" pip compile setup.py --extra dev --extra benchmark --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --no-strip-extras --constraint constraints.txt \
+	  --custom-compile-command 'make lock' --quiet -o benchmarks/constraints.txt
+
+# What is measured beside this project (dlt), and what draws.
+.venv-benchmark/installed: .venv/installed benchmarks/constraints.txt
+	@"$(BIN)/python" -m venv .venv-benchmark
+	@$(call install,.venv-benchmark,--require-hashes -r benchmarks/constraints.txt)
+	@$(call install,.venv-benchmark,--no-deps --no-build-isolation -e .)
+	@touch .venv-benchmark/installed
 
 .venv-duckdb-1.5/installed: .venv/installed
 	@"$(BIN)/python" -m venv .venv-duckdb-1.5

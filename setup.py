@@ -38,6 +38,11 @@ setup(
         # them.
     ],
     extras_require={
+        "benchmark": [
+            "dlt>=1.31,<2",  # what most people would write instead, measured beside it
+            "matplotlib",
+            "pyarrow",  # dlt's fastest way into DuckDB
+        ],
         "dev": [
             "hypothesis",
             "import-linter",

@@ -1,26 +1,24 @@
-"""How many requests the loop makes: a first load, a quiet tick, a quiet night, that of a new day, a
-day of usual edits; lists and Harvest's reports apart, for those have a limit of their own. All come
-within an hour of Harvest's clock: a later night also asks a seventh of the invoices of 400 days for
-their messages and payments (HARVEST_SWEEP_REQUESTS).
+"""How many requests the loop makes.
 
-Run: .venv/bin/python -W ignore -m benchmarks.nights
+    .venv/bin/python -W ignore -m benchmarks.nights
+
+Lists and Harvest's reports are counted apart, for those have a limit of their own. All comes within
+an hour of Harvest's clock: a later night also asks a seventh of the invoices of 400 days for their
+messages and payments (HARVEST_SWEEP_REQUESTS).
 """
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 import dagster as dg
-from tabulate import tabulate
 
+from benchmarks.measure import Part, Target, no_limits, prose, table
 from benchmarks.year import floor
-from harvest_pipeline.harvest import access
-from harvest_pipeline.harvest.client import HarvestClient
-from harvest_pipeline.harvest.limits import Limit, Limits
 from harvest_pipeline.orchestration.build import build_definitions
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.sandbox.server import SandboxServer
@@ -29,6 +27,8 @@ TODAY = date(2026, 11, 20)
 #: A usual day: late and corrected entries on scattered days, a move, a deletion, an expense, a
 #: payment, a renamed client.
 EDITS = 12
+FIRST, QUIET = "first load of a year, by the night", "quiet night, today was read before"
+USUAL, NIGHT = "a day of usual edits, tick and run of the sensor", "its night, with one deletion"
 
 
 class Account:
@@ -84,14 +84,59 @@ class Account:
         account.delete("time_entries", entries[-500].id)
 
 
-def measure(sandbox: SandboxServer) -> list[tuple[str, int, int]]:
-    """The table."""
-    account = Account(sandbox)
-    with account.counted("first load of a year, by the night"):
+def measure() -> Part:
+    """All of it, in the order of a life."""
+    with (
+        SandboxServer(today=TODAY, years=1, rate_limit=None) as sandbox,
+        TemporaryDirectory() as folder,
+        no_limits(),
+        patch.dict(
+            os.environ,
+            sandbox.environment(),
+            HARVEST_DUCKDB=str(Path(folder) / "warehouse.duckdb"),
+            HARVEST_START_DATE=sandbox.first_day.isoformat(),
+            HARVEST_CONFIG=os.devnull,
+            PYTHON_DOTENV_DISABLED="1",
+        ),
+    ):
+        least = floor(sandbox, Window(sandbox.first_day, TODAY))
+        rows = list(_lived(Account(sandbox)))
+    asked = {what: lists for what, lists, _ in rows}
+    first, quiet, edits = asked[FIRST], asked[QUIET], asked[USUAL]
+    text = (
+        f"{prose(__doc__)}\n\n{table(['what', 'lists', 'reports'], [list(row) for row in rows])}"
+        f"\n\nThe floor of the first load: {least}."
+    )
+    return Part(
+        "Requests",
+        text,
+        [
+            Target(
+                "requests of a first load",
+                "floor + 1 %",
+                f"{first}; floor {least}",
+                first <= least * 1.01,
+                "each list is counted besides, which finds what was deleted meanwhile",
+            ),
+            Target("requests of a quiet night", "16", f"{quiet}", quiet <= 16, "a count a list"),
+            Target(
+                f"requests of a day of usual edits ({EDITS + 5}), tick and run of the sensor",
+                "30",
+                f"{edits}, and {asked[NIGHT]} in its night, with one deletion",
+                edits <= 30,
+                "each edited list is counted and read",
+            ),
+        ],
+    )
+
+
+def _lived(account: Account) -> Iterator[tuple[str, int, int]]:
+    """What was done, and its requests."""
+    with account.counted(FIRST):
         account.run("harvest_reconcile")
     with account.counted("quiet tick of the sensor"):
         account.tick()
-    with account.counted("quiet night, today was read before"):
+    with account.counted(QUIET):
         account.run("harvest_reconcile")
     with account.counted("quiet night of a new day"):
         account.day += timedelta(days=1)
@@ -100,37 +145,14 @@ def measure(sandbox: SandboxServer) -> list[tuple[str, int, int]]:
         ):
             account.run("harvest_reconcile")
     account.edit()
-    with account.counted(f"a day of usual edits ({EDITS + 5}), tick and run of the sensor"):
+    with account.counted(USUAL):
         request = account.tick()
         assert request
         account.run("harvest_changes", request.run_config)
-    with account.counted("the night after it, with one deletion"):
+    with account.counted(NIGHT):
         account.run("harvest_reconcile")
-    return account.rows
-
-
-def main() -> None:
-    """Print the table, and the floor of the first load."""
-    fast = Limits(Limit(1_000_000, 1.0, 1.0), Limit(1_000_000, 1.0, 1.0))
-
-    def unlimited(**given: object) -> HarvestClient:
-        return HarvestClient(**{**given, "limits": fast})  # type: ignore[arg-type]
-
-    with (
-        SandboxServer(today=TODAY, years=1, rate_limit=None) as sandbox,
-        tempfile.TemporaryDirectory() as folder,
-        patch.object(access, "HarvestClient", unlimited),
-    ):
-        os.environ.update(
-            sandbox.environment(),
-            HARVEST_DUCKDB=str(Path(folder) / "warehouse.duckdb"),
-            HARVEST_START_DATE=sandbox.first_day.isoformat(),
-            PYTHON_DOTENV_DISABLED="1",
-        )
-        least = sum(floor(sandbox, Window(sandbox.first_day, TODAY)).values())
-        print(tabulate(measure(sandbox), headers=["what", "lists", "reports"]))
-        print(f"the floor of the first load: {least}")
+    yield from account.rows
 
 
 if __name__ == "__main__":
-    main()
+    print(measure())

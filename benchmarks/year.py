@@ -1,88 +1,185 @@
-"""How many requests and how long a run over 365 days of all reports takes, against the floor.
+"""Three years of all reports of a small account in one run: what Dagster adds, and what it keeps.
 
-The floor of requests: one to learn the role, one per 2,000 records of each list, and per
-invoice one for its messages and one for its payments: some cancel each other out. The floor of
-time: those requests at Harvest's 100 in 15 seconds.
+    .venv/bin/python -m benchmarks.year [years]
 
-Run: .venv/bin/python -m benchmarks.year [--instance]   (--instance: with a SQLite instance, as the
-UI has it; without, in memory)
+The floor of requests is one to learn the role, one per 2,000 records of each list, and per invoice
+one for its messages and one for its payments. The floor of time is the same reads and loads by the
+same code in a loop, without Dagster, previews and checks. Harvest's limit is lifted, the account is
+the sandbox's.
 """
 
-import argparse
+import json
 import math
 import os
 import sys
-import tempfile
-import time
-from datetime import date, timedelta
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
 
-import dagster as dg
-from tabulate import tabulate
-
+from benchmarks.measure import (
+    Part,
+    Target,
+    cost_of,
+    make_dagster_home,
+    mebibytes,
+    no_limits,
+    prose,
+    table,
+)
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.definitions import build_definitions
-from harvest_pipeline.orchestration.partitions import range_tags
-from harvest_pipeline.scope import Window
+from harvest_pipeline.catalogue.reports import REPORTS, record_of
+from harvest_pipeline.scope import Filters, Scope, Window
+from harvest_pipeline.settings import load_project
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.truth import truth
 
+YEARS = 3.0
 
-def floor(sandbox: SandboxServer, window: Window) -> dict[str, int]:
-    """Requests per record that no client can do without."""
-    needed = {"users/me": 1}
+
+def floor(sandbox: SandboxServer, window: Window) -> int:
+    """The requests that no client can do without."""
+    needed = 1
     records = sandbox.account.records
     for record in RECORDS.values():
         if record.endpoint and not record.parent:
             rows = truth(records, record.name)
             if record.day:
                 rows = [row for row in rows if window.first <= row[record.day] <= window.last]
-            needed[record.name] = max(1, math.ceil(len(rows) / 2000))
-    invoices = [r for r in truth(records, "invoices") if r["issue_date"] >= window.first]
-    needed["messages"] = needed["payments"] = len(invoices)
-    return needed
+            needed += max(1, math.ceil(len(rows) / 2000))
+    invoices = [row for row in truth(records, "invoices") if row["issue_date"] >= window.first]
+    return needed + 2 * len(invoices)
 
 
-def asked(sandbox: SandboxServer) -> dict[str, int]:
-    """Requests per record that the sandbox has seen."""
-    counts: dict[str, int] = {}
-    for path in sandbox.account.request_log.paths():
-        name = "users/me" if path.endswith("/users/me") else path.rpartition("/")[2]
-        counts[name] = counts.get(name, 0) + 1
-    return counts
+def by_dagster(window: Window) -> None:
+    """One run of every report."""
+    import dagster as dg
 
+    from harvest_pipeline.orchestration.build import build_definitions
+    from harvest_pipeline.orchestration.partitions import range_tags
 
-def main() -> None:
-    """Run once and print both tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--instance", action="store_true", help="with a SQLite instance")
-    arguments = parser.parse_args()
-    today = date.today()
-    window = Window(today - timedelta(days=364), today)
-    with SandboxServer() as sandbox, tempfile.TemporaryDirectory() as folder:
-        os.environ.update(sandbox.environment())
-        os.environ["HARVEST_DUCKDB"] = f"{folder}/warehouse.duckdb"
-        os.environ["HARVEST_START_DATE"] = sandbox.first_day.isoformat()
-        instance = (
-            dg.DagsterInstance.local_temp(folder)
-            if arguments.instance
-            else dg.DagsterInstance.ephemeral()
+    definitions = build_definitions()
+    keys = list(definitions.resolve_asset_graph().materializable_asset_keys)
+    began = perf_counter()
+    with no_limits(), dg.DagsterInstance.from_config(os.environ["DAGSTER_HOME"]) as instance:
+        definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance, asset_selection=keys, tags=range_tags(window)
         )
-        started, cpu = time.monotonic(), time.process_time()
-        result = (
-            build_definitions()
-            .resolve_implicit_global_asset_job_def()
-            .execute_in_process(instance=instance, tags=range_tags(window), raise_on_error=False)
-        )
-        seconds, cpu = time.monotonic() - started, time.process_time() - cpu
-        needed, made = floor(sandbox, window), asked(sandbox)
-    rows = [(name, needed[name], made.get(name, 0)) for name in needed]
-    total, least = sum(made.values()), sum(needed.values())
-    print(tabulate([*rows, ("all", least, total)], headers=["list", "floor", "made"]))
-    at_limit = max(0, math.ceil(least / 100) - 1) * 15
-    print(f"success: {result.success}; requests made / floor: {total / least:.3f}")
-    print(f"{seconds:.0f} s in all, {cpu:.0f} s of CPU; floor at Harvest's limit: {at_limit} s")
-    sys.exit(not result.success)
+    print(json.dumps({"run": perf_counter() - began}))
+
+
+def by_a_loop(window: Window) -> None:
+    """The same reads and loads."""
+    from contextlib import closing
+
+    from harvest_pipeline.harvest.access import client_from_environment
+    from harvest_pipeline.loading.window import Loads, spool_folder
+    from harvest_pipeline.warehouse.database import Warehouse
+    from harvest_pipeline.warehouse.ledger import LoadContext
+    from harvest_pipeline.warehouse.loading import load_each
+
+    def quiet(_: str) -> None:
+        pass
+
+    account = load_project().accounts[0]
+    warehouse = Warehouse(account.project.duckdb, account.name)
+    began = perf_counter()
+    with (
+        no_limits(),
+        closing(client_from_environment(account, os.environ, quiet)) as client,
+        spool_folder(account.project.state_folder) as folder,
+    ):
+        loads = Loads(client, warehouse, ["run"], folder, quiet)
+        identity = client.identity
+        for report in REPORTS.values():
+            record = record_of(report)
+            scope = Scope(record.name, window if record.day else None, Filters())
+            context = LoadContext("run", report.name, int(identity.account_id), identity.reader)
+            list(load_each(warehouse, loads.spools(record, scope), context, quiet))
+    print(json.dumps({"run": perf_counter() - began}))
+
+
+def measure(years: float = YEARS) -> Part:
+    """Both, against a sandbox of its own."""
+    runs = {}
+    with SandboxServer(years=years, rate_limit=None) as sandbox:
+        window = Window(sandbox.first_day, date.today())
+        least = floor(sandbox, window)
+        for work in ("by_a_loop", "by_dagster"):
+            with TemporaryDirectory(prefix="year-") as name:
+                home = make_dagster_home(Path(name))
+                sandbox.account.request_log.clear()
+                empty = mebibytes(home)
+                cost = cost_of(
+                    "benchmarks.year",
+                    work,
+                    window.first,
+                    window.last,
+                    environment={
+                        **sandbox.environment(),
+                        "DAGSTER_HOME": str(home),
+                        "HARVEST_DUCKDB": str(Path(name) / "warehouse.duckdb"),
+                        "HARVEST_START_DATE": f"{window.first}",
+                        "HARVEST_CONFIG": os.devnull,
+                        "PYTHON_DOTENV_DISABLED": "1",
+                    },
+                )
+                requests = len(sandbox.account.request_log.requests)
+                runs[work] = cost, requests, mebibytes(home), empty
+    days = (window.last - window.first).days + 1
+    headers = ["by", "seconds of the run", "of processor", "requests", "× floor", "MB at most"]
+    rows: list[list[object]] = [
+        [
+            work.replace("_", " "),
+            f"{cost.said['run']:.1f}",
+            f"{cost.processor:.1f}",
+            requests,
+            f"{requests / least:.3f}",
+            f"{cost.megabytes:.0f}",
+        ]
+        for work, (cost, requests, _, _) in runs.items()
+    ]
+    loop, dagster = (runs[work][0].said["run"] for work in ("by_a_loop", "by_dagster"))
+    processor = runs["by_dagster"][0].processor - runs["by_a_loop"][0].processor
+    _, requests, size, empty = runs["by_dagster"]
+    limit = max(0, math.ceil(least / 100) - 1) * 15
+    text = (
+        f"{prose(__doc__)}\n\n{table(headers, rows)}\n\n{days:,} days. The floor of requests is "
+        f"{least:,}, for which Harvest's limit takes {limit} s. Of {size:.1f} MiB in DAGSTER_HOME, "
+        f"{empty:.1f} were there before the run."
+    )
+    return Part(
+        "All reports of three years",
+        text,
+        [
+            Target(
+                f"all reports of {days:,} days: Dagster's part",
+                "at most 40 s",
+                f"{dagster - loop:.1f} s beside {loop:.1f} s of reading and loading;"
+                f" {processor:.1f} s of processor",
+                dagster - loop <= 40,
+                "an event planned and one materialized for each day of each report with days",
+            ),
+            Target(
+                f"all reports of {days:,} days: event storage",
+                "at most 20 MB",
+                f"{size - empty:.1f} MiB",
+                size - empty <= 20,
+                "an event planned and one materialized for each day of each report with days, "
+                "each with its figures, in the file of the run and in that of all runs",
+            ),
+            Target(
+                f"all reports of {days:,} days: requests",
+                "floor + 1 %",
+                f"{requests:,}; floor {least:,}",
+                requests <= least * 1.01,
+            ),
+        ],
+    )
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) > 2:
+        globals()[sys.argv[1]](Window(*map(date.fromisoformat, sys.argv[2:])))
+    else:
+        print(measure(*map(float, sys.argv[1:])))

@@ -20,15 +20,13 @@ from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.harvest.limits import Limit, Limits
 from harvest_pipeline.orchestration.instance import Instance
 from harvest_pipeline.orchestration.partitions import range_tags
-from harvest_pipeline.scope import Reader, Window
+from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import load_project
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.truth import truth
 from harvest_pipeline_tests.surroundings import MISSING, of_nobody
 
 TODAY = date(2026, 11, 20)
-#: The person behind the loads of tests that ask Harvest for nobody.
-ADMINISTRATOR = Reader("administrator", 1, "Ada Okafor")
 
 
 class OneWorkerForAServer(LoadScopeScheduling):

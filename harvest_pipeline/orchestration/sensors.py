@@ -29,8 +29,6 @@ from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.ledger import refuse_another_account
 
-#: Between two ticks. One costs about twelve of the 2,000 requests that Harvest allows in that time.
-_INTERVAL_SECONDS = 300
 #: Dagster ends a tick after 60 seconds: for a few of these, a loading run holds the database.
 _WAIT_SECONDS = 10.0
 _PATIENCE = Patience(
@@ -62,13 +60,14 @@ def _changes(account: Account) -> dg.SensorDefinition:
     return dg.SensorDefinition(
         name=changes_job(account.name),
         description=(
-            f"Every {_INTERVAL_SECONDS // 60} minutes: asks Harvest how many records changed "
-            "(about twelve requests). If any did, or a day is new, one run brings them. What was "
-            f"deleted at Harvest it cannot see: {reconcile_job(account.name)} does, every night."
+            f"Every {account.project.changes_seconds} seconds: asks Harvest how many records "
+            "changed (about twelve requests). If any did, or a day is new, one run brings them. "
+            f"What was deleted at Harvest it cannot see: {reconcile_job(account.name)} does, every "
+            "night."
         ),
         job_name=changes_job(account.name),
         evaluation_fn=evaluate,
-        minimum_interval_seconds=_INTERVAL_SECONDS,
+        minimum_interval_seconds=account.project.changes_seconds,
         default_status=dg.DefaultSensorStatus.STOPPED,
     )
 

@@ -94,6 +94,14 @@ class Project(Model):
         "the last 400 days once a week; 0: none.",
         ge=0,
     )
+    changes_seconds: int = _set_by(
+        "HARVEST_CHANGES_SECONDS",
+        "300",
+        "Seconds between two looks of the sensor `<account>_changes`, each of about twelve "
+        "requests. 30 to 3600.",
+        ge=30,
+        le=3600,
+    )
     keep_runs_days: int = _set_by(
         "HARVEST_KEEP_RUNS_DAYS",
         "30",

@@ -15,8 +15,9 @@ from harvest_pipeline.scope import Filters, Scope, Spool, Window
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.ledger import Load, LoadContext
 from harvest_pipeline.warehouse.loading import load_together
-from harvest_pipeline_tests.conftest import ADMINISTRATOR, HASTE, TODAY
+from harvest_pipeline_tests.conftest import HASTE, TODAY
 from harvest_pipeline_tests.sandbox.server import SandboxServer
+from harvest_pipeline_tests.warehouse.records import ADMINISTRATOR
 
 #: No request has to wait; the sandbox has no limit either.
 UNLIMITED = Limits(Limit(1_000_000, 1.0, fallback_pause=0.1), Limit(1_000_000, 1.0, 0.1))

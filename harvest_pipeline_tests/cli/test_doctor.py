@@ -31,10 +31,10 @@ from harvest_pipeline.scope import Proof, Scope
 from harvest_pipeline.settings import VARIABLES, environment
 from harvest_pipeline.warehouse import ledger, tables
 from harvest_pipeline.warehouse.database import Warehouse
-from harvest_pipeline_tests.conftest import ADMINISTRATOR
 from harvest_pipeline_tests.sandbox.faults import AnswerWith
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.waiting import soon
+from harvest_pipeline_tests.warehouse.records import ADMINISTRATOR
 
 SOURCES = Path(__file__).resolve().parents[2]
 CANARY = "canary/4711+secret"

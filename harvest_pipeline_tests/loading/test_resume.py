@@ -25,11 +25,12 @@ from harvest_pipeline.scope import Filters, Scope, Window
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.ledger import LoadContext
 from harvest_pipeline.warehouse.loading import load_each
-from harvest_pipeline_tests.conftest import ADMINISTRATOR, HASTE, TODAY, Project
+from harvest_pipeline_tests.conftest import HASTE, TODAY, Project
 from harvest_pipeline_tests.loading.many_invoices import FIRST, LAST, ManyInvoices
 from harvest_pipeline_tests.sandbox.faults import AnswerWith, ChangeAfter, Forbid
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.truth import truth
+from harvest_pipeline_tests.warehouse.records import ADMINISTRATOR
 
 _UNLIMITED = Limit(10_000, 0.1, fallback_pause=0.1)
 

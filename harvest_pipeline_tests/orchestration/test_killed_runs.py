@@ -103,7 +103,14 @@ def assert_dead_run_keeps_nobody_waiting(place: Place) -> None:
     assert list((place.home / "running").iterdir()) == []
 
 
-@pytest.mark.parametrize("stage", ["planning", "reading", "loading"])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "planning",
+        pytest.param("reading", marks=pytest.mark.long),
+        pytest.param("loading", marks=pytest.mark.long),
+    ],
+)
 def test_a_run_that_is_killed_at_any_stage_is_failed_by_the_next_command(
     place: Killing, stage: str
 ) -> None:
@@ -151,6 +158,7 @@ def test_a_dagster_daemon_of_ones_own_fails_the_dead_run_within_a_minute(
     wait_for(lambda: has_run(place, FAILURE))
 
 
+@pytest.mark.long
 def test_runs_of_one_account_wait_for_each_other_and_for_others_that_hold_the_database(
     place: Killing,
 ) -> None:

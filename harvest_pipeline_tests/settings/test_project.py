@@ -130,6 +130,7 @@ LATER = (date.today() + timedelta(days=2)).isoformat()
         ("HARVEST_CONTACT", "me@example.com\r\nX-Evil: 1", "plain letters"),
         ("HARVEST_DAYS_BACK", "-1", "it must be greater than or equal to 0"),
         ("HARVEST_DAYS_BACK", "ten", "a whole number is expected here"),
+        ("HARVEST_CHANGES_SECONDS", "29", "it must be greater than or equal to 30"),
         ("HARVEST_KEEP_RUNS_DAYS", "0", "it must be greater than or equal to 1"),
         ("HARVEST_SWEEP_REQUESTS", "some", "a whole number is expected here"),
     ],

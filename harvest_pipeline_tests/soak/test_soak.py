@@ -18,7 +18,7 @@ from harvest_pipeline_tests.soak.nights import FIRST_NIGHT, Night, new_account
 from harvest_pipeline_tests.soak.people import People
 from harvest_pipeline_tests.soak.weather import Climate, Weather
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 #: Each try of a night is killed, if it lives that long, and meets more faults than in `make soak`.
 STORMY = Climate(0.1, kill=1.0, cancel=0.0, outage=0.0, disturbance=0.5, smaller_role=0, restore=0)
 QUIET = replace(STORMY, fault=0.05, kill=0.0, disturbance=0.0)

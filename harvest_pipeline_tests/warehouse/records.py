@@ -13,12 +13,13 @@ from uuid import uuid4
 
 import duckdb
 
-from harvest_pipeline.scope import Proof, Scope, Spool, Window
+from harvest_pipeline.scope import Proof, Reader, Scope, Spool, Window
 from harvest_pipeline.warehouse import ledger
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.ledger import LoadContext
-from harvest_pipeline_tests.conftest import ADMINISTRATOR
 
+#: The person behind the loads of tests that ask Harvest for nobody.
+ADMINISTRATOR = Reader("administrator", 1, "Ada Okafor")
 JANUARY = Window(date(2026, 1, 1), date(2026, 1, 31))
 FIRST, SECOND, THIRD = date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 3)
 CONTEXT = LoadContext(run_id="run-1", report="daily", account_id=1204417, reader=ADMINISTRATOR)

@@ -4,12 +4,13 @@ import json
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import FieldRetyped, RecordsUnreadable
 from harvest_pipeline.warehouse.loading import load
+from harvest_pipeline_tests.examples import made_up
 from harvest_pipeline_tests.warehouse.records import (
     CONTEXT,
     FIRST,
@@ -42,7 +43,7 @@ def decimals(draw: st.DrawFn) -> Decimal:
     return Decimal(digits).scaleb(-draw(st.integers(0, 10)))
 
 
-@settings(max_examples=6, deadline=None)
+@made_up(6, few=3)
 @given(numbers=st.lists(decimals(), min_size=200, max_size=400))
 def test_decimals_of_fifteen_digits_are_exact(
     numbers: list[Decimal], tmp_path_factory: pytest.TempPathFactory
@@ -56,7 +57,7 @@ def test_decimals_of_fifteen_digits_are_exact(
     assert select(warehouse, "SELECT sum(hours) FROM time_entries") == [(sum(numbers),)]
 
 
-@settings(max_examples=6, deadline=None)
+@made_up(6, few=3)
 @given(
     numbers=st.lists(
         st.floats(0.01, 1e20, exclude_max=True) | st.floats(-1000, -0.01) | st.floats(0.01, 24),
@@ -76,7 +77,7 @@ def test_every_float_that_harvest_may_print_is_exact(
     assert numbers_of(warehouse) == {id: Decimal(repr(n)) for id, n in enumerate(numbers)}
 
 
-@settings(max_examples=25, deadline=None)
+@made_up(25, few=8)
 @given(
     numbers=st.lists(
         st.floats(allow_nan=False, allow_infinity=False).map(repr)
@@ -269,7 +270,7 @@ def test_a_list_that_is_no_list_sets_its_record_aside(
     ]
 
 
-@settings(max_examples=8, deadline=None)
+@made_up(8, few=4)
 @given(notes=st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=50))
 def test_texts_arrive_unchanged(notes: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("texts")

@@ -5,7 +5,6 @@ a table and a schema with known content, that nothing may touch.
 """
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +17,7 @@ import duckdb
 import pandas as pd
 import pytest
 from dagster._core.storage.db_io_manager import TablePartitionDimension, TableSlice
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harvest_pipeline.catalogue.columns import TEXT, Column
@@ -33,8 +32,9 @@ from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.ledger import LEDGER, Load
 from harvest_pipeline.warehouse.loading import load
 from harvest_pipeline.warehouse.sql import identifier, literal
-from harvest_pipeline_tests.conftest import ADMINISTRATOR
+from harvest_pipeline_tests.examples import made_up
 from harvest_pipeline_tests.warehouse.records import (
+    ADMINISTRATOR,
     CONTEXT,
     FIRST,
     SpoolFolder,
@@ -93,21 +93,6 @@ WHOLE_TEXTS = TEXTS.filter(lambda text: "\ud800" not in text)
 REFUSED = (duckdb.Error, WarehouseError, UnicodeError, RuntimeError)
 
 
-def many(examples: int, at_a_desk: int | None = None) -> settings:
-    """The same examples in every run; on the older DuckDB a tenth of them.
-
-    `at_a_desk` are those of a person who waits: CI has the time for all.
-    """
-    wanted = examples if os.environ.get("CI") else at_a_desk or examples
-    return settings(
-        max_examples=wanted if duckdb.__version__ >= "2" else wanted // 10,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-    )
-
-
 @pytest.fixture(scope="module")
 def beside_victims() -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to a database with a schema to work in, and with victims."""
@@ -149,7 +134,7 @@ def tables_of(connection: duckdb.DuckDBPyConnection) -> set[str]:
 
 
 @pytest.mark.slow
-@many(720)
+@made_up(720, few=720)
 # Ten in one example: what Hypothesis does for an example takes longer than ten such statements.
 @given(ten=st.lists(st.tuples(TEXTS, TEXTS), min_size=10, max_size=10))
 def test_what_is_quoted_can_only_be_read_as_what_it_is(
@@ -170,7 +155,7 @@ def test_what_is_quoted_can_only_be_read_as_what_it_is(
 
 
 @pytest.mark.slow
-@many(700, at_a_desk=200)
+@made_up(700, few=200)
 @given(name=TEXTS, column=TEXTS, text=TEXTS)
 def test_a_table_is_made_under_its_literal_name(
     beside_victims: duckdb.DuckDBPyConnection, name: str, column: str, text: str
@@ -193,7 +178,7 @@ def test_a_table_is_made_under_its_literal_name(
 
 
 @pytest.mark.slow
-@many(900, at_a_desk=200)
+@made_up(900, few=200)
 @given(name=TEXTS, columns=st.lists(WHOLE_TEXTS, min_size=1, max_size=3), value=WHOLE_TEXTS)
 def test_a_frame_is_stored_under_its_literal_names(
     beside_victims: duckdb.DuckDBPyConnection, name: str, columns: list[str], value: str
@@ -216,7 +201,7 @@ def test_a_frame_is_stored_under_its_literal_names(
 
 
 @pytest.mark.slow
-@many(1000, at_a_desk=200)
+@made_up(1000, few=200)
 @given(keys=st.lists(TEXTS, max_size=4))
 def test_only_the_rows_of_the_partitions_are_read_and_deleted(
     beside_victims: duckdb.DuckDBPyConnection, keys: list[str]
@@ -242,7 +227,7 @@ def test_only_the_rows_of_the_partitions_are_read_and_deleted(
 
 
 @pytest.mark.slow
-@many(150, at_a_desk=50)
+@made_up(150, few=50)
 @given(run_id=TEXTS, report=TEXTS, name=TEXTS, record=TEXTS, field=TEXTS)
 def test_the_ledger_takes_every_text_as_it_is(
     beside_victims: duckdb.DuckDBPyConnection,
@@ -291,7 +276,7 @@ MEMBERS = st.dictionaries(
 
 
 @pytest.mark.slow
-@many(25)
+@made_up(25, few=10)
 @given(members=MEMBERS, inner=MEMBERS)
 def test_unknown_fields_of_harvest_are_kept_literally(
     tmp_path_factory: pytest.TempPathFactory, members: dict[str, Any], inner: dict[str, Any]
@@ -319,7 +304,7 @@ def test_unknown_fields_of_harvest_are_kept_literally(
 
 
 @pytest.mark.slow
-@many(25)
+@made_up(25, few=10)
 @given(schema=TEXTS)
 def test_a_schema_is_made_under_its_literal_name(
     tmp_path_factory: pytest.TempPathFactory, schema: str

@@ -12,8 +12,8 @@ from harvest_pipeline.warehouse.coverage import not_covered
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.ledger import Load, LoadContext, last_loaded_at
 from harvest_pipeline.warehouse.loading import load
-from harvest_pipeline_tests.conftest import ADMINISTRATOR
 from harvest_pipeline_tests.warehouse.records import (
+    ADMINISTRATOR,
     CONTEXT,
     FIRST,
     JANUARY,

@@ -13,8 +13,8 @@ from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import AnotherAccount, WarehouseError
 from harvest_pipeline.warehouse.ledger import LoadContext
 from harvest_pipeline.warehouse.loading import load
-from harvest_pipeline_tests.conftest import ADMINISTRATOR
 from harvest_pipeline_tests.warehouse.records import (
+    ADMINISTRATOR,
     CONTEXT,
     FIRST,
     JANUARY,

@@ -15,8 +15,8 @@ from harvest_pipeline.warehouse.integrity import Finding
 from harvest_pipeline.warehouse.ledger import LoadContext
 from harvest_pipeline.warehouse.loading import load
 from harvest_pipeline.warehouse.parents import parents
-from harvest_pipeline_tests.conftest import ADMINISTRATOR
 from harvest_pipeline_tests.warehouse.records import (
+    ADMINISTRATOR,
     CONTEXT,
     FIRST,
     JANUARY,

@@ -22,8 +22,9 @@ from harvest_pipeline.scope import Window
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.ledger import LoadContext
 from harvest_pipeline.warehouse.loading import load
-from harvest_pipeline_tests.conftest import ADMINISTRATOR, HASTE, TODAY
+from harvest_pipeline_tests.conftest import HASTE, TODAY
 from harvest_pipeline_tests.sandbox.server import SandboxServer
+from harvest_pipeline_tests.warehouse.records import ADMINISTRATOR
 
 
 @dataclass
