@@ -15,6 +15,10 @@
 -- of a later month and the budget is monthly. Harvest tells only today's budget, so that is the
 -- budget of all days.
 --
+-- Of a project that is older than the first day that is loaded (HARVEST_START_DATE), what was spent
+-- before is taken from Harvest's report: what its latest reading has more than the days that are
+-- loaded. It counts from the first row on, as `spent_before`.
+--
 -- The pace is the mean of the last 28 days, the day itself included, or of all days if the project
 -- is younger. The budget runs out on the day on which, at that pace, nothing is left; this is empty
 -- if the budget is used up already, if nothing was spent in those days, if a monthly budget lasts
@@ -22,7 +26,8 @@
 --
 -- group: answers
 -- grain: project_id, day
--- reads: projects, task_assignments, user_assignments, entry_values, expense_values, freshness
+-- reads: projects, task_assignments, user_assignments, entry_values, expense_values,
+--   project_budgets, freshness, _loads
 --
 -- project_id: Id of the project.
 -- project_name: Name of the project.
@@ -35,6 +40,7 @@
 -- budget: The budget, of the month if it is monthly.
 -- spent_on_day: What was spent on that day.
 -- spent: What was spent until that day, since the first of the month if it is monthly.
+-- spent_before: How much of that was spent before the first day that is loaded.
 -- remaining: Budget less spent; negative if more was spent.
 -- spent_percent: Spent in percent of the budget.
 -- is_over: Whether more was spent than the budget.
@@ -72,6 +78,7 @@ budgets AS (
         project.budget_by,
         project.budget_is_monthly AS is_monthly,
         project.starts_on,
+        least(project.starts_on, project.created_at::DATE) AS began_on,
         project.budget_by IN ('project_cost', 'task_fees') AS is_money,
         project.budget_by IN ('project', 'project_cost') AS is_whole,
         project.budget_by = 'project_cost' AND project.cost_budget_include_expenses
@@ -131,6 +138,31 @@ first_entries AS (
     SELECT project_id, min(day) AS day FROM entry_values GROUP BY project_id
 ),
 
+first_loaded AS (
+    SELECT min(window_first) AS day FROM _loads WHERE record = 'time_entries' AND filters IS NULL
+),
+
+readings AS (
+    SELECT project_id, max(day) AS day, arg_max(budget_spent, day) AS spent
+    FROM project_budgets
+    GROUP BY project_id
+),
+
+spent_before AS (
+    SELECT
+        budgets.project_id,
+        max(readings.spent)::DECIMAL(38, 9) - coalesce(sum(daily_spendings.amount), 0) AS amount
+    FROM budgets
+    INNER JOIN readings ON readings.project_id = budgets.project_id
+    INNER JOIN first_loaded ON budgets.began_on < first_loaded.day
+    LEFT JOIN daily_spendings
+        ON daily_spendings.project_id = budgets.project_id
+        AND daily_spendings.day <= readings.day
+    WHERE NOT budgets.is_monthly
+    GROUP BY budgets.project_id
+    HAVING amount > 0
+),
+
 project_days AS (
     SELECT
         budgets.project_id,
@@ -157,7 +189,8 @@ burn AS (
         budgets.*,
         project_days.day,
         coalesce(daily_spendings.amount, 0) AS spent_on_day,
-        sum(coalesce(daily_spendings.amount, 0)) OVER (
+        coalesce(spent_before.amount, 0) AS spent_before,
+        coalesce(spent_before.amount, 0) + sum(coalesce(daily_spendings.amount, 0)) OVER (
             PARTITION BY
                 project_days.project_id,
                 CASE WHEN budgets.is_monthly THEN date_trunc('month', project_days.day)::DATE END
@@ -170,6 +203,7 @@ burn AS (
     LEFT JOIN daily_spendings
         ON daily_spendings.project_id = project_days.project_id
         AND daily_spendings.day = project_days.day
+    LEFT JOIN spent_before ON spent_before.project_id = project_days.project_id
     WINDOW last_28_days AS (
         PARTITION BY project_days.project_id
         ORDER BY project_days.day
@@ -202,6 +236,7 @@ SELECT
     rounded_budget AS budget,
     money(spent_on_day, unit) AS spent_on_day,
     rounded_spent AS spent,
+    money(spent_before, unit) AS spent_before,
     rounded_budget - rounded_spent AS remaining,
     CASE
         WHEN rounded_budget <> 0

@@ -46,11 +46,12 @@ def check_specs(dataset: Dataset, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]
 
 def _not_asked(dataset: Dataset) -> set[str]:
     """The checks that a dataset does not need: a record without a day has no window, a history
-    repeats keys, and rows of an own table stay after the rows that they refer to are gone."""
+    repeats keys, and rows of an own table and of a snapshot stay after the rows that they refer to
+    are gone."""
     without: set[str] = set()
     if not dataset.has_partitions:
         without |= {_WINDOW, _DROP}
-    if dataset.has_own_table:
+    if dataset.has_own_table or dataset.record.is_snapshot:
         without.add(_REFERENCES)
     if dataset.update is Update.APPEND:
         without.add(_KEY)

@@ -265,3 +265,28 @@ def test_a_project_begins_with_its_first_entry_or_its_start_or_this_month(
         (3, date(2026, 10, 15), LAST),
         (4, LAST, LAST),
     ]
+
+
+def test_what_was_spent_before_the_first_loaded_day_is_taken_from_harvests_report(
+    records: Records, account: Answers
+) -> None:
+    first = date(2026, 9, 1)
+    reported = budget_rows(records, records.projects, TODAY, with_money=True)
+    account.rows("BEGIN")
+    try:
+        whole = dict(account.rows("SELECT project_id, spent FROM budget_burn WHERE day = ?", TODAY))
+        account.rows("DELETE FROM time_entries WHERE spent_date < ?", first)
+        account.rows("DELETE FROM expenses WHERE spent_date < ?", first)
+        for number, row in enumerate(reported):
+            account.add("project_budgets", {"key": number, "day": TODAY, **row})
+        account.add("_loads", {"load_id": "x", "record": "time_entries", "window_first": first})
+        rows = account.records("FROM budget_burn WHERE day = ?", TODAY)
+        assert {row["project_id"]: row["spent"] for row in rows} == whole
+        assert any(row["spent_before"] for row in rows)
+        assert all(not row["spent_before"] for row in rows if row["is_monthly"])
+        [(wrong,)] = account.rows(
+            "SELECT count(*) FROM budget_burn WHERE NOT is_monthly AND spent < spent_before"
+        )
+        assert wrong == 0
+    finally:
+        account.rows("ROLLBACK")
