@@ -279,7 +279,7 @@ def test_what_was_spent_before_the_first_loaded_day_is_taken_from_harvests_repor
         account.rows("DELETE FROM expenses WHERE spent_date < ?", first)
         for number, row in enumerate(reported):
             account.add("project_budgets", {"key": number, "day": TODAY, **row})
-        account.add("_loads", {"load_id": "x", "record": "time_entries", "window_first": first})
+        account.rows("UPDATE _loads SET window_first = ? WHERE record = 'time_entries'", first)
         rows = account.records("FROM budget_burn WHERE day = ?", TODAY)
         assert {row["project_id"]: row["spent"] for row in rows} == whole
         assert any(row["spent_before"] for row in rows)
