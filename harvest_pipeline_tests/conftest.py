@@ -13,6 +13,7 @@ import duckdb
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.harvest import access
 from harvest_pipeline.harvest.client import HarvestClient
@@ -121,7 +122,8 @@ class Project:
     def materialize(
         self, *reports: str, window: Window | None = None, **options: Any
     ) -> dg.ExecuteInProcessResult:
-        """One run over these reports (all if none is named) and the days of the window."""
+        """One run over these reports (all, and no models, if none is named) and the days of the
+        window."""
         schema = load_project().accounts[0].name
         definitions = build_definitions()
         keys = [dg.AssetKey([schema, report]) for report in reports]
@@ -129,7 +131,7 @@ class Project:
         return definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=self.instance,
             # Without the checks that stand by themselves: a run of reports does not run them.
-            asset_selection=keys or list(every),
+            asset_selection=keys or [key for key in every if key.path[-1] in REPORTS],
             tags={**range_tags(window), **options.pop("tags", {})} if window else {},
             raise_on_error=False,
             **options,

@@ -13,12 +13,9 @@ from typing import Any, Self
 
 import dagster as dg
 from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage, SqliteStorageConfig
 from dagster._serdes import ConfigurableClassData
-from sqlalchemy import create_engine
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection
 
 
 class _Batch(ExitStack):
@@ -40,7 +37,6 @@ class EventLog(SqliteEventLogStorage):
         super().__init__(base_dir, inst_data)
         # A batch has both files open at once, and other threads wait until it is stored.
         self._db_lock: Any = threading.RLock()
-        self._engines: dict[str, Engine] = {}
 
     def store_event_batch(self, events: Sequence[dg.EventLogEntry]) -> None:
         """Store all of the events, or none of them if anything is raised."""
@@ -58,37 +54,13 @@ class EventLog(SqliteEventLogStorage):
     def _connect(self, shard: str) -> Generator[Connection]:
         with self._db_lock:
             if self._batch is None:
-                with self._engine(shard).begin() as connection:
+                with super()._connect(shard) as connection:
                     yield connection
                 return
             if shard not in self._batch.connections:
-                opened = self._batch.enter_context(self._engine(shard).begin())
+                opened = self._batch.enter_context(super()._connect(shard))
                 self._batch.connections[shard] = opened
             yield self._batch.connections[shard]
-
-    def _engine(self, shard: str) -> Engine:
-        """The engine of a file; its connection stays open until events of yet another run are
-        asked for. To open a file for an event takes longer than to store it."""
-        if shard not in self._initialized_dbs:  # pyright: ignore[reportUnknownMemberType]
-            with super()._connect(shard):
-                pass
-        if shard not in self._engines:
-            for other in self._engines.keys() - {INDEX_SHARD_NAME}:
-                self._engines.pop(other).dispose()
-            self._engines[shard] = create_engine(
-                self.conn_string_for_shard(shard),
-                pool_size=1,
-                max_overflow=-1,
-                connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS},
-            )
-        return self._engines[shard]
-
-    def dispose(self) -> None:
-        """Close the files."""
-        super().dispose()
-        with self._db_lock:
-            while self._engines:
-                self._engines.popitem()[1].dispose()
 
     def _store_asset_event(self, conn: Connection, event: dg.EventLogEntry, event_id: int) -> None:
         """The asset's latest events, of which there is one row: those of earlier days in the batch

@@ -61,7 +61,7 @@ def _changes(account: Account) -> dg.SensorDefinition:
         name=changes_job(account.name),
         description=(
             f"Every {account.project.changes_seconds} seconds: asks Harvest how many records "
-            "changed (about twelve requests). If any did, or a day is new, one run brings them. "
+            "changed (about fifteen requests). If any did, or a day is new, one run brings them. "
             f"What was deleted at Harvest it cannot see: {reconcile_job(account.name)} does, every "
             "night."
         ),

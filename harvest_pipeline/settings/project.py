@@ -97,7 +97,7 @@ class Project(Model):
     changes_seconds: int = _set_by(
         "HARVEST_CHANGES_SECONDS",
         "300",
-        "Seconds between two looks of the sensor `<account>_changes`, each of about twelve "
+        "Seconds between two looks of the sensor `<account>_changes`, each of about fifteen "
         "requests. 30 to 3600.",
         ge=30,
         le=3600,

@@ -50,7 +50,7 @@ def test_reports_with_a_day_share_one_partitions_definition_that_includes_today(
         for spec in definitions.resolve_all_asset_specs()
         if spec.partitions_def
     }
-    assert set(partitioned) == {r.name for r in REPORTS.values() if record_of(r).day}
+    assert set(partitioned) == {r.name for r in REPORTS.values() if "window" in r.parameters}
     (days,) = set(partitioned.values())
     assert (days.get_first_partition_key(), days.get_last_partition_key()) == (START, today)
 

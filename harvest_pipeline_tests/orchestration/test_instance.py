@@ -141,9 +141,7 @@ def test_the_event_log_holds_the_same_rows_as_dagsters_own(home: Path, tmp_path:
 
 #: What orchestration/instance.py and event_log.py override.
 OVERRIDDEN = {
-    SqliteEventLogStorage: (
-        "_connect", "_store_asset_event", "dispose", "has_table", "store_event_batch",
-    ),
+    SqliteEventLogStorage: ("_connect", "_store_asset_event", "has_table", "store_event_batch"),
     DagsterSqliteStorage: ("from_local", "from_config_value"),
     RunDomain: ("_log_asset_planned_events",),
     dg.DagsterInstance: (
@@ -178,23 +176,6 @@ def test_a_batch_that_cannot_be_stored_is_stored_one_by_one(
     with dg.DagsterInstance.from_config(str(home)) as instance:
         assert job.execute_in_process(instance=instance, tags=range_tags(WEEK)).success
         assert len(instance.get_materialized_partitions(entries.key)) == 7
-
-
-def test_of_the_runs_only_the_latest_one_has_its_file_open(home: Path) -> None:
-    runs = home / "history" / "runs"
-
-    def opened() -> set[str]:
-        links = [each.resolve() for each in Path("/proc/self/fd").iterdir()]
-        return {each.name for each in links if each.parent == runs and each.suffix == ".db"}
-
-    job = dg.Definitions([clients_of_ours]).resolve_implicit_global_asset_job_def()
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        for number in (1, 2, 3):
-            job.execute_in_process(instance=instance, run_id=RUN.format(number))
-        assert opened() == {"index.db", f"{RUN.format(3)}.db"}
-        assert len(instance.all_logs(RUN.format(1))) == len(instance.all_logs(RUN.format(3)))
-        assert opened() == {"index.db", f"{RUN.format(3)}.db"}
-    assert not opened()
 
 
 def test_days_are_planned_for_what_has_days_only(home: Path) -> None:

@@ -47,9 +47,13 @@ def truth(records: Records, kind: str, today: date | None = None) -> list[dict[s
     if kind in _CHILDREN:
         field, column = _CHILDREN[kind]
         tables: dict[int, Table[Any]] = getattr(records, field)
+        parents = records.table(
+            {"invoice_id": "invoices", "estimate_id": "estimates", "user_id": "users"}[column]
+        )
         return [
             {column: parent, **_plain(record)}
             for parent, table in tables.items()
+            if parents.get(parent)
             for record in table.ascending()
         ]
     if kind == "company":

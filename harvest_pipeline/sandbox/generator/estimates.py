@@ -43,8 +43,7 @@ def add_estimates(records: Records, span: Span, invoices: list[Invoice], random:
 def _estimate(
     records: Records, span: Span, number: int, invoice: Invoice, state: str, random: Random
 ) -> Estimate:
-    issued = max(span.first, invoice.issue_date - timedelta(days=35))
-    made = instant(issued, 10 * 60 + number % 50)
+    made = max(instant(span.first, 10 * 60), invoice.created_at - timedelta(days=35))
     lines = [
         EstimateLine(0, "Service", text, hours, price, cents(hours * price), True, True)
         for text in ("Design and development", "Project management")[: 1 + number % 2]
@@ -73,7 +72,7 @@ def _estimate(
         subject=f"Work for {invoice.client.name}",
         notes="" if number % 3 else "Valid for 30 days.",
         state=state,
-        issue_date=issued,
+        issue_date=made.date(),
         sent_at=sent,
         created_at=made,
         updated_at=ended if state in ("accepted", "declined") else sent or made,

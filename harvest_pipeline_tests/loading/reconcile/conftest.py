@@ -41,7 +41,7 @@ class Night:
         }
 
     def children(self) -> list[str]:
-        """The lists of messages and payments that it asked for."""
+        """The lists of messages, payments and rates that it asked for."""
         return [path for path in self.paths if path.count("/") == 4]
 
 
@@ -95,7 +95,8 @@ class Loaded(Project):
         with duckdb.connect(self.database) as connection:
             rows = connection.execute(
                 f"UPDATE harvest._parents_read SET read_at = {long_ago}"
-                f" WHERE updated_at < {long_ago} - INTERVAL 1 DAY RETURNING parent_id"
+                f" WHERE record LIKE 'invoice%' AND updated_at < {long_ago} - INTERVAL 1 DAY"
+                " RETURNING parent_id"
             ).fetchall()
         return sorted({row[0] for row in rows})
 

@@ -9,22 +9,24 @@ from harvest_pipeline_tests.conftest import TODAY, failure_of
 from harvest_pipeline_tests.loading.reconcile.conftest import Loaded
 from harvest_pipeline_tests.sandbox.faults import AnswerWith, ChangeAfter
 
-#: Who we are, what is read whole (8), what changed and how many there are (3 times 2).
-QUIET = 1 + 8 + 3 * 2
+#: Who we are, what is read whole (13), what changed and how many there are (3 times 2), and the
+#: snapshot of people.
+QUIET = 1 + 13 + 3 * 2 + 1
 
 
 def test_the_first_night_loads_the_history_with_one_read_of_each_list(loaded: Loaded) -> None:
     assert loaded.first_night.result.success
     lists = [path for path in loaded.first_night.paths if path.count("/") == 2]
-    assert sorted(lists) == sorted(set(lists))
+    # People are read for their snapshot too.
+    assert sorted(lists) == sorted([*set(lists), "/v2/users"])
     assert ("daily", f"{loaded.sandbox.first_day}") in loaded.first_night.days
     assert ("daily", f"{TODAY}") in loaded.first_night.days
 
 
-def test_a_night_on_which_nothing_happened_costs_fifteen_requests(loaded: Loaded) -> None:
+def test_a_night_on_which_nothing_happened_costs_twenty_one_requests(loaded: Loaded) -> None:
     before = loaded.query("SELECT * FROM time_entries ORDER BY id")
     night = loaded.reconcile()
-    assert len(night.paths) == QUIET == 15
+    assert len(night.paths) == QUIET == 21
     assert not any(day for _, day in night.days)
     assert loaded.query("SELECT * FROM time_entries ORDER BY id") == before
     # What was found to be equal is proven, as if it had been read.
@@ -217,3 +219,4 @@ def test_a_module_that_is_switched_off_deletes_nothing(loaded: Loaded) -> None:
     loaded.account.change_company(expense_feature=False)
     assert loaded.reconcile().result.success
     loaded.account.change_company(expense_feature=True)
+    assert loaded.reconcile().result.success

@@ -47,11 +47,11 @@ def last_run(loaded: Loaded) -> dg.DagsterRun:
     return loaded.instance.get_runs(limit=1)[0]
 
 
-def test_a_quiet_tick_costs_twelve_requests_and_launches_nothing(
+def test_a_quiet_tick_costs_fifteen_requests_and_launches_nothing(
     loaded: Loaded, tick: Tick
 ) -> None:
-    assert tick() == "Nothing has changed (12 requests)."
-    assert len(loaded.paths()) == 12
+    assert tick() == "Nothing has changed (15 requests)."
+    assert len(loaded.paths()) == 15
 
 
 def test_a_change_is_brought_by_one_run_that_reads_only_the_lists_that_changed(
@@ -75,7 +75,7 @@ def test_a_change_is_brought_by_one_run_that_reads_only_the_lists_that_changed(
         dg.AssetCheckKey(dg.AssetKey(["harvest", "daily"]), "key_is_unique"), limit=5
     )
     assert checks
-    assert tick() == "Nothing has changed (12 requests)."
+    assert tick() == "Nothing has changed (15 requests)."
 
 
 def asked_by_a_tick(loaded: Loaded) -> list[str]:
@@ -97,7 +97,7 @@ def test_a_new_day_is_read_in_full(loaded: Loaded, tick: Tick) -> None:
     with loaded.on_the_day(TODAY + timedelta(days=1)):
         assert isinstance(tick(), dg.RunRequest)
         assert loaded.query("SELECT 1 FROM time_entries WHERE id = ?", planned.id) == [(1,)]
-        assert tick() == "Nothing has changed (12 requests)."
+        assert tick() == "Nothing has changed (15 requests)."
 
 
 def test_an_older_warehouse_that_is_put_back_heals(loaded: Loaded, tick: Tick) -> None:

@@ -191,9 +191,10 @@ def of_table(name: str, columns: list[str], values: list[tuple[Any, ...]]) -> Ro
     lists = {c.name for record in RECORDS.values() for c in record.columns if c.type == LIST}
     for each in values:
         row = dict(zip(columns, each, strict=True))
-        for name in lists & row.keys():
-            row[name] = None if row[name] is None else json.loads(row[name])
-        key = identity(name, row)
+        for column in lists & row.keys():
+            row[column] = None if row[column] is None else json.loads(row[column])
+        snapshot = name in RECORDS and RECORDS[name].is_snapshot
+        key = row["key"] if snapshot else identity(name, row)
         assert key not in found, f"{key} is there twice"
         found[key] = row
     return found
