@@ -19,6 +19,9 @@ from harvest_pipeline_tests.orchestration.parameters.expected import Account as 
 from harvest_pipeline_tests.sandbox.account import Account
 from harvest_pipeline_tests.sandbox.truth import truth
 
+#: The compared records whose rows have Harvest's id as their key.
+WITH_ID = tuple(name for name, record in COMPARED.items() if record.key == "id")
+
 
 def differences(database: Path, account: Account, schema: str = "harvest") -> list[str]:
     """What of all records but the snapshots differs between the warehouse and the account; empty:

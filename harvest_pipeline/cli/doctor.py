@@ -270,10 +270,15 @@ def _reader(client: HarvestClient) -> Iterator[Finding]:
 
 
 def _refused_reports(client: HarvestClient) -> list[str]:
-    """The reports that this person may not read: one request for each kind of permission."""
-    lists = [record for record in RECORDS.values() if record.endpoint and not record.parent]
+    """The reports that this person may not read: one request for each kind of permission. Lists of
+    one person are asked for this one."""
+    paths: dict[str, str] = {}
+    for record in RECORDS.values():
+        if record.endpoint and record.parent in (None, "users"):
+            path = record.endpoint.format(user_id=client.identity.user_id)
+            paths.setdefault(record.permission, path)
     refused: set[str] = set()
-    for permission, path in {each.permission: each.endpoint for each in lists}.items():
+    for permission, path in paths.items():
         try:
             client.get(f"{client.api_url}{path}", _any_decoder, {"per_page": "1"}, permission)
         except PermissionMissing:

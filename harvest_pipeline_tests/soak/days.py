@@ -46,6 +46,9 @@ _DEEDS = {
     others.move_contact: 1,
     others.hand_over: 1,
     others.assign: 1,
+    others.assign_person: 1,
+    others.raise_rate: 1,
+    others.delete_estimate: 1,
     others.delete_project: 1,
 }
 

@@ -15,9 +15,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.scope import Window
-from harvest_pipeline_tests.equal import differences, not_kept, out_of_reach
+from harvest_pipeline_tests.equal import WITH_ID, differences, not_kept, out_of_reach
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.truth import truth
 from harvest_pipeline_tests.soak import days
@@ -108,7 +107,7 @@ class Nights:
         sandbox.faults = self.weather
         #: Rows that a green night has brought, and those of them that are gone from the account.
         self._brought: dict[str, set[int]] = {}
-        self._gone: dict[str, set[int]] = {name: set() for name in RECORDS}
+        self._gone: dict[str, set[int]] = {name: set() for name in WITH_ID}
         #: What changed in silence, and how many green nights it may still be missing.
         self._awaited: dict[Row, int] = {}
         self._copy: _Copy | None = None
@@ -220,7 +219,7 @@ class Nights:
         found = differences(self.database, self.account)
         with self.account.lock:
             there = {
-                name: {row["id"] for row in truth(self.account.records, name)} for name in RECORDS
+                name: {row["id"] for row in truth(self.account.records, name)} for name in WITH_ID
             }
         missing = {row for line in found if line.endswith(": is missing") and (row := _row(line))}
         brought = {(name, id) for name, ids in self._brought.items() for id in ids}

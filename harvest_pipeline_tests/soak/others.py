@@ -1,8 +1,5 @@
-"""What people do to clients, projects, tasks and each other. Each says what it did; None: nothing.
-
-Assignments of people to projects are never edited: they are no record of the catalogue, so nothing
-would tell that one changed.
-"""
+"""What people do to clients, projects, tasks, estimates and each other. Each says what it did;
+None: nothing."""
 
 from random import Random
 
@@ -19,6 +16,9 @@ def rename(people: People, chance: Random) -> str | None:
             ("expense_categories", ("name",)),
             ("invoice_item_categories", ("name",)),
             ("contacts", ("first_name",)),
+            ("roles", ("name",)),
+            ("estimates", ("subject",)),
+            ("estimate_item_categories", ("name",)),
         ]
     )
     record = people.any(chance, kind)
@@ -96,6 +96,29 @@ def assign(people: People, chance: Random) -> str | None:
     assignment = people.any(chance, "task_assignments")
     fields = {"billable": chance.random() < 0.5, "hourly_rate": hours(chance), "budget": None}
     return assignment and people.change("task_assignments", assignment, **fields)
+
+
+def assign_person(people: People, chance: Random) -> str | None:
+    assignment = people.any(chance, "user_assignments")
+    fields = {"budget": hours(chance), "use_default_rates": chance.random() < 0.5}
+    return assignment and people.change("user_assignments", assignment, **fields)
+
+
+def raise_rate(people: People, chance: Random) -> str | None:
+    """A person costs more, which shows in the person, too."""
+    person = people.any(chance, "users")
+    rates = people.records.cost_rates.get(person.id) if person else None
+    if not rates or not len(rates):
+        return None
+    rates.ascending()[-1].amount = hours(chance)
+    return people.change("users", person, cost_rate=rates.ascending()[-1].amount)
+
+
+def delete_estimate(people: People, chance: Random) -> str | None:
+    """Rare, and never the last one; its lines and messages go with it."""
+    if len(people.records.estimates) < 2 or chance.random() > 0.2:
+        return None
+    return people.delete(chance, "estimates")
 
 
 def delete_project(people: People, chance: Random) -> str | None:

@@ -112,7 +112,7 @@ def test_a_renamed_client_is_read_and_nothing_that_carries_its_name(year: Year) 
     assert saturday.wrong[F] == []
 
 
-def test_a_night_without_other_changes_costs_fifteen_requests_and_three_for_the_new_day(
+def test_a_night_without_other_changes_costs_twenty_one_requests_and_three_for_the_new_day(
     year: Year,
 ) -> None:
     asked = night_of(year, SATURDAY).of(f"{F}_reconcile")
@@ -121,7 +121,7 @@ def test_a_night_without_other_changes_costs_fifteen_requests_and_three_for_the_
     new = {"/v2/time_entries", "/v2/expenses", "/v2/invoices"}
     assert {path for path in of_the_day if "/reports/" not in path} == new
     # Entries were moved to a day before the start date and to one to come: each is counted, too.
-    assert len(asked.lists) == 15 + len(new) + 2
+    assert len(asked.lists) == 21 + len(new) + 2
     # Four months by project, for time, expenses and what is uninvoiced; the closed ones and the
     # current one by three other subjects, for time and expenses.
     assert len(asked.asked) - len(asked.lists) == 4 * 3 + 2 * 3 * 2
