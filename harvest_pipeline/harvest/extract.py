@@ -6,20 +6,19 @@ The facts about Harvest that it relies on are in docs/harvest-api.md.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
-from hashlib import blake2b
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import cast
 
 import msgspec
 
-from harvest_pipeline.catalogue.columns import ACCOUNT_ID, ROW_KEY, TODAY, Paging, Record
+from harvest_pipeline.catalogue.columns import ACCOUNT_ID, TODAY, Paging, Record
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import PermissionMissing, ReadNotProven, RecordNotFound
-from harvest_pipeline.harvest.pages import Line, ObjectDecoder, Page, PageDecoder, Pass
-from harvest_pipeline.harvest.spool import SpoolFile
+from harvest_pipeline.harvest.pages import ObjectDecoder, Page, PageDecoder, Pass
+from harvest_pipeline.harvest.spool import Front, Line, SpoolFile
 from harvest_pipeline.scope import Filters, Proof, Rejected, Scope, Spool, Window
 
 #: How often a list is read before it counts as constantly changing.
@@ -53,7 +52,7 @@ def read(
     """
     scope = Scope(record.name, window, filters or Filters())
     path, params = question(record, scope)
-    front = _Front(record, _beside(client, record, window))
+    front = Front(record, _beside(client, record, window))
     go_over = _lists(client, record, params)
 
     def keep(spool: SpoolFile, page: Page[Line]) -> None:
@@ -129,7 +128,7 @@ def read_children(
                     raise
                 lines.clear()
                 seen = Pass(datetime.now(UTC), total=0)
-            front = _Front(record, parent)
+            front = Front(record, parent)
             spool.add(front.lines(lines), front.rejected(rejected))
             finished[parent["id"]] = seen
 
@@ -273,56 +272,6 @@ def _beside(client: HarvestClient, record: Record, window: Window | None) -> Map
     if not record.parent_columns:
         return {}
     return {ACCOUNT_ID: int(client.identity.account_id), TODAY: window and window.last}
-
-
-class _Front:
-    """Writes, in front of the records of one list, what they do not hold themselves: values of
-    their parent, `given` by the names of `Column.from_parent`, and the number of the row."""
-
-    def __init__(self, record: Record, given: Mapping[str, object]) -> None:
-        columns = record.parent_columns
-        self._record = record
-        self._given = given
-        self._key = next((c.name for c in columns if c.from_parent == ROW_KEY), None)
-        self._values = {
-            column.name: given[column.from_parent or ""]
-            for column in columns
-            if column.name != self._key
-        }
-        self._start = msgspec.json.encode(self._values)[:-1] + b"," if columns else b"{"
-
-    def lines(self, lines: Sequence[Line]) -> list[Line]:
-        """Records with these values, under the key of their row."""
-        return [(self._key_of(id), self._before(id, line)) for id, line in lines]
-
-    def rejected(self, rejected: Sequence[Rejected]) -> list[Rejected]:
-        """The same for unusable records."""
-        if not self._values:
-            return list(rejected)
-        parent_id = cast("int", self._given["id"]) if self._record.parent else None
-        day = self._values.get(self._record.day or "")
-        return [
-            replace(
-                each,
-                id=self._key_of(each.id),
-                day=cast("date | None", day),
-                raw=self._before(each.id, each.raw),
-                parent_id=parent_id,
-            )
-            for each in rejected
-        ]
-
-    def _key_of(self, record_id: int) -> int:
-        if self._key is None:
-            return record_id
-        parts = msgspec.json.encode([*self._values.values(), record_id])
-        return int.from_bytes(blake2b(parts, digest_size=8).digest()) >> 1  # fits a BIGINT
-
-    def _before(self, record_id: int, line: bytes) -> bytes:
-        if not self._values:
-            return line
-        key = f'"{self._key}":{self._key_of(record_id)},'.encode() if self._key else b""
-        return self._start + key + line[1:]
 
 
 def _spooled(

@@ -23,6 +23,7 @@ import msgspec
 
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.harvest.errors import AnswerInvalid, one_line
+from harvest_pipeline.harvest.spool import Line
 from harvest_pipeline.harvest.unusable import LARGEST_RECORD, RecordId, cut
 from harvest_pipeline.scope import Rejected
 
@@ -35,9 +36,6 @@ _LONGEST_LINK, _LONGEST_INSTANT = 8192, 64
 _CHECKED_BYTES = 64 * 2**10
 
 T = TypeVar("T")
-
-#: An id, and the record's JSON on one line.
-Line = tuple[int, bytes]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,24 @@
 
 import tempfile
 import threading
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date
+from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import msgspec
 
+from harvest_pipeline.catalogue.columns import ROW_KEY, Record
 from harvest_pipeline.harvest.errors import RecordUnusable, StateUnusable
 from harvest_pipeline.safety import make_folder
 from harvest_pipeline.scope import Proof, Rejected, Spool
+
+#: An id, and the record's JSON on one line.
+Line = tuple[int, bytes]
 
 #: The size of a page, in bytes.
 _MOST_REJECTED = 64 * 2**20
@@ -44,7 +50,7 @@ class SpoolFile:
         """How many records have the id of an earlier one."""
         return self.rows - len(self._ids)
 
-    def add(self, records: Sequence[tuple[int, bytes]], rejected: Sequence[Rejected] = ()) -> None:
+    def add(self, records: Sequence[Line], rejected: Sequence[Rejected] = ()) -> None:
         """Append records: each with its id, and its JSON on one line; and unusable ones.
 
         Raises RecordUnusable if there are too many of the latter to keep in memory.
@@ -121,3 +127,53 @@ def only(spool: Spool, ids: Collection[int]) -> Spool:
     spool.path.write_bytes(b"".join(kept))
     rejected = tuple(each for each in spool.rejected if each.id in ids)
     return replace(spool, rows=len(kept) + len(rejected), rejected=rejected, proof=Proof.FOLLOWED)
+
+
+class Front:
+    """Writes, in front of the records of one list, what they do not hold themselves: values of
+    their parent, `given` by the names of `Column.from_parent`, and the number of the row."""
+
+    def __init__(self, record: Record, given: Mapping[str, object]) -> None:
+        columns = record.parent_columns
+        self._record = record
+        self._given = given
+        self._key = next((c.name for c in columns if c.from_parent == ROW_KEY), None)
+        self._values = {
+            column.name: given[column.from_parent or ""]
+            for column in columns
+            if column.name != self._key
+        }
+        self._start = msgspec.json.encode(self._values)[:-1] + b","
+
+    def lines(self, lines: Sequence[Line]) -> Sequence[Line]:
+        """Records with these values, under the key of their row."""
+        if not self._values:
+            return lines
+        return [(self._key_of(id), self._before(id, line)) for id, line in lines]
+
+    def rejected(self, rejected: Sequence[Rejected]) -> Sequence[Rejected]:
+        """The same for unusable records."""
+        if not self._values:
+            return rejected
+        parent_id = cast("int", self._given["id"]) if self._record.parent else None
+        day = self._values.get(self._record.day or "")
+        return [
+            replace(
+                each,
+                id=self._key_of(each.id),
+                day=cast("date | None", day),
+                raw=self._before(each.id, each.raw),
+                parent_id=parent_id,
+            )
+            for each in rejected
+        ]
+
+    def _key_of(self, record_id: int) -> int:
+        if self._key is None:
+            return record_id
+        parts = msgspec.json.encode([*self._values.values(), record_id])
+        return int.from_bytes(blake2b(parts, digest_size=8).digest()) >> 1  # fits a BIGINT
+
+    def _before(self, record_id: int, line: bytes) -> bytes:
+        key = f'"{self._key}":{self._key_of(record_id)},'.encode() if self._key else b""
+        return self._start + key + line[1:]
