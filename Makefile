@@ -46,7 +46,7 @@ soak: .venv/installed
 	@"$(BIN)/python" -W ignore -m harvest_pipeline_tests.soak $(or $(N),1000) $(or $(SEED),1)
 
 test-duckdb-1.5: .venv-duckdb-1.5/installed
-	@ALL_EXAMPLES=1 ".venv-duckdb-1.5/bin/python" -m pytest -n 2 --no-loadscope-reorder -m "not long" harvest_pipeline_tests/warehouse harvest_pipeline_tests/models \
+	@".venv-duckdb-1.5/bin/python" -m pytest -n 2 --no-loadscope-reorder -m "not long" harvest_pipeline_tests/warehouse harvest_pipeline_tests/models \
 	  harvest_pipeline_tests/orchestration/test_runs.py \
 	  harvest_pipeline_tests/orchestration/parameters/test_update_modes.py \
 	  harvest_pipeline_tests/orchestration/parameters/test_properties.py \

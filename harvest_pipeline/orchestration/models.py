@@ -43,16 +43,19 @@ def model_assets(account: Account, io_manager_key: str) -> list[dg.AssetsDefinit
 def model_events(
     account: Account, warehouse: Warehouse
 ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
-    """Fill the exchange rates and create every model of the account, in one transaction; then the
-    events of it, for an op. Raises WarehouseError."""
+    """Fill the exchange rates and create the models of the account whose SQL has changed, in one
+    transaction; then the events of these and of the checks, for an op. Raises WarehouseError."""
     with warehouse.transaction() as connection:
         rates = exchange_rates.fill(connection, account.project.exchange_rates)
-        create(connection, *(model.name for model in account.models))
+        made = create(connection, *(model.name for model in account.models))
+    # A view is current by itself; those whose rows say what is wrong are looked at every night.
+    shown = [each for each in account.models if each in made or each.group == _DIFFERENCES]
     with warehouse.reader() as connection:  # others can read while the views are computed
-        described = [(model, describe(connection, model)) for model in account.models]
-    yield dg.AssetMaterialization(
-        dg.AssetKey([account.name, exchange_rates.TABLE.name]), metadata=_rates(rates)
-    )
+        described = [(model, describe(connection, model)) for model in shown]
+    if made or account.project.exchange_rates:
+        yield dg.AssetMaterialization(
+            dg.AssetKey([account.name, exchange_rates.TABLE.name]), metadata=_rates(rates)
+        )
     for model, found in described:
         key = dg.AssetKey([account.name, model.name])
         yield dg.AssetMaterialization(key, metadata=_metadata(model, account, found))

@@ -50,7 +50,7 @@ _VERSIONS = tables.Table(
 
 def create(connection: duckdb.DuckDBPyConnection, *names: str) -> list[Model]:
     """Create the views of these models and of the models that they read, or replace those whose SQL
-    has changed; returns all of them, each after those that it reads.
+    has changed; returns the ones that were.
 
     Tables that were never loaded are created without rows, so that a model exists whatever has been
     loaded. Raises KeyError for an unknown model, WarehouseError if a table is in the place of a
@@ -60,7 +60,7 @@ def create(connection: duckdb.DuckDBPyConnection, *names: str) -> list[Model]:
     there = _versions(connection)
     stale = [model for model in wanted if there.get(model.name) != _version(model.name)]
     if not stale:
-        return wanted
+        return []
     connection.execute(f"CREATE OR REPLACE MACRO {_MONEY}")
     tables.prepare_tables(connection, _VERSIONS)
     for name in dict.fromkeys(other for model in wanted for other in model.reads):
@@ -72,7 +72,7 @@ def create(connection: duckdb.DuckDBPyConnection, *names: str) -> list[Model]:
             tables.prepare_tables(connection, exchange_rates.TABLE)
     for model in stale:
         _create(connection, model)
-    return wanted
+    return stale
 
 
 def _versions(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from harvest_pipeline.catalogue.records import RECORDS
+from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.models import models
 from harvest_pipeline.settings import load_project
@@ -71,7 +72,8 @@ def test_a_model_without_some_reports_depends_on_the_others(
 
 
 def test_a_run_of_everything_creates_the_models_after_what_they_read(project: Project) -> None:
-    result = project.materialize(window=project.everything())
+    every = (*REPORTS, *models(), "exchange_rates")
+    result = project.materialize(*every, window=project.everything())
     assert result.success
     order = [event.asset_key.path[-1] for event in result.get_asset_materialization_events()]
     for name, model in models().items():
