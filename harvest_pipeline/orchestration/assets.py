@@ -111,5 +111,5 @@ def _upstream(dataset: Dataset, account: Account) -> list[dg.AssetKey]:
     return [
         dg.AssetKey([account.name, each.name])
         for each in account.datasets
-        if each.is_report and each.name == dataset.record.parent
+        if each.is_report and each.record.name == dataset.record.parent
     ]

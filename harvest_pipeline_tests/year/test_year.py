@@ -123,8 +123,8 @@ def test_a_night_without_other_changes_costs_twenty_one_requests_and_three_for_t
     # Entries were moved to a day before the start date and to one to come: each is counted, too.
     assert len(asked.lists) == 21 + len(new) + 2
     # Four months by project, for time, expenses and what is uninvoiced; the closed ones and the
-    # current one by three other subjects, for time and expenses.
-    assert len(asked.asked) - len(asked.lists) == 4 * 3 + 2 * 3 * 2
+    # current one by three other subjects, for time and expenses. And the budgets.
+    assert len(asked.asked) - len(asked.lists) == 4 * 3 + 2 * 3 * 2 + 1
 
 
 def test_messages_and_payments_edited_in_silence_are_found_within_a_week(year: Year) -> None:
