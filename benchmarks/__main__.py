@@ -52,7 +52,7 @@ def machine() -> str:
 def commit() -> str:
     """The commit that was measured."""
     command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
-    done = subprocess.run(command, cwd=project_folder(), capture_output=True, text=True)  # noqa: S603
+    done = subprocess.run(command, cwd=project_folder(), capture_output=True, text=True)
     return done.stdout.strip() or "unknown"
 
 

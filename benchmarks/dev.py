@@ -88,7 +88,7 @@ def _change(sandbox: SandboxServer, database: Path, number: int) -> float:
 
 def measure(changes: int = 3, seconds: float = 2 * INTERVAL) -> Part:
     """Load, rest, change."""
-    chance = random.Random(1)  # noqa: S311 - no cryptography
+    chance = random.Random(1)
     with SandboxServer(years=1) as sandbox, TemporaryDirectory(prefix="dev-") as name:
         database = Path(name) / "warehouse.duckdb"
         environment = {

@@ -54,7 +54,7 @@ def load_for_ever(warehouse: Warehouse, days: list[Spool], first: int) -> None:
 def main(kills: int) -> None:
     """Kill and look, so many times."""
     seed = int(time.time())
-    pause = random.Random(seed)  # noqa: S311 - no cryptography
+    pause = random.Random(seed)
     with TemporaryDirectory(prefix="kills-") as name:
         folder = Path(name)
         warehouse = Warehouse(folder / "warehouse.duckdb", "harvest")

@@ -75,7 +75,7 @@ def most(times: list[float], seconds: float) -> int:
 
 def measure() -> Part:
     """All three at once."""
-    chance = random.Random(1)  # noqa: S311 - no cryptography
+    chance = random.Random(1)
     asked: list[tuple[bool, float]] = []
     refused = 0
 

@@ -115,7 +115,7 @@ class Entries:
 def _serve(rows: int, latency: tuple[float, float], pipe: Connection) -> None:
     entries = Entries(rows)
     entries.prepare()
-    chance = random.Random(1)  # noqa: S311 - no cryptography
+    chance = random.Random(1)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -97,7 +97,7 @@ def cost_of(module: str, *arguments: object, environment: Mapping[str, str] | No
     CalledProcessError if it fails."""
     command = [sys.executable, "-W", "ignore", "-m", module, *map(str, arguments)]
     began = time.perf_counter()
-    with subprocess.Popen(  # noqa: S603 - modules of this folder
+    with subprocess.Popen(
         command,
         env={**os.environ, **(environment or {})},
         cwd=project_folder(),

@@ -26,7 +26,7 @@ from harvest_pipeline_tests.harvest.test_extract import OCTOBER, ids_of
 
 def is_proven(record: Record, window: Window | None, seed: int, folder: Path) -> bool:
     """Read an account that moves; whether a list was handed over. Stops at a wrong one."""
-    chance = random.Random(seed)  # noqa: S311 - no cryptography
+    chance = random.Random(seed)
     with FaultServer(entries := MovingEntries(40, per_page=7, key=record.envelope)) as server:
         client = HarvestClient(
             api_url=f"{server.url}/v2",

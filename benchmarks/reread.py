@@ -74,7 +74,7 @@ def _rewritten(folder: Path, times: int) -> tuple[float, float]:
     warehouse = Warehouse(folder / "warehouse.duckdb", "harvest")
     rows = list(_entries(365, ENTRIES_A_DAY))
     load(warehouse, spools.time_entries(Window(FIRST, FIRST + timedelta(days=364)), rows), CONTEXT)
-    chance, largest = random.Random(1), 0  # noqa: S311 - no cryptography
+    chance, largest = random.Random(1), 0
     for _ in range(times):
         number = chance.randrange(365)
         day = FIRST + timedelta(days=number)

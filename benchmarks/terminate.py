@@ -63,7 +63,7 @@ def look(place: Place, there: list[list[tuple[object]]], name: str, status: str)
 
 def main(terminated: int, killed: int) -> None:
     """All of them; prints the longest time and how the runs ended."""
-    chance = random.Random()  # noqa: S311 - no cryptography
+    chance = random.Random()
     with SandboxServer(years=0.2, rate_limit=None) as sandbox, TemporaryDirectory() as folder:
         place = Place(sandbox, Path(folder))
         done = place.run("sync", *REPORTS, "--days-back", "60")

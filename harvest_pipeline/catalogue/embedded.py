@@ -166,37 +166,69 @@ def invoice(what: str) -> tuple[Column, ...]:
     )
 
 
+#: What the record of a person's assignment to a project has of its own.
+ASSIGNED_PERSON = (
+    column("is_project_manager", BOOLEAN, "Whether the person manages the project."),
+    column("is_active", BOOLEAN, "Whether the person is still assigned to the project."),
+    column(
+        "use_default_rates",
+        BOOLEAN,
+        "True: the person's own default rate applies; false: a rate set for this project.",
+        optional=True,
+    ),
+    column(
+        "budget", DECIMAL, "Hours of the project's budget allotted to the person.", nullable=True
+    ),
+    *times("the person's assignment to the project"),
+    column(
+        "hourly_rate",
+        RATE,
+        "The person's hourly rate in this project, in the client's currency.",
+        nullable=True,
+    ),
+)
+
 #: How the person is assigned to the project, as embedded in time entries and expenses.
 USER_ASSIGNMENT = within(
     "user_assignment",
     (
         reference("user_assignments", "the person's assignment to the project"),
-        *_repeated(
-            column("is_project_manager", BOOLEAN, "Whether the person manages the project."),
-            column("is_active", BOOLEAN, "Whether the person is still assigned to the project."),
-            column(
-                "use_default_rates",
-                BOOLEAN,
-                "True: the person's own default rate applies; false: a rate set for this project.",
-                optional=True,
-            ),
-            column(
-                "budget",
-                DECIMAL,
-                "Hours of the project's budget allotted to the person.",
-                nullable=True,
-            ),
-            *times("the person's assignment to the project"),
-            column(
-                "hourly_rate",
-                RATE,
-                "The person's hourly rate in this project, in the client's currency.",
-                nullable=True,
-            ),
-        ),
+        *_repeated(*ASSIGNED_PERSON),
     ),
     nullable=True,
 )
+
+#: Who sent a message about an invoice or an estimate.
+SENDER = (
+    column("sent_by", TEXT, "Name of the person who sent it."),
+    column("sent_by_email", TEXT, "E-mail address of the person who sent it."),
+    column("sent_from", TEXT, "Name that it was sent from."),
+    column("sent_from_email", TEXT, "E-mail address that it was sent from."),
+)
+
+
+def taxes_and_discount() -> tuple[Column, ...]:
+    """The taxes and the discount of an invoice or an estimate, each in percent and as an amount."""
+    return tuple(
+        column(f"{name}{suffix}", type, f"{title}, {form}.", nullable=True)
+        for name, title in (("tax", "First tax"), ("tax2", "Second tax"), ("discount", "Discount"))
+        for suffix, type, form in (("", RATE, "in percent"), ("_amount", DECIMAL, "as an amount"))
+    )
+
+
+def line(of: str) -> tuple[Column, ...]:
+    """The columns of a line of an invoice or an estimate (`of`)."""
+    return (
+        record_id("the line item"),
+        column("kind", TEXT, f"Name of the {of} item category, e.g. Service."),
+        column("description", TEXT, "Text of the line.", nullable=True),
+        column("quantity", DECIMAL, "Quantity, e.g. hours."),
+        column("unit_price", RATE, f"Price of one, in the {of}'s currency."),
+        column("amount", DECIMAL, f"Quantity times unit price, in the {of}'s currency."),
+        column("taxed", BOOLEAN, "Whether the first tax applies."),
+        column("taxed2", BOOLEAN, "Whether the second tax applies."),
+    )
+
 
 #: How the task is assigned to the project, as embedded in time entries: the whole assignment
 #: except its project and task.

@@ -7,13 +7,21 @@ from harvest_pipeline.catalogue.columns import (
     ID,
     INSTANT,
     LIST,
-    RATE,
     TEXT,
     Column,
     Paging,
     Record,
 )
-from harvest_pipeline.catalogue.embedded import client, column, record_id, times, user
+from harvest_pipeline.catalogue.embedded import (
+    SENDER,
+    client,
+    column,
+    line,
+    record_id,
+    taxes_and_discount,
+    times,
+    user,
+)
 
 _PERMISSION = "an administrator, or a manager allowed to create and edit estimates"
 _DOCUMENTATION = "https://help.getharvest.com/api-v2/estimates-api/estimates"
@@ -47,12 +55,7 @@ ESTIMATES = Record(
         column("number", TEXT, "Number of the estimate, as the client sees it."),
         column("purchase_order", TEXT, "Number of the client's purchase order.", nullable=True),
         column("amount", DECIMAL, "Total with taxes and discount, in the estimate's currency."),
-        column("tax", RATE, "First tax, in percent.", nullable=True),
-        column("tax_amount", DECIMAL, "First tax, as an amount.", nullable=True),
-        column("tax2", RATE, "Second tax, in percent.", nullable=True),
-        column("tax2_amount", DECIMAL, "Second tax, as an amount.", nullable=True),
-        column("discount", RATE, "Discount, in percent.", nullable=True),
-        column("discount_amount", DECIMAL, "Discount, as an amount.", nullable=True),
+        *taxes_and_discount(),
         column("subject", TEXT, "Subject of the estimate.", nullable=True),
         column("notes", TEXT, "Notes on the estimate.", nullable=True),
         column("state", TEXT, "draft, sent, accepted or declined."),
@@ -78,14 +81,7 @@ ESTIMATE_LINE_ITEMS = Record(
     permission=_PERMISSION,
     columns=(
         _ESTIMATE_ID,
-        record_id("the line item"),
-        column("kind", TEXT, "Name of the estimate item category, e.g. Service."),
-        column("description", TEXT, "Text of the line.", nullable=True),
-        column("quantity", DECIMAL, "Quantity, e.g. hours."),
-        column("unit_price", RATE, "Price of one, in the estimate's currency."),
-        column("amount", DECIMAL, "Quantity times unit price, in the estimate's currency."),
-        column("taxed", BOOLEAN, "Whether the first tax applies."),
-        column("taxed2", BOOLEAN, "Whether the second tax applies."),
+        *line("estimate"),
     ),
 )
 
@@ -103,10 +99,7 @@ ESTIMATE_MESSAGES = Record(
     columns=(
         _ESTIMATE_ID,
         record_id("the message"),
-        column("sent_by", TEXT, "Name of the person who sent it."),
-        column("sent_by_email", TEXT, "E-mail address of the person who sent it."),
-        column("sent_from", TEXT, "Name that it was sent from."),
-        column("sent_from_email", TEXT, "E-mail address that it was sent from."),
+        *SENDER,
         column("send_me_a_copy", BOOLEAN, "Whether the sender got a copy."),
         *times("the message"),
         column("recipients", LIST, "Whom it went to: a list of names and e-mail addresses."),

@@ -14,6 +14,7 @@ from harvest_pipeline.catalogue.columns import (
     Record,
 )
 from harvest_pipeline.catalogue.embedded import (
+    ASSIGNED_PERSON,
     client,
     column,
     project,
@@ -147,27 +148,7 @@ USER_ASSIGNMENTS = Record(
     permission="an administrator, or a manager with teammates or managed projects",
     columns=(
         record_id("the assignment"),
-        column("is_project_manager", BOOLEAN, "Whether the person manages the project."),
-        column("is_active", BOOLEAN, "False: the person is no longer assigned to the project."),
-        column(
-            "use_default_rates",
-            BOOLEAN,
-            "True: the person's own default rate applies; false: a rate set for this project.",
-            optional=True,
-        ),
-        column(
-            "budget",
-            DECIMAL,
-            "Hours of the project's budget allotted to the person.",
-            nullable=True,
-        ),
-        *times("the assignment"),
-        column(
-            "hourly_rate",
-            RATE,
-            "The person's rate an hour in this project, in the client's currency.",
-            nullable=True,
-        ),
+        *ASSIGNED_PERSON,
         *project("the project"),
         *user("the person"),
     ),

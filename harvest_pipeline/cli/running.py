@@ -1,17 +1,13 @@
-"""One Dagster run in this process: how it is shown, cancelled and summarized."""
+"""One Dagster run in this process: how it is executed, cancelled and summarized."""
 
 import os
-import re
 import signal
 import sys
-import threading
 import uuid
 import warnings
-from collections import defaultdict
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
-from time import monotonic
 from types import FrameType
 from typing import Any, Self
 
@@ -23,25 +19,21 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 from tabulate import tabulate
 
 from harvest_pipeline.cli.choice import Run
 from harvest_pipeline.cli.local import CANCELLED
-from harvest_pipeline.harvest.progress import Observer, observed_by
+from harvest_pipeline.cli.progress import LONGEST, Progress, is_interrupt, models_of
+from harvest_pipeline.harvest.progress import observed_by
 from harvest_pipeline.orchestration.jobs import asset_keys
-from harvest_pipeline.orchestration.models import model_keys
 from harvest_pipeline.orchestration.partitions import range_tags
 from harvest_pipeline.safety import one_line
 from harvest_pipeline.settings import Account, project_folder
 from harvest_pipeline.settings.resolve import REPORT_OPTIONS
-from harvest_pipeline.warehouse.database import SECONDS_BETWEEN_LINES, WAITING, Warehouse
+from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_LONGEST = 1000
 #: Seconds to wait for the database at the end, while a person is waiting.
 _WAIT = 2.0
 
@@ -76,7 +68,7 @@ def run_now(run: Run, *, verbose: bool, summary: bool = True) -> int:
     return 0 if status is dg.DagsterRunStatus.SUCCESS else 1
 
 
-def _execute(run: Run, run_id: str, progress: "Progress") -> dg.DagsterRunStatus:
+def _execute(run: Run, run_id: str, progress: Progress) -> dg.DagsterRunStatus:
     """Create the run in the instance of DAGSTER_HOME, execute it, and return its status."""
     with (
         dg.DagsterInstance.get() as instance,
@@ -90,7 +82,7 @@ def _execute(run: Run, run_id: str, progress: "Progress") -> dg.DagsterRunStatus
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
             cancelling.wanted = True
         except dg.DagsterError as error:
-            raise click.ClickException(one_line(str(error), _LONGEST)) from None
+            raise click.ClickException(one_line(str(error), LONGEST)) from None
         finally:
             made = instance.get_run_by_id(run_id)
             if made and not made.is_finished:
@@ -125,14 +117,10 @@ def _materialize(instance: dg.DagsterInstance, run: Run, run_id: str) -> None:
         instance=instance,
         run_id=run_id,
         run_config={"resources": {REPORT_OPTIONS: {"config": run.config}}} if run.config else {},
-        asset_selection=[*asset_keys(run.account, run.datasets), *_models(run)],
+        asset_selection=[*asset_keys(run.account, run.datasets), *models_of(run)],
         tags=range_tags(run.window) if run.window else {},
         raise_on_error=False,
     )
-
-
-def _models(run: Run) -> list[dg.AssetKey]:
-    return model_keys(run.account) if run.with_models else []
 
 
 class Cancelling:
@@ -200,132 +188,13 @@ class Cancelling:
                 self._cancel()
         elif event.is_step_success or event.is_step_failure:
             self._current = None
-            if event.is_step_failure and _is_interrupt(event):
+            if event.is_step_failure and is_interrupt(event):
                 self._mark()
         elif event.is_step_up_for_retry:
             self._current = None
             self._retrying.add(event.step_key)
             if self.wanted:
                 self._cancel()
-
-
-class Progress(Observer):
-    """Shows the progress of a run: one live line on a terminal, else a line when a report begins
-    and ends. The threads that read Harvest also call it."""
-
-    def __init__(self, run: Run, *, plain: bool) -> None:
-        self.states = {dataset.name: "not begun" for dataset in run.datasets}
-        self.models = {key.path[-1]: "not begun" for key in _models(run)}
-        self._problems: dict[str, str] = {}
-        self._prefix = f"{run.account.name}__"
-        self._console = Console(file=sys.stderr, highlight=False, markup=False)
-        self._lock = threading.Lock()
-        self._current: str | None = None
-        self._rows = self._requests = self._pages = self._expected = 0
-        self._note, self._until, self._began = "", 0.0, monotonic()
-        self._live: Live | None = None
-        if self._console.is_terminal and not self._console.is_dumb_terminal and not plain:
-            self._live = Live(
-                get_renderable=self._line,
-                console=self._console,
-                transient=True,
-                redirect_stdout=False,
-                redirect_stderr=False,
-            )
-
-    def __enter__(self) -> Self:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live:
-            self._live.stop()
-
-    def requested(self) -> None:
-        with self._lock:
-            self._requests += 1
-
-    def expecting(self, requests: int) -> None:
-        with self._lock:
-            self._expected += requests
-
-    def received(self, rows: int) -> None:
-        with self._lock:
-            self._pages += 1
-            self._rows += rows
-            self._expected = max(self._expected - 1, 0)
-
-    def waiting(self, seconds: float, reason: str) -> None:
-        if reason != self._note:
-            self._say(f"Waiting: {reason}.")
-        self._note, self._until = reason, monotonic() + seconds
-
-    def hear(self, entry: dg.EventLogEntry) -> None:
-        """Handle a line of the run's log, or an event."""
-        event = entry.dagster_event
-        if event is None:
-            if entry.user_message.startswith(WAITING):
-                self.waiting(SECONDS_BETWEEN_LINES, entry.user_message.removeprefix(WAITING))
-            return
-        # A step's key is derived from the asset's: <schema>__<dataset>.
-        name = (event.step_key or "").removeprefix(self._prefix)
-        if name in self.models:
-            self._hear_of_model(name, event)
-        elif event.is_step_start or event.is_step_restarted:
-            self._rows = self._requests = self._pages = self._expected = 0
-            self._note, self._current, self.states[name] = "", name, "cancelled"
-            self._say(f"{name}: begins")
-        elif event.is_step_success:
-            self._current, self.states[name] = None, "loaded"
-            self._say(f"{name}: {self._rows} rows, {self._requests} requests")
-        elif event.is_step_failure and not _is_interrupt(event):
-            self._problems[name] = _reason(event)
-            self._current, self.states[name] = None, "FAILED"
-            self._say(f"{name}: failed")
-        elif event.is_step_up_for_retry:
-            self._current = None
-            data = event.step_retry_data
-            reason = f"{name} is tried again: {_sentence(data.error).rstrip('.')}"
-            self.waiting(data.seconds_to_wait or 0, reason)
-
-    def _hear_of_model(self, name: str, event: dg.DagsterEvent) -> None:
-        if event.is_step_success:
-            self.models[name] = "created"
-        elif event.is_step_failure and not _is_interrupt(event):
-            self._problems[name] = _reason(event)
-
-    def named(self, state: str) -> list[str]:
-        """The reports in that state: not begun, cancelled, loaded or FAILED."""
-        return [name for name, each in self.states.items() if each == state]
-
-    def problems(self, status: dg.DagsterRunStatus) -> list[str]:
-        """One sentence for each distinct problem, with the reports that it affects."""
-        names: dict[str, list[str]] = defaultdict(list)
-        for name, problem in self._problems.items():
-            names[problem].append(name)
-        said = [f"{', '.join(about)}: {problem}" for problem, about in names.items()]
-        if names and status is dg.DagsterRunStatus.FAILURE and (left := self.named("not begun")):
-            need = "it needs" if len(left) == 1 else "they need"
-            said.append(f"{', '.join(left)}: not read, because what {need} failed.")
-        return said
-
-    def _say(self, line: str) -> None:
-        if not self._live:
-            self._console.print(line, soft_wrap=True)
-
-    def _line(self) -> Text:
-        now = monotonic()
-        ended = len(self.named("loaded")) + len(self.named("FAILED"))
-        if self._note and now < self._until:
-            said = f"waiting {self._until - now:.0f} s: {self._note}"
-        elif self._current is None:
-            said = f"Dagster writes it down ({now - self._began:.0f} s)"
-        else:
-            of = f" of {self._pages + self._expected}" if self._expected else ""
-            counts = f"{self._rows:,} rows  {self._requests:,} requests  {self._pages}{of} pages"
-            said = f"{self._current}  {counts}"
-        return Text(f"[{ended}/{len(self.states)}]  {said}", no_wrap=True, overflow="ellipsis")
 
 
 def _loaded_by(account: Account, run_id: str) -> dict[str, tuple[int, int]]:
@@ -368,22 +237,3 @@ def _table(run: Run, progress: Progress, loads: dict[str, tuple[int, int]]) -> s
     if set(progress.named("loaded")) - loads.keys():
         text += "\n0 requests: the run had read it for another report, or there was nothing to ask."
     return text
-
-
-def _is_interrupt(event: dg.DagsterEvent) -> bool:
-    return event.step_failure_data.error_source.value == "INTERRUPT"
-
-
-def _reason(event: dg.DagsterEvent) -> str:
-    """Why a step failed."""
-    data = event.step_failure_data
-    ours = data.user_failure_data and data.user_failure_data.description
-    return ours or _sentence(data.error)
-
-
-def _sentence(error: Any) -> str:
-    """The innermost cause of a Dagster error; for this project's own errors, only their message."""
-    while error is not None and error.cause is not None:
-        error = error.cause
-    text = one_line(error.message if error else "no reason was given", _LONGEST)
-    return re.sub(r"^harvest_pipeline\.[\w.]+: ", "", text)

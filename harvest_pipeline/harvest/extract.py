@@ -264,7 +264,7 @@ def _may_have(record: Record, parent: Mapping[str, object]) -> bool:
     if record.parent_has is None:
         return True
     column, text = record.parent_has
-    return text in msgspec.json.decode(str(parent[column]), type=list[str])
+    return text in msgspec.json.decode(str(parent[column] or "[]"), type=list[str])
 
 
 def _beside(client: HarvestClient, record: Record, window: Window | None) -> Mapping[str, object]:

@@ -48,7 +48,15 @@
 -- runs_out_on: The day on which nothing is left at that pace.
 -- as_of: How fresh this is: Harvest's clock before the oldest of the reads behind it, in UTC.
 WITH today AS (
-    SELECT coalesce(max((as_of AT TIME ZONE 'UTC')::DATE), current_date) AS day
+    -- A night at 3 in India is still the day before in UTC: Harvest's report has the day as the
+    -- project counts it.
+    SELECT
+        coalesce(
+            greatest(
+                max((as_of AT TIME ZONE 'UTC')::DATE), (SELECT max(day) FROM project_budgets)
+            ),
+            current_date
+        ) AS day
     FROM freshness
     WHERE record = 'time_entries'
 ),

@@ -290,3 +290,21 @@ def test_what_was_spent_before_the_first_loaded_day_is_taken_from_harvests_repor
         assert wrong == 0
     finally:
         account.rows("ROLLBACK")
+
+
+def test_a_night_that_is_the_day_before_in_utc_is_compared_with_its_own_report(
+    records: Records, account: Answers
+) -> None:
+    tomorrow = TODAY + timedelta(days=1)
+    account.rows("BEGIN")
+    try:
+        days = (TODAY, tomorrow)
+        rows = budget_rows(records, records.projects, TODAY, with_money=True)
+        for key, (day, row) in enumerate(product(days, rows)):
+            account.add("project_budgets", {"key": key, "day": day, **row})
+        # What was entered since yesterday's reading.
+        account.rows("UPDATE project_budgets SET budget_spent = 0 WHERE day = ?", TODAY)
+        assert account.rows("SELECT max(day) FROM budget_burn") == [(tomorrow,)]
+        assert account.rows("FROM budget_differences") == []
+    finally:
+        account.rows("ROLLBACK")

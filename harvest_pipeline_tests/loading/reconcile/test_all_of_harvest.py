@@ -1,8 +1,11 @@
 """The records beside those of the 18 reports: that nights bring what changed in them, too."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 
-from harvest_pipeline_tests.conftest import TODAY
+import dagster as dg
+
+from harvest_pipeline.definitions import build_definitions
+from harvest_pipeline_tests.conftest import TODAY, Project, failure_of
 from harvest_pipeline_tests.loading.reconcile.conftest import Loaded
 
 
@@ -84,3 +87,25 @@ def test_a_snapshot_is_added_each_day_and_replaced_within_the_day(loaded: Loaded
     days = loaded.query("SELECT DISTINCT day FROM project_budgets ORDER BY day")
     assert days == [(TODAY,), (tomorrow,)]
     assert loaded.query("SELECT count(*) - count(DISTINCT key) FROM people_snapshots") == [(0,)]
+
+
+def test_what_a_manager_never_could_read_is_left_out_and_what_was_taken_away_is_red(
+    project: Project,
+) -> None:
+    people = project.sandbox.account.people
+    project.set(HARVEST_ACCESS_TOKEN=project.sandbox.tokens["manager"])
+    job = build_definitions().get_job_def("harvest_reconcile")
+
+    def night() -> dg.ExecuteInProcessResult:
+        now = datetime.combine(TODAY, time(12), UTC)
+        with dg.partition_loading_context(effective_dt=now):
+            return job.execute_in_process(instance=project.instance, raise_on_error=False)
+
+    assert night().success
+    assert project.query("SELECT count(*) > 0 FROM time_entries") == [(True,)]
+    assert project.query("SELECT 1 FROM _loads WHERE record IN ('cost_rates', 'roles')") == []
+    project.sandbox.account.records.teammates[people["manager"]] = set()
+    for each in project.sandbox.account.records.user_assignments:
+        if each.user.id == people["manager"]:
+            each.is_project_manager = False
+    assert "403" in failure_of(night())
