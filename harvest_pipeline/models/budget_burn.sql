@@ -48,15 +48,7 @@
 -- runs_out_on: The day on which nothing is left at that pace.
 -- as_of: How fresh this is: Harvest's clock before the oldest of the reads behind it, in UTC.
 WITH today AS (
-    -- A night at 3 in India is still the day before in UTC: Harvest's report has the day as the
-    -- project counts it.
-    SELECT
-        coalesce(
-            greatest(
-                max((as_of AT TIME ZONE 'UTC')::DATE), (SELECT max(day) FROM project_budgets)
-            ),
-            current_date
-        ) AS day
+    SELECT coalesce(max(local_day(as_of)), current_date) AS day
     FROM freshness
     WHERE record = 'time_entries'
 ),
@@ -86,7 +78,7 @@ budgets AS (
         project.budget_by,
         project.budget_is_monthly AS is_monthly,
         project.starts_on,
-        least(project.starts_on, project.created_at::DATE) AS began_on,
+        least(project.starts_on, local_day(project.created_at)) AS began_on,
         project.budget_by IN ('project_cost', 'task_fees') AS is_money,
         project.budget_by IN ('project', 'project_cost') AS is_whole,
         project.budget_by = 'project_cost' AND project.cost_budget_include_expenses

@@ -39,7 +39,7 @@
 -- retainer_drawn_estimate: Invoices that draw on a retainer; an estimate.
 -- as_of: How fresh this is: Harvest's clock before the oldest of the reads behind it, in UTC.
 WITH today AS (
-    SELECT coalesce(max((as_of AT TIME ZONE 'UTC')::DATE), current_date) AS day
+    SELECT coalesce(max(local_day(as_of)), current_date) AS day
     FROM freshness
     WHERE record = 'time_entries'
 ),

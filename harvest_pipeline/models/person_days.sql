@@ -27,7 +27,7 @@ WITH account AS (
         min(day) AS first_day,
         coalesce(
             (
-                SELECT (as_of AT TIME ZONE 'UTC')::DATE FROM freshness
+                SELECT local_day(as_of) FROM freshness
                 WHERE record = 'time_entries'
             ),
             max(day)
@@ -53,14 +53,14 @@ people AS (
         coalesce(users.id, worked.user_id) AS user_id,
         users.weekly_capacity,
         greatest(
-            least((users.created_at AT TIME ZONE 'UTC')::DATE, worked.first_entry),
+            least(local_day(users.created_at), worked.first_entry),
             account.first_day
         ) AS first_day,
         CASE
             WHEN users.is_active THEN greatest(account.last_day, worked.last_entry)
             ELSE coalesce(
                 greatest(worked.last_entry, seen.last_active),
-                (users.updated_at AT TIME ZONE 'UTC')::DATE
+                local_day(users.updated_at)
             )
         END AS last_day
     FROM users

@@ -31,7 +31,7 @@
 -- as_of: How fresh this is: Harvest's clock before the last read of invoices, in UTC.
 WITH today AS (
     SELECT
-        coalesce(max((as_of AT TIME ZONE 'UTC')::DATE), current_date) AS day,
+        coalesce(max(local_day(as_of)), current_date) AS day,
         max(as_of) AS as_of
     FROM freshness
     WHERE record = 'invoices'
@@ -74,14 +74,7 @@ SELECT
     open_invoices.amount - open_invoices.due_amount AS paid_amount,
     open_invoices.due_amount,
     open_invoices.days_past_due,
-    CASE
-        WHEN open_invoices.due_amount < 0 THEN 'credit'
-        WHEN open_invoices.days_past_due = 0 THEN '0'
-        WHEN open_invoices.days_past_due <= 30 THEN '1–30'
-        WHEN open_invoices.days_past_due <= 60 THEN '31–60'
-        WHEN open_invoices.days_past_due <= 90 THEN '61–90'
-        ELSE '90+'
-    END AS bucket,
+    ageing_bucket(open_invoices.due_amount, open_invoices.days_past_due) AS bucket,
     round(days_to_pay.days, 1)::DECIMAL(18, 1) AS client_days_to_pay,
     open_invoices.issue_date + round(days_to_pay.days)::INTEGER AS expected_on,
     open_invoices.as_of

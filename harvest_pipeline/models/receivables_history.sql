@@ -26,7 +26,7 @@
 -- as_of: How fresh this is: Harvest's clock before the older of the reads of invoices and of
 --   payments, in UTC.
 WITH today AS (
-    SELECT coalesce(max((as_of AT TIME ZONE 'UTC')::DATE), current_date) AS day
+    SELECT coalesce(max(local_day(as_of)), current_date) AS day
     FROM freshness
     WHERE record = 'invoices'
 ),
@@ -45,7 +45,7 @@ collected AS (
         CASE invoice.state
             WHEN 'open' THEN today.day
             WHEN 'paid' THEN invoice.paid_date - 1
-            WHEN 'closed' THEN (invoice.closed_at AT TIME ZONE 'UTC')::DATE - 1
+            WHEN 'closed' THEN local_day(invoice.closed_at) - 1
         END AS last_day
     FROM invoices AS invoice
     CROSS JOIN today
@@ -96,14 +96,7 @@ SELECT
     due_date,
     due_amount,
     days_past_due,
-    CASE
-        WHEN due_amount < 0 THEN 'credit'
-        WHEN days_past_due = 0 THEN '0'
-        WHEN days_past_due <= 30 THEN '1–30'
-        WHEN days_past_due <= 60 THEN '31–60'
-        WHEN days_past_due <= 90 THEN '61–90'
-        ELSE '90+'
-    END AS bucket,
+    ageing_bucket(due_amount, days_past_due) AS bucket,
     (
         SELECT min(as_of) FROM freshness WHERE record IN ('invoices', 'invoice_payments')
     ) AS as_of

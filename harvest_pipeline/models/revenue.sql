@@ -42,7 +42,7 @@
 -- deferred: Invoiced until the end of the month and not yet earned.
 -- as_of: How fresh this is: Harvest's clock before the oldest of the reads behind it, in UTC.
 WITH today AS (
-    SELECT coalesce(max((as_of AT TIME ZONE 'UTC')::DATE), current_date) AS day
+    SELECT coalesce(max(local_day(as_of)), current_date) AS day
     FROM freshness
     WHERE record = 'invoices'
 ),
@@ -87,7 +87,7 @@ movements AS (
     WHERE line.state <> 'draft'
     UNION ALL
     SELECT
-        date_trunc('month', (invoice.closed_at AT TIME ZONE 'UTC')::DATE)::DATE,
+        date_trunc('month', local_day(invoice.closed_at))::DATE,
         invoice.client_id,
         share.project_id,
         invoice.currency,

@@ -5,7 +5,7 @@
 -- the week's capacity, which is that of `utilisation`. A missing day is a Monday to Friday before
 -- the day of the last read on which the person, who has some capacity, tracked nothing: Harvest
 -- knows no holidays and no leave, unless they are tracked as a task. An entry is late if it was made
--- more than 3 days after the day worked, by days in UTC. The submitted share has what is approved
+-- more than 3 days after the day worked, by days in the time zone of the project. The submitted share has what is approved
 -- in it; both are empty in a week without hours.
 --
 -- group: answers
@@ -43,9 +43,9 @@ WITH worked AS (
         count(*) AS entries,
         sum(hours) AS hours,
         sum(CASE WHEN billable THEN hours ELSE 0 END) AS billable_hours,
-        sum(CASE WHEN (created_at AT TIME ZONE 'UTC')::DATE > day + 3 THEN 1 ELSE 0 END)
+        sum(CASE WHEN local_day(created_at) > day + 3 THEN 1 ELSE 0 END)
             AS late_entries,
-        sum(CASE WHEN (created_at AT TIME ZONE 'UTC')::DATE > day + 3 THEN hours ELSE 0 END)
+        sum(CASE WHEN local_day(created_at) > day + 3 THEN hours ELSE 0 END)
             AS late_hours,
         sum(CASE WHEN approval_status = 'submitted' THEN hours ELSE 0 END) AS submitted_hours,
         sum(CASE WHEN approval_status = 'approved' THEN hours ELSE 0 END) AS approved_hours
@@ -56,7 +56,7 @@ WITH worked AS (
 fresh AS (
     SELECT
         min(as_of) AS as_of,
-        min(as_of AT TIME ZONE 'UTC') FILTER (WHERE record = 'time_entries') AS entries_as_of
+        min(local_day(as_of)) FILTER (WHERE record = 'time_entries') AS today
     FROM freshness
     WHERE record IN ('time_entries', 'users')
 ),
@@ -75,7 +75,7 @@ summed AS (
         count(*) FILTER (
             WHERE person.capacity_hours > 0
             AND worked.day IS NULL
-            AND person.day < fresh.entries_as_of::DATE
+            AND person.day < fresh.today
         ) AS missing_days,
         coalesce(sum(worked.entries), 0)::BIGINT AS entries,
         coalesce(sum(worked.late_entries), 0)::BIGINT AS late_entries,

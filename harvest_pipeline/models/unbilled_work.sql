@@ -36,7 +36,7 @@
 -- age_days: Days since then, until time entries were last read.
 -- as_of: How fresh this is: Harvest's clock before the oldest of the reads behind it, in UTC.
 WITH today AS (
-    SELECT coalesce(max((as_of AT TIME ZONE 'UTC')::DATE), current_date) AS day
+    SELECT coalesce(max(local_day(as_of)), current_date) AS day
     FROM freshness
     WHERE record = 'time_entries'
 ),
@@ -83,7 +83,7 @@ fees AS (
     SELECT
         project.id AS project_id,
         date_trunc(
-            'month', coalesce(project.starts_on, (project.created_at AT TIME ZONE 'UTC')::DATE)
+            'month', coalesce(project.starts_on, local_day(project.created_at))
         )::DATE AS month,
         coalesce(project.fee, 0) - coalesce(invoiced.amount, 0) AS amount
     FROM projects AS project
@@ -91,7 +91,7 @@ fees AS (
     LEFT JOIN invoiced ON invoiced.project_id = project.id
     WHERE project.is_billable
         AND project.is_fixed_fee
-        AND coalesce(project.starts_on, (project.created_at AT TIME ZONE 'UTC')::DATE) <= today.day
+        AND coalesce(project.starts_on, local_day(project.created_at)) <= today.day
 ),
 
 project_months AS (

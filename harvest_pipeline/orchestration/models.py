@@ -47,7 +47,8 @@ def model_events(
     transaction; then the events of these and of the checks, for an op. Raises WarehouseError."""
     with warehouse.transaction() as connection:
         rates = exchange_rates.fill(connection, account.project.exchange_rates)
-        made = create(connection, *(model.name for model in account.models))
+        names = [model.name for model in account.models]
+        made = create(connection, names, account.project.timezone)
     # A view is current by itself; those whose rows say what is wrong are looked at every night.
     shown = [each for each in account.models if each in made or each.group == _DIFFERENCES]
     with warehouse.reader() as connection:  # others can read while the views are computed
@@ -86,7 +87,7 @@ def _model_asset(model: Model, account: Account, io_manager_key: str) -> dg.Asse
         warehouse = Warehouse(account.project.duckdb, account.name, log=context.log.info)
         with explained(Retries.of(None)):
             with warehouse.transaction() as connection:
-                create(connection, model.name)
+                create(connection, [model.name], account.project.timezone)
             with warehouse.reader() as connection:  # others can read while the view is computed
                 found = describe(connection, model)
         yield dg.MaterializeResult(

@@ -1,7 +1,7 @@
-"""Creates the views of the models with what their SQL relies on, the macro `money` and the tables
-that they read, and describes them."""
+"""Creates the views of the models with what their SQL relies on, macros and the tables that they
+read, and describes them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -34,6 +34,24 @@ _MONEY = f"""
         ELSE round(amount, 2)::DECIMAL(38,3)
     END
 """
+#: `ageing_bucket(due_amount, days_past_due)` of an invoice.
+_AGEING_BUCKET = """
+    ageing_bucket(due_amount, days_past_due) AS CASE
+        WHEN due_amount < 0 THEN 'credit'
+        WHEN days_past_due = 0 THEN '0'
+        WHEN days_past_due <= 30 THEN '1–30'
+        WHEN days_past_due <= 60 THEN '31–60'
+        WHEN days_past_due <= 90 THEN '61–90'
+        ELSE '90+'
+    END
+"""  # noqa: RUF001
+
+
+def _macros(timezone: str) -> list[str]:
+    """What the SQL of the models calls: besides the above `local_day(instant)`, the day in the
+    project's time zone. A night at 3 in India is still the day before in UTC."""
+    local_day = f"local_day(instant) AS (instant AT TIME ZONE {literal(timezone)})::DATE"
+    return [_MONEY, _AGEING_BUCKET, local_day]
 
 
 #: The version of each view: creating them all takes a second of processor.
@@ -48,9 +66,11 @@ _VERSIONS = tables.Table(
 )
 
 
-def create(connection: duckdb.DuckDBPyConnection, *names: str) -> list[Model]:
+def create(
+    connection: duckdb.DuckDBPyConnection, names: Iterable[str], timezone: str
+) -> list[Model]:
     """Create the views of these models and of the models that they read, or replace those whose SQL
-    has changed; returns the ones that were.
+    has changed; returns the ones that were. Instants are days in `timezone` (an IANA name).
 
     Tables that were never loaded are created without rows, so that a model exists whatever has been
     loaded. Raises KeyError for an unknown model, WarehouseError if a table is in the place of a
@@ -58,10 +78,11 @@ def create(connection: duckdb.DuckDBPyConnection, *names: str) -> list[Model]:
     """
     wanted = with_what_they_read(names)
     there = _versions(connection)
-    stale = [model for model in wanted if there.get(model.name) != _version(model.name)]
+    stale = [each for each in wanted if there.get(each.name) != _version(each.name, timezone)]
     if not stale:
         return []
-    connection.execute(f"CREATE OR REPLACE MACRO {_MONEY}")
+    for macro in _macros(timezone):
+        connection.execute(f"CREATE OR REPLACE MACRO {macro}")
     tables.prepare_tables(connection, _VERSIONS)
     for name in dict.fromkeys(other for model in wanted for other in model.reads):
         if name in RECORDS:
@@ -71,7 +92,7 @@ def create(connection: duckdb.DuckDBPyConnection, *names: str) -> list[Model]:
         elif name == exchange_rates.TABLE.name:
             tables.prepare_tables(connection, exchange_rates.TABLE)
     for model in stale:
-        _create(connection, model)
+        _create(connection, model, _version(model.name, timezone))
     return stale
 
 
@@ -88,13 +109,13 @@ def _versions(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
 
 
 @cache
-def _version(name: str) -> str:
+def _version(name: str, timezone: str) -> str:
     """Changes with everything that the view depends on: a view breaks if a type below it does."""
     below = [
         (each.sql, each.columns, [RECORDS[other] for other in each.reads if other in RECORDS])
         for each in with_what_they_read([name])
     ]
-    return sha256(repr((_MONEY, models()[name], below)).encode()).hexdigest()[:16]
+    return sha256(repr((_macros(timezone), models()[name], below)).encode()).hexdigest()[:16]
 
 
 def inlined(name: str, narrowed: Mapping[str, str]) -> str:
@@ -156,7 +177,7 @@ def describe(connection: duckdb.DuckDBPyConnection, model: Model) -> Described:
     )
 
 
-def _create(connection: duckdb.DuckDBPyConnection, model: Model) -> None:
+def _create(connection: duckdb.DuckDBPyConnection, model: Model, version: str) -> None:
     view = identifier(model.name)
     if tables.kind(connection, model.name) == "BASE TABLE":
         raise WarehouseError(
@@ -172,6 +193,4 @@ def _create(connection: duckdb.DuckDBPyConnection, model: Model) -> None:
             f"COMMENT ON COLUMN {view}.{identifier(column)} IS {literal(description)}"
         )
     connection.execute(f"DELETE FROM {_VERSIONS.name} WHERE name = ?", [model.name])
-    connection.execute(
-        f"INSERT INTO {_VERSIONS.name} VALUES (?, ?)", [model.name, _version(model.name)]
-    )
+    connection.execute(f"INSERT INTO {_VERSIONS.name} VALUES (?, ?)", [model.name, version])

@@ -10,6 +10,7 @@ import pytest
 
 from harvest_pipeline.sandbox.records import Records
 from harvest_pipeline.sandbox.reports import budget_rows
+from harvest_pipeline.warehouse import models
 from harvest_pipeline_tests.models.conftest import TODAY
 from harvest_pipeline_tests.models.warehouse import Answers, entry, expense, project, rounded
 
@@ -295,9 +296,10 @@ def test_what_was_spent_before_the_first_loaded_day_is_taken_from_harvests_repor
 def test_a_night_that_is_the_day_before_in_utc_is_compared_with_its_own_report(
     records: Records, account: Answers
 ) -> None:
-    tomorrow = TODAY + timedelta(days=1)
+    tomorrow = TODAY + timedelta(days=1)  # in Auckland, as it is there already
     account.rows("BEGIN")
     try:
+        models.create(account.connection, ["budget_differences"], "Pacific/Auckland")
         days = (TODAY, tomorrow)
         rows = budget_rows(records, records.projects, TODAY, with_money=True)
         for key, (day, row) in enumerate(product(days, rows)):

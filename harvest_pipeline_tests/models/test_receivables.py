@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harvest_pipeline.sandbox.records import Records
+from harvest_pipeline.warehouse import models
 from harvest_pipeline_tests.models.conftest import TODAY
 from harvest_pipeline_tests.models.warehouse import Answers, invoice, payment, rounded
 
@@ -167,3 +168,11 @@ def test_part_of_an_invoice_was_due_until_the_rest_was_paid(answers: Answers) ->
     assert (min(dues), max(dues)) == (date(2026, 10, 16), TODAY - timedelta(days=1))
     assert (dues[date(2026, 10, 19)], dues[date(2026, 10, 20)]) == (100, 70)
     assert answers.rows("FROM receivables") == []
+
+
+def test_a_day_is_one_in_the_time_zone_of_the_project(answers: Answers) -> None:
+    answers.add("invoices", invoice(1, 100, due_date=TODAY))
+    # It was read at noon in UTC, which is an hour past midnight in Auckland.
+    for timezone, late in (("UTC", 0), ("Pacific/Auckland", 1), ("America/New_York", 0)):
+        models.create(answers.connection, ["receivables"], timezone)
+        assert answers.rows("SELECT days_past_due FROM receivables") == [(late,)]

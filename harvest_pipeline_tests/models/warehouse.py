@@ -68,7 +68,7 @@ def make_empty(path: Path, today: date) -> Path:
             if not record.inside:
                 tables.prepare(connection, record)
         tables.prepare_tables(connection, ledger.LEDGER, EXCHANGE_RATES)
-        models.create(connection, *all_models())
+        models.create(connection, all_models(), "UTC")
         answers.add("company", {"account_id": 1, "currency": "EUR"})
         read_at = datetime.combine(today, time(12), UTC)
         for name in RECORDS:
@@ -113,7 +113,7 @@ def of_account(records: Records, now: datetime, folder: Path) -> Iterator[Answer
                 "week_start_day": company.week_start_day,
             },
         )
-        models.create(connection, *all_models())
+        models.create(connection, all_models(), "UTC")
         yield answers
 
 

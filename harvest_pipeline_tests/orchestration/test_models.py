@@ -122,7 +122,7 @@ def test_a_model_needs_no_request_and_no_credentials(
 def test_two_rows_of_the_same_grain_fail_the_check(project: Project) -> None:
     account = load_project().accounts[0]
     with Warehouse(account.project.duckdb, "harvest").transaction() as connection:
-        views.create(connection, "time_by_client")
+        views.create(connection, ["time_by_client"], "UTC")
         for n in (1, 1, 2):
             connection.execute(
                 "INSERT INTO time_entries (id, spent_date, hours, user_id) VALUES (?, ?, 1, 1)",
