@@ -14,7 +14,7 @@ from rich.text import Text
 
 from harvest_pipeline.cli.choice import Run
 from harvest_pipeline.harvest.progress import Observer
-from harvest_pipeline.orchestration.models import model_keys
+from harvest_pipeline.orchestration.models import model_keys, models_step
 from harvest_pipeline.safety import one_line
 from harvest_pipeline.warehouse.database import SECONDS_BETWEEN_LINES, WAITING
 
@@ -28,9 +28,10 @@ class Progress(Observer):
 
     def __init__(self, run: Run, *, plain: bool) -> None:
         self.states = {dataset.name: "not begun" for dataset in run.datasets}
-        self.models = {key.path[-1]: "not begun" for key in models_of(run)}
+        self.models, self.created = len(models_of(run)), 0
         self._problems: dict[str, str] = {}
         self._prefix = f"{run.account.name}__"
+        self._models_step = models_step(run.account.name)
         self._console = Console(file=sys.stderr, highlight=False, markup=False)
         self._lock = threading.Lock()
         self._current: str | None = None
@@ -83,8 +84,8 @@ class Progress(Observer):
             return
         # A step's key is derived from the asset's: <schema>__<dataset>.
         name = (event.step_key or "").removeprefix(self._prefix)
-        if name in self.models:
-            self._hear_of_model(name, event)
+        if name == self._models_step:
+            self._hear_of_models(event)
         elif event.is_step_start or event.is_step_restarted:
             self._rows = self._requests = self._pages = self._expected = 0
             self._note, self._current, self.states[name] = "", name, "cancelled"
@@ -102,11 +103,11 @@ class Progress(Observer):
             reason = f"{name} is tried again: {_sentence(data.error).rstrip('.')}"
             self.waiting(data.seconds_to_wait or 0, reason)
 
-    def _hear_of_model(self, name: str, event: dg.DagsterEvent) -> None:
-        if event.is_step_success:
-            self.models[name] = "created"
+    def _hear_of_models(self, event: dg.DagsterEvent) -> None:
+        if event.is_step_materialization:
+            self.created += 1
         elif event.is_step_failure and not is_interrupt(event):
-            self._problems[name] = _reason(event)
+            self._problems["models"] = _reason(event)
 
     def named(self, state: str) -> list[str]:
         """The reports in that state: not begun, cancelled, loaded or FAILED."""

@@ -225,8 +225,8 @@ def _table(run: Run, progress: Progress, loads: dict[str, tuple[int, int]]) -> s
         state = progress.states[dataset.name]
         lines.append((dataset.name, run.days_of(dataset), f"{rows:,}", f"{requests:,}", state))
     if progress.models:
-        created = [*progress.models.values()].count("created")
-        lines.append(("models", "", "", "", f"{created} of {len(progress.models)} created"))
+        created = f"{progress.created} of {progress.models} created"
+        lines.append(("models", "", "", "", created))
     lines.append(("total", "", "", f"{sum(requests for _, requests in loads.values()):,}", ""))
     text = tabulate(
         lines,

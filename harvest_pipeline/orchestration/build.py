@@ -40,8 +40,10 @@ def build_definitions(
     assets = [
         asset
         for account in accounts
-        for make in (dataset_assets, model_assets)
-        for asset in make(account, io_manager_key)
+        for asset in (
+            *dataset_assets(account, io_manager_key),
+            model_assets(account, io_manager_key),
+        )
     ]
     return dg.Definitions(
         assets=[*assets, *reconciliation_assets(accounts)],

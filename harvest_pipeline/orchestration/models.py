@@ -4,7 +4,7 @@ A model is a view, so it is always current; materializing it creates it as the c
 tells its rows, and whether its grain is unique. That needs no request to Harvest.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -19,6 +19,7 @@ from harvest_pipeline.warehouse import exchange_rates
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.lineage import origins
 from harvest_pipeline.warehouse.models import Described, create, describe
+from harvest_pipeline.warehouse.tables import Table
 
 _GRAIN = "grain_is_unique"
 #: For the models of this group, whose rows are what is wrong.
@@ -28,16 +29,62 @@ _DIFFERENCES = "checks"
 
 def model_keys(account: Account) -> list[dg.AssetKey]:
     """The keys of the account's models, and of the exchange rates if there are models."""
-    names = [model.name for model in account.models]
-    return [dg.AssetKey([account.name, each]) for each in (*names, exchange_rates.TABLE.name)]
+    return [_key(account, each) for each in (*account.models, exchange_rates.TABLE)]
 
 
-def model_assets(account: Account, io_manager_key: str) -> list[dg.AssetsDefinition]:
+def _key(account: Account, shown: Model | Table) -> dg.AssetKey:
+    return dg.AssetKey([account.name, shown.name])
+
+
+def models_step(schema: str) -> str:
+    """The name of the step that creates the models of an account: all of a run in one, since a step
+    takes longer than a view."""
+    return f"models_of_{schema}"
+
+
+def model_assets(account: Account, io_manager_key: str) -> dg.AssetsDefinition:
     """The models of an account as assets `<schema>/<model>`, and `<schema>/exchange_rates`."""
-    return [
-        *(_model_asset(model, account, io_manager_key) for model in account.models),
-        _exchange_rates_asset(account, io_manager_key),
-    ]
+    origin = _assets(account)
+
+    @dg.multi_asset(
+        name=models_step(account.name),
+        specs=[
+            # Another asset can read a view as a DataFrame.
+            spec.with_io_manager_key(io_manager_key)
+            for spec in (
+                _exchange_rates_spec(account),
+                *(_spec(model, account, origin) for model in account.models),
+            )
+        ],
+        check_specs=[spec for model in account.models for spec in _check_specs(model, account)],
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def create_views(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+        warehouse = Warehouse(account.project.duckdb, account.name, log=context.log.info)
+        chosen = [
+            each for each in account.models if _key(account, each) in context.selected_asset_keys
+        ]
+        of_rates = _key(account, exchange_rates.TABLE)
+        with explained(Retries.of(None)):
+            with warehouse.transaction() as connection:
+                if of_rates in context.selected_asset_keys:
+                    rates = exchange_rates.fill(connection, account.project.exchange_rates)
+                    yield dg.MaterializeResult(asset_key=of_rates, metadata=_rates(rates))
+                create(connection, [each.name for each in chosen], account.project.timezone)
+            described = _described(warehouse, chosen)
+        for model, found in described:
+            selected = [each.name for each in context.selected_asset_check_keys]
+            results = [
+                each for each in _results(model, account, found) if each.check_name in selected
+            ]
+            yield dg.MaterializeResult(
+                asset_key=_key(account, model),
+                metadata=_metadata(model, account, found),
+                check_results=results,
+            )
+
+    return create_views
 
 
 def model_events(
@@ -49,27 +96,25 @@ def model_events(
         rates = exchange_rates.fill(connection, account.project.exchange_rates)
         names = [model.name for model in account.models]
         made = create(connection, names, account.project.timezone)
+    if made or account.project.exchange_rates:
+        yield dg.AssetMaterialization(_key(account, exchange_rates.TABLE), metadata=_rates(rates))
     # A view is current by itself; those whose rows say what is wrong are looked at every night.
     shown = [each for each in account.models if each in made or each.group == _DIFFERENCES]
-    with warehouse.reader() as connection:  # others can read while the views are computed
-        described = [(model, describe(connection, model)) for model in shown]
-    if made or account.project.exchange_rates:
-        yield dg.AssetMaterialization(
-            dg.AssetKey([account.name, exchange_rates.TABLE.name]), metadata=_rates(rates)
-        )
-    for model, found in described:
-        key = dg.AssetKey([account.name, model.name])
+    for model, found in _described(warehouse, shown):
+        key = _key(account, model)
         yield dg.AssetMaterialization(key, metadata=_metadata(model, account, found))
-        for result in _results(model, key, found):
+        for result in _results(model, account, found):
             yield evaluation(key, result)
 
 
-def _model_asset(model: Model, account: Account, io_manager_key: str) -> dg.AssetsDefinition:
-    key = dg.AssetKey([account.name, model.name])
-    origin = _assets(account)
+def _described(warehouse: Warehouse, models: Sequence[Model]) -> list[tuple[Model, Described]]:
+    with warehouse.reader() as connection:  # others can read while the views are computed
+        return [(model, describe(connection, model)) for model in models]
 
-    @dg.asset(
-        key=key,
+
+def _spec(model: Model, account: Account, origin: Mapping[str, list[dg.AssetKey]]) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        _key(account, model),
         description=model.description,
         group_name=model.group,
         kinds={"duckdb", "view"},
@@ -78,29 +123,12 @@ def _model_asset(model: Model, account: Account, io_manager_key: str) -> dg.Asse
             "grain": ", ".join(model.grain),
         },
         deps=[key for name in model.reads for key in origin.get(name, ())],
-        check_specs=_check_specs(model, key),
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        # Another asset can read the view as a DataFrame.
-        io_manager_key=io_manager_key,
     )
-    def create_view(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
-        warehouse = Warehouse(account.project.duckdb, account.name, log=context.log.info)
-        with explained(Retries.of(None)):
-            with warehouse.transaction() as connection:
-                create(connection, [model.name], account.project.timezone)
-            with warehouse.reader() as connection:  # others can read while the view is computed
-                found = describe(connection, model)
-        yield dg.MaterializeResult(
-            metadata=_metadata(model, account, found),
-            check_results=_results(model, key, found),
-        )
-
-    return create_view
 
 
-def _exchange_rates_asset(account: Account, io_manager_key: str) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=dg.AssetKey([account.name, exchange_rates.TABLE.name]),
+def _exchange_rates_spec(account: Account) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        _key(account, exchange_rates.TABLE),
         description=exchange_rates.TABLE.description,
         group_name="answers",
         kinds={"duckdb", "table"},
@@ -113,16 +141,7 @@ def _exchange_rates_asset(account: Account, io_manager_key: str) -> dg.AssetsDef
                 ]
             ),
         },
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        io_manager_key=io_manager_key,
     )
-    def fill_rates(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
-        warehouse = Warehouse(account.project.duckdb, account.name, log=context.log.info)
-        with explained(Retries.of(None)), warehouse.transaction() as connection:
-            rows = exchange_rates.fill(connection, account.project.exchange_rates)
-        yield dg.MaterializeResult(metadata=_rates(rows))
-
-    return fill_rates
 
 
 def _assets(account: Account) -> dict[str, list[dg.AssetKey]]:
@@ -185,20 +204,20 @@ def _column(table: str, name: str) -> str:
     return f"{table}.{name}" if inside else name
 
 
-def _check_specs(model: Model, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+def _check_specs(model: Model, account: Account) -> list[dg.AssetCheckSpec]:
     descriptions = {_GRAIN: f"No two rows have the same {', '.join(model.grain)}."}
     if model.group == _DIFFERENCES:
         descriptions[_EMPTY] = "There are no rows: each would be a difference."
     return [
-        dg.AssetCheckSpec(name, asset=key, description=description)
+        dg.AssetCheckSpec(name, asset=_key(account, model), description=description)
         for name, description in descriptions.items()
     ]
 
 
-def _results(model: Model, key: dg.AssetKey, found: Described) -> list[dg.AssetCheckResult]:
+def _results(model: Model, account: Account, found: Described) -> list[dg.AssetCheckResult]:
     results = [
         dg.AssetCheckResult(
-            asset_key=key,
+            asset_key=_key(account, model),
             check_name=_GRAIN,
             passed=not found.duplicates,
             severity=dg.AssetCheckSeverity.ERROR,
@@ -208,7 +227,7 @@ def _results(model: Model, key: dg.AssetKey, found: Described) -> list[dg.AssetC
     if model.group == _DIFFERENCES:
         results.append(
             dg.AssetCheckResult(
-                asset_key=key,
+                asset_key=_key(account, model),
                 check_name=_EMPTY,
                 passed=not found.rows,
                 # It may be an entry that somebody changed while the two were read.

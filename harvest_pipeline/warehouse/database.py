@@ -4,7 +4,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import duckdb
 from filelock import FileLock, Timeout
 
 from harvest_pipeline.safety import make_folder, one_line, private_files
+from harvest_pipeline.warehouse import engine
 from harvest_pipeline.warehouse.errors import WarehouseError, WarehouseLocked
 from harvest_pipeline.warehouse.sql import identifier
 
@@ -23,20 +24,6 @@ _LONGEST_READ = 4 * 3600.0
 SECONDS_BETWEEN_LINES = 15.0
 #: The first words of a log line that says why the program waits.
 WAITING = "Waiting: "
-
-#: New files can be read by DuckDB 1.5 too, whichever version writes them; and no extension is
-#: downloaded because some SQL needs it.
-_CONFIG: dict[str, Any] = {
-    "storage_compatibility_version": "v1.4.0",
-    "autoinstall_known_extensions": False,
-}
-
-#: DuckDB draws progress bars into the logs of processes that it takes for interactive ones.
-#: And a missing table is not looked up among Python's variables.
-_SESSION = (
-    "SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false;"
-    " SET python_enable_replacements = false"
-)
 
 _HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 _DAMAGED = re.compile("Corrupt|checksum|WAL|Could not read enough bytes")
@@ -144,8 +131,8 @@ class Warehouse:
         WarehouseError if it cannot be opened.
         """
         try:
-            with private_files():
-                self._connection(read_only=False).close()
+            with private_files(), engine.connected(self.path, self.settings, read_only=False):
+                pass
         except duckdb.Error as error:
             if holder := _holder(error):
                 return holder
@@ -155,12 +142,8 @@ class Warehouse:
     @contextmanager
     def _opened(self, *, read_only: bool) -> Generator[duckdb.DuckDBPyConnection]:
         # The file, its log and its temporary files contain personal data.
-        with private_files(), self._explained():
-            connection = self._wait_for_connection(read_only)
-            try:
-                yield connection
-            finally:
-                connection.close()
+        with private_files(), self._explained(), ExitStack() as stack:
+            yield self._wait_for_connection(stack, read_only)
 
     @contextmanager
     def _explained(self) -> Generator[None]:
@@ -180,11 +163,12 @@ class Warehouse:
                 raise KeyboardInterrupt from error
             raise
 
-    def _wait_for_connection(self, read_only: bool) -> duckdb.DuckDBPyConnection:
+    def _wait_for_connection(self, stack: ExitStack, read_only: bool) -> duckdb.DuckDBPyConnection:
         waiting: _Waiting | None = None
         while True:
             try:
-                return self._connection(read_only)
+                opened = engine.connected(self.path, self.settings, read_only=read_only)
+                return stack.enter_context(opened)
             except duckdb.Error as error:
                 holder = _holder(error)
                 if holder is None:
@@ -198,12 +182,6 @@ class Warehouse:
             waiting.reason = f"{self.path} is held by {holder}"
             waiting.report()
             time.sleep(0.1)
-
-    def _connection(self, read_only: bool) -> duckdb.DuckDBPyConnection:
-        config = {**_CONFIG, **self.settings}
-        connection = duckdb.connect(self.path, read_only=read_only, config=config)
-        connection.execute(_SESSION)
-        return connection
 
     def _make_folder(self) -> None:
         try:
@@ -238,9 +216,9 @@ class Warehouse:
 @contextmanager
 def scratch(folder: Path | None = None) -> Generator[duckdb.DuckDBPyConnection]:
     """An empty database in memory; what does not fit there goes into `folder`, if one is given."""
-    config = {**_CONFIG, "temp_directory": f"{folder.absolute()}" if folder else ""}
+    config = {**engine.CONFIG, "temp_directory": f"{folder.absolute()}" if folder else ""}
     with private_files(), duckdb.connect(config=config) as connection:
-        connection.execute(_SESSION)
+        connection.execute(engine.SESSION)
         yield connection
 
 
@@ -307,7 +285,7 @@ def _holder(error: duckdb.Error) -> str | None:
     text = str(error)
     if match := _HOLDER.search(text):
         return f"{match['program']} (process {match['pid']})"
-    if "different configuration than existing" in text:
+    if engine.IN_USE in text or "Unique file handle conflict" in text:
         return f"another connection of this process ({os.getpid()})"
     if "Could not set lock on file" in text or "being used by another process" in text:
         return "another program"

@@ -12,7 +12,7 @@ import pytest
 
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.scope import Window
-from harvest_pipeline.warehouse import database, integrity, tables
+from harvest_pipeline.warehouse import engine, integrity, tables
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.ledger import LEDGER
@@ -74,8 +74,8 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
         project = Project(server, tmp_path_factory.mktemp("project"), patch)
         made = Loaded(project, tmp_path_factory.mktemp("kept"))
         # As if each run were killed right after its commit: nothing leaves the log.
-        kept = f"{database._SESSION}; PRAGMA disable_checkpoint_on_shutdown"
-        patch.setattr(database, "_SESSION", kept)
+        kept = f"{engine.SESSION}; PRAGMA disable_checkpoint_on_shutdown"
+        patch.setattr(engine, "SESSION", kept)
         for name, window in (("older", OLD), ("whole", LOST)):
             assert project.materialize("daily", window=window).success
             made.keep(name)
