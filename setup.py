@@ -11,6 +11,7 @@ setup(
     package_data={"harvest_pipeline": ["py.typed", "models/*.sql"]},
     python_requires=">=3.11",
     install_requires=[
+        "altair>=6.3,<7",
         "apprise>=2.3,<3",
         # What orchestration/instance.py and event_log.py override is not public; 1.13.27 to 1.13.29
         # have it (orchestration/test_instance.py).
@@ -34,6 +35,8 @@ setup(
         "sqlglot>=30.30,<31",  # the origin of each column of a model
         "tabulate>=0.9",
         "urllib3>=2.6",  # decompresses within bounds
+        "vl-convert-python>=1.9",  # charts as SVG, and the scripts of a page without a network
+        "xlsxwriter>=3.2",
         # starlette and uvicorn come with dagster-webserver; the sandbox and the UI are served by
         # them.
     ],
