@@ -8,7 +8,7 @@ setup(
     description="Every report of a Harvest account in DuckDB, as Dagster assets",
     license="Apache-2.0",
     packages=find_packages(include=["harvest_pipeline", "harvest_pipeline.*"]),
-    package_data={"harvest_pipeline": ["py.typed", "models/*.sql"]},
+    package_data={"harvest_pipeline": ["py.typed", "models/*.sql", "dashboard/*.html"]},
     python_requires=">=3.11",
     install_requires=[
         "altair>=6.3,<7",
@@ -20,6 +20,7 @@ setup(
         "dagster-duckdb>=0.29.27,<0.30",
         "duckdb>=1.5,<3",
         "filelock>=3.16",
+        "jinja2>=3.1",
         "keyring>=25",
         "msgspec>=0.19",
         "oauthlib>=3.2",

@@ -15,6 +15,7 @@ COMMANDS = {
     "dev": "Serve the Dagster UI on your own account.",
     "sync": "Load reports now, as a run of Dagster.",
     "reports": "List reports and datasets, their parameters and their last load.",
+    "dashboard": "Write the page of charts and tables, and open it.",
     "verify": "Compare the warehouse with Harvest's own reports, month by month.",
     "connect": "Connect your Harvest account.",
     "accounts": "List, test or remove connected accounts.",

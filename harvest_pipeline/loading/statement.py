@@ -14,6 +14,7 @@ from harvest_pipeline.loading.verify import Outcome, Verdict, month_of, reasons,
 from harvest_pipeline.safety import one_line
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Account
+from harvest_pipeline.warehouse.comparisons import Comparison
 
 #: Differences shown in the text; the data has all of them.
 _MOST_SHOWN = 100
@@ -44,6 +45,14 @@ class Statement:
     def differences(self) -> list[Pair]:
         """The differences of all outcomes."""
         return [each for outcome in self.outcomes for each in outcome.differences]
+
+    def comparison(self) -> Comparison | None:
+        """What the database keeps of it; None if nothing was compared."""
+        if not self.outcomes:
+            return None
+        first, last = self.days.first, self.days.last
+        at = self.outcomes[0].at
+        return Comparison(at, first, last, str(self.verdict), len(self.differences))
 
     def text(self) -> str:
         """The statement as text, at most 100 columns wide except for the sentences."""

@@ -7,6 +7,7 @@ import dagster as dg
 
 from harvest_pipeline.orchestration.alerts import alert_sensors
 from harvest_pipeline.orchestration.assets import dataset_assets
+from harvest_pipeline.orchestration.dashboard import dashboard_assets
 from harvest_pipeline.orchestration.io_manager import HarvestDuckDBIOManager
 from harvest_pipeline.orchestration.jobs import all_jobs, dataset_schedules
 from harvest_pipeline.orchestration.missing_day import missing_day_checks, missing_day_schedules
@@ -46,7 +47,7 @@ def build_definitions(
         )
     ]
     return dg.Definitions(
-        assets=[*assets, *reconciliation_assets(accounts)],
+        assets=[*assets, *dashboard_assets(accounts), *reconciliation_assets(accounts)],
         asset_checks=[*reconciliation_checks(accounts), *missing_day_checks(accounts)],
         jobs=[*all_jobs(accounts), *reconcile_jobs(accounts)],
         schedules=[

@@ -15,6 +15,7 @@ from harvest_pipeline.loading.statement import Statement
 from harvest_pipeline.loading.verify import compare_and_repair
 from harvest_pipeline.loading.window import Loads
 from harvest_pipeline.orchestration.checks import check_results, evaluation
+from harvest_pipeline.orchestration.dashboard import dashboard_events
 from harvest_pipeline.orchestration.jobs import asset_keys, reports
 from harvest_pipeline.orchestration.models import model_events
 from harvest_pipeline.orchestration.partitions import existing_days
@@ -23,6 +24,7 @@ from harvest_pipeline.orchestration.steps import Retries, reading
 from harvest_pipeline.orchestration.verify import statement_events
 from harvest_pipeline.scope import Scope, Window
 from harvest_pipeline.settings import Account
+from harvest_pipeline.warehouse import comparisons
 from harvest_pipeline.warehouse.ledger import LoadContext
 
 #: The hour of the night, in the project's time zone, and how often a missed, dropped or failed
@@ -82,7 +84,7 @@ def _reconcile_job(account: Account) -> dg.JobDefinition:
     description = (
         f"Makes the whole history of the account {account.name} equal to Harvest: changes, new "
         "days, deletions; compares the sums with Harvest's own reports, reads again what differs, "
-        "and creates the models as the code has them."
+        "creates the models as the code has them, and writes the dashboard."
     )
 
     @dg.op(
@@ -103,6 +105,7 @@ def _reconcile_job(account: Account) -> dg.JobDefinition:
             if statement:
                 yield from statement_events(account, statement)
             yield from model_events(account, loads.warehouse)
+            yield from dashboard_events(account, loads.warehouse)
             if reconciliation.refused:
                 raise reconciliation.refused
             yield from _without_old_runs(context.instance, account)
@@ -173,7 +176,11 @@ def _compared(account: Account, loads: Loads, reconciliation: Reconciliation) ->
         compare_and_repair(client, warehouse, theme, days, days.last, reconciliation.read_again)
         for theme in themes(account)
     ]
-    return Statement(account, days, outcomes)
+    statement = Statement(account, days, outcomes)
+    if found := statement.comparison():
+        with warehouse.transaction() as connection:
+            comparisons.write(connection, found)
+    return statement
 
 
 def _reported(account: Account, loads: Loads, every: Sequence[Reconciled]) -> Iterator[_Event]:

@@ -4,6 +4,7 @@ Making an instance takes 20 to 30 ms and closing it 10, attaching a file takes l
 when the file is detached, other programs can open it, as if the instance had been closed.
 """
 
+import os
 import threading
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
@@ -51,6 +52,20 @@ _Key = tuple[Path, tuple[tuple[str, Any], ...]]
 #: The one that was used last, and those that are in use: a process works with one file.
 _engines: dict[_Key, _Engine] = {}
 _lock = threading.Lock()
+#: Instances of a process that forked this one. Their threads are not here: to use or to close them
+#: crashes, so they are kept.
+_of_parent: list[_Engine] = []
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()
+    _of_parent.extend(_engines.values())
+    _engines.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @contextmanager

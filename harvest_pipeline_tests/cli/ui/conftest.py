@@ -1,7 +1,6 @@
 """A `harvest-pipeline dev` on a sandbox account, Dagster's own webserver, a headless browser."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -28,13 +27,6 @@ from harvest_pipeline.settings import project_folder
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
-#: Without these a browser on this network waits for hosts that it cannot reach. Names that end in
-#: `.test` lead to this machine.
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-    "--host-resolver-rules=MAP *.test 127.0.0.1",
-]
 #: A proxy in front of the guard.
 PROXY = "dagster.example.com"
 REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "harvest"}
@@ -227,17 +219,3 @@ def ports() -> Iterator[tuple[int, int]]:
         guard = Guard(app, guarded.getsockname()[1], [PROXY])
         with served(app, own) as first, served(guard, guarded) as second:
             yield first, second
-
-
-@pytest.fixture
-def page(tmp_path: Path) -> Iterator[Any]:
-    """A page of headless Chromium, 1600 by 1000."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        page = browser.new_page(viewport={"width": 1600, "height": 1000})
-        page.set_default_timeout(PATIENCE * 1000)
-        yield page
-        page.screenshot(path=tmp_path / "last.png")
-        browser.close()

@@ -11,6 +11,7 @@ import pytest
 
 from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.harvest import access
+from harvest_pipeline.orchestration import reconcile
 from harvest_pipeline.orchestration.build import build_definitions
 from harvest_pipeline_tests.conftest import TODAY, Project, unlimited
 from harvest_pipeline_tests.equal import differences
@@ -114,6 +115,8 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
     ):
         # The tests' nights follow each other at once.
         patch.setattr(access, "HarvestClient", unlimited)
+        # It takes two seconds (orchestration/test_dashboard.py).
+        patch.setattr(reconcile, "dashboard_events", lambda *_: iter(()))
         # A night's share of the sweep would be part of what every night costs.
         patch.setenv("HARVEST_SWEEP_REQUESTS", "0")
         loaded = Loaded(server, tmp_path_factory.mktemp("loaded"), patch)
