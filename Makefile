@@ -8,7 +8,7 @@
 #   make benchmark   what is measured, 15 minutes; writes docs/performance.md
 #   make soak N=1000 SEED=1   simulated nights with edits, faults and kills; equal after each
 #   make docs     what is written from the code: docs/reports.md, docs/models.md,
-#                 docs/configuration.md, and the schema of harvest.yaml
+#                 docs/configuration.md, the schema of harvest.yaml and docs/dbt/sources.yml
 #   make clean    removes everything generated: data/ (the warehouse too!) and .dagster/
 
 PYTHON ?= python3
@@ -60,6 +60,7 @@ lint: .venv/installed
 
 docs: .venv/installed
 	@"$(BIN)/python" -m harvest_pipeline.settings.docs
+	@"$(BIN)/python" -m harvest_pipeline.warehouse.dbt
 
 format: .venv/installed
 	@"$(BIN)/ruff" check --fix .
