@@ -28,13 +28,14 @@ _NAMES = re.compile(rf"(?<![\w-])({'|'.join(sorted(OPTIONS, key=len, reverse=Tru
 class Run:
     """One run of one account. `window` is the range of its partitions, None if no dataset has any.
     `config` is the config of the resource `report_options`. `with_models`: it creates the models of
-    the account in the end."""
+    the account in the end. `job`: it is a run of this job instead, without datasets."""
 
     account: Account
     datasets: tuple[Dataset, ...]
     window: Window | None
     config: Mapping[str, Any]
     with_models: bool = False
+    job: str | None = None
 
     def days_of(self, dataset: Dataset) -> str:
         """The days that are read for a dataset, as text."""

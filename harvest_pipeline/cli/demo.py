@@ -8,8 +8,10 @@ from datetime import date, timedelta
 import click
 from tabulate import tabulate
 
-from harvest_pipeline.cli.choice import runs_of
+from harvest_pipeline.cli.choice import Run, runs_of
+from harvest_pipeline.cli.dashboard import write_dashboard
 from harvest_pipeline.cli.local import CANCELLED, dagster_environment, ui
+from harvest_pipeline.dashboard.file import parts_of, path_of
 from harvest_pipeline.harvest.access import is_connected
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.settings import Account, load_project, project_folder
@@ -34,9 +36,10 @@ def command(once: bool, fresh: bool) -> int:
     if any(is_connected(account, os.environ) for account in accounts):
         print(f"Reading your Harvest data: {', '.join(each.name for each in accounts)}.")
         environment = dagster_environment(os.environ, project_folder() / ".dagster")
-        return _demonstrate(environment, once, fresh)
+        return _demonstrate(environment, once, fresh, night=False)
     with _sandbox_environment() as environment:
-        return _demonstrate(environment, once, fresh)
+        # Of an account of one's own, a night loads all days since HARVEST_START_DATE.
+        return _demonstrate(environment, once, fresh, night=True)
 
 
 @contextmanager
@@ -69,15 +72,22 @@ def _sandbox_environment() -> Generator[dict[str, str]]:
         )
 
 
-def _demonstrate(environment: Mapping[str, str], once: bool, fresh: bool) -> int:
+def _demonstrate(environment: Mapping[str, str], once: bool, fresh: bool, *, night: bool) -> int:
     os.environ.update(environment)  # the run in this process reads it too
     code = 0
     for account in load_project(environment).accounts:
         if fresh or len(_row_counts(account)) < len(account.datasets) + len(account.models):
-            code = max(code, _load(account, environment))
+            loaded = _load(account, environment)
+            if loaded == 0 and night:
+                loaded = _reconcile(account)
+            code = max(code, loaded)
         else:
             print("Loaded before; `make demo FRESH=1` loads it again.")
         print(_what_is_there(account))
+        if parts_of(account):
+            if not night or not path_of(account).exists():
+                write_dashboard(account)
+            print(f"Dashboard: {path_of(account).absolute().as_uri()}")
     if once or code == CANCELLED:
         return code
     print("\nStarting the Dagster UI ...", flush=True)
@@ -97,6 +107,17 @@ def _load(account: Account, environment: Mapping[str, str]) -> int:
     names = [dataset.name for dataset in account.datasets]
     runs = runs_of(account, names, options)
     return max(run_now(run, verbose=False, summary=False) for run in runs)
+
+
+def _reconcile(account: Account) -> int:
+    """Run the job of the night, which compares with Harvest's own reports; returns the exit code
+    that `sync` would have."""
+    from harvest_pipeline.cli.running import run_now
+    from harvest_pipeline.orchestration.reconcile import reconcile_job
+
+    print("Comparing with Harvest's own reports, as every night.", flush=True)
+    run = Run(account, (), None, {}, job=reconcile_job(account.name))
+    return run_now(run, verbose=False, summary=False)
 
 
 def _row_counts(account: Account) -> dict[str, int]:

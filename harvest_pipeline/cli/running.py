@@ -101,7 +101,8 @@ def _materialize(instance: dg.DagsterInstance, run: Run, run_id: str) -> None:
     from harvest_pipeline.definitions import defs
 
     repository = defs.get_repository_def()
-    job = repository.get_implicit_global_asset_job_def()
+    chosen = run.job and repository.get_job(run.job)
+    job = chosen or repository.get_implicit_global_asset_job_def()
     # `execute_in_process` does not record where the UI finds the job: under the name of the code
     # location, as in workspace.yaml.
     target = LoadableTargetOrigin(
@@ -117,7 +118,9 @@ def _materialize(instance: dg.DagsterInstance, run: Run, run_id: str) -> None:
         instance=instance,
         run_id=run_id,
         run_config={"resources": {REPORT_OPTIONS: {"config": run.config}}} if run.config else {},
-        asset_selection=[*asset_keys(run.account, run.datasets), *models_of(run)],
+        asset_selection=None
+        if chosen
+        else [*asset_keys(run.account, run.datasets), *models_of(run)],
         tags=range_tags(run.window) if run.window else {},
         raise_on_error=False,
     )

@@ -52,6 +52,9 @@ def test_the_demo_loads_all_reports_of_the_sandbox_and_shows_them(tmp_path: Path
             line = next(line for line in done.stdout.splitlines() if line.startswith(f"{report} "))
             assert line.split()[-1] == f"{count:,}"
             assert count > 0
+    dashboard = folder / "data" / "sandbox" / "harvest-dashboard.html"
+    assert done.stdout.splitlines()[-1] == f"Dashboard: {dashboard.as_uri()}"
+    assert "Equal to Harvest" in dashboard.read_text("utf-8")
     assert not (folder / "data" / "mine.duckdb").exists()
     again = demo()
     assert again.stderr == ""
