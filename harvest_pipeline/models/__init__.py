@@ -23,6 +23,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
 #: A field or a column of a header: its name and its text.
 _ENTRY = re.compile(r"([a-z][a-z0-9_]*): (.+)")
@@ -75,6 +76,11 @@ def models() -> dict[str, Model]:
     for model in parsed.values():
         add(model, ())
     return ordered
+
+
+def file_of(name: str) -> Path:
+    """The file of a model."""
+    return Path(__file__).with_name(f"{name}.sql")
 
 
 def with_what_they_read(names: Iterable[str]) -> list[Model]:

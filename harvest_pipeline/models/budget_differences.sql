@@ -1,8 +1,7 @@
--- Where the budgets of `budget_burn` are not those of Harvest's project budget report; none if all
--- is well.
+-- Where our budgets are not those of Harvest's project budget report; none if all is well.
 --
--- The report is read once a day. It is compared if it was read on the last day of `budget_burn`,
--- and not otherwise: entries of earlier days may have been added or changed since. Entries that
+-- Compared is the last day of `budget_burn`, if the report, which is read once a day, was read on
+-- it, and not otherwise: entries of earlier days may have been added or changed since. Entries that
 -- were changed later on that day make a difference until the report is read again, and so does time
 -- entered for days to come, which the report counts, until those days are loaded. Figures that
 -- Harvest hides from the person who reads are not compared.

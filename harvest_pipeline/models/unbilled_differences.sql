@@ -1,6 +1,6 @@
--- Where `unbilled_work` is not what `uninvoiced` says, the report that is compared with Harvest's
--- own every night; none if all is well.
+-- Where our unbilled work is not that of Harvest's uninvoiced report; none if all is well.
 --
+-- `unbilled_work` is compared with `uninvoiced`, which is compared with Harvest's own every night.
 -- Compared are the sums over all months of the projects that are billed by the hour; what is left
 -- of a fixed fee is in `unbilled_work` only.
 --

@@ -6,7 +6,7 @@ import dagster as dg
 
 from harvest_pipeline.orchestration.checks import check_specs
 from harvest_pipeline.orchestration.io_manager import Reading
-from harvest_pipeline.orchestration.metadata import definition_metadata
+from harvest_pipeline.orchestration.metadata import CURRENT, definition_metadata
 from harvest_pipeline.orchestration.partitions import (
     ONLY_CHANGED,
     daily_partitions,
@@ -41,10 +41,12 @@ def dataset_asset(
 
     @dg.asset(
         key=key,
-        description=f"{dataset.description}\n\n[Harvest's documentation]({record.documentation})",
+        description=dataset.description,
         group_name=dataset.report.group,
-        kinds={"harvest", "duckdb", "view" if dataset.is_view else "table"},
-        tags={"harvest/record": record.name, "harvest/report": dataset.report.name},
+        owners=account.project.owners,
+        # Kinds without an icon would take the place of the name in lists.
+        kinds={"duckdb", "view" if dataset.is_view else "table"},
+        tags={"harvest/record": record.name},
         metadata=definition_metadata(dataset, account.name),
         deps=_upstream(dataset, account),
         partitions_def=days if dataset.has_partitions else None,
@@ -73,7 +75,7 @@ def dataset_asset(
                 ),
                 existing_days(account.project).last,
             )
-            yield dg.Output(done)
+            yield dg.Output(done, data_version=CURRENT)
             # Dagster resumes here when the IO manager has loaded everything.
             yield from done.checks
 

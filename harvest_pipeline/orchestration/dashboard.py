@@ -40,9 +40,11 @@ def _asset(account: Account) -> dg.AssetsDefinition:
         f"job {account.name}_reconcile writes it every night, and `harvest-pipeline dashboard` "
         "opens it.",
         group_name="answers",
-        kinds={"html", "altair"},
+        owners=account.project.owners,
+        kinds={"dashboard"},
         metadata={"file": dg.PathMetadataValue(str(path_of(account)))},
         deps=[dg.AssetKey([account.name, name]) for name in sorted(shown)],
+        backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def write_dashboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         warehouse = Warehouse(account.project.duckdb, account.name, log=context.log.info)

@@ -23,7 +23,7 @@ from pydantic import ConfigDict, Field
 from harvest_pipeline.orchestration.checks import check_results
 from harvest_pipeline.orchestration.metadata import materialization_metadata
 from harvest_pipeline.orchestration.resources import Initialize, unless_changed
-from harvest_pipeline.scope import Spool, Window
+from harvest_pipeline.scope import Spool
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.resolve import Resolved
 from harvest_pipeline.warehouse import frames, statistics, tables
@@ -149,19 +149,9 @@ def _metadata(
     else:
         figures = statistics.of_days(connection, record, window, table)
     return {
-        day: materialization_metadata(
-            day,
-            found,
-            [load for load in loads if day is None or _has_day(load, day)],
-            reading.context,
-            reading.ask,
-        )
+        day: materialization_metadata(day, found, loads, reading.context, reading.ask)
         for day, found in figures.items()
     }
-
-
-def _has_day(load: Load, day: date) -> bool:
-    return load.scope.window is None or load.scope.window.covers(Window(day, day))
 
 
 class _TransactionalClient(DuckDbClient):

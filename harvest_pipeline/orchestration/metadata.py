@@ -15,6 +15,12 @@ from harvest_pipeline.settings.resolve import Resolved
 from harvest_pipeline.warehouse.ledger import Load, LoadContext
 from harvest_pipeline.warehouse.statistics import Statistics
 
+#: The data version of every table and view, whatever is in it. A model is a view, so nothing has to
+#: be computed again because rows changed; Dagster would call it unsynced after every load.
+CURRENT = dg.DataVersion("current")
+#: The same for an op, which reports assets that it does not return.
+CURRENT_TAGS = {"dagster/data_version": CURRENT.value}
+
 
 def definition_metadata(dataset: Dataset, schema: str) -> dict[str, Any]:
     """The metadata of a dataset before any load: columns, table, documentation."""
@@ -39,24 +45,14 @@ def materialization_metadata(
     context: LoadContext,
     ask: Resolved,
 ) -> dict[str, Any]:
-    """The figures of one day, or of a table without days (None), and which part of it was read.
-
-    `requests` and `seconds` are those of the `loads` that brought it, those of parent records
-    included, so in a range of days they are the same for all days of a load; 0 if another report of
-    the run had read it already.
-    """
-    rows_key = "dagster/row_count" if day is None else "dagster/partition_row_count"
-    totals = {
-        "hours" if unit == "hours" else f"amount_{unit}": float(total)
-        for unit, total in sorted(figures.totals.items())
-    }
+    """The figures of one day, or of a table without days (None), and which part of it was read in
+    which `loads`, those of parent records included; none if another report of the run had read it
+    already."""
+    seconds = sum(load.seconds for load in loads)
     return {
-        rows_key: figures.rows,
-        "rows": figures.rows,
-        **totals,
-        "requests": sum(load.requests for load in loads),
-        "seconds": round(sum(load.seconds for load in loads), 3),
-        **_preview(figures),
+        **figures_metadata(
+            day, figures, f"{_requests(sum(load.requests for load in loads))}, {seconds:.1f} s"
+        ),
         "account": str(context.account_id),
         "role": context.reader.role,
         **({"only": str(ask.scope.filters)} if ask.scope.filters else {}),
@@ -64,10 +60,31 @@ def materialization_metadata(
     }
 
 
-def _preview(figures: Statistics) -> dict[str, dg.MarkdownMetadataValue]:
-    if figures.preview is None:
-        return {}
-    return {"preview": dg.MetadataValue.md(markdown(figures.preview))}
+def reconciled_metadata(
+    day: date | None, figures: Statistics, requests: int, deleted: int
+) -> dict[str, Any]:
+    """The same for what a run of `<account>_changes` or `<account>_reconcile` has touched."""
+    return figures_metadata(day, figures, f"{_requests(requests)}; {deleted} deleted")
+
+
+def figures_metadata(day: date | None, figures: Statistics, read: str) -> dict[str, Any]:
+    """Rows and sums as numbers, which the UI plots by day. The newest day of several also has the
+    newest rows, the figures of the whole table, and how it was `read`."""
+    rows_key = "dagster/row_count" if day is None else "dagster/partition_row_count"
+    metadata: dict[str, Any] = {rows_key: figures.rows, "rows": figures.rows}
+    for unit, total in sorted(figures.totals.items()):
+        metadata["hours" if unit == "hours" else f"amount_{unit}"] = float(total)
+    if figures.whole is not None:
+        totals = (f"{total:,.2f} {unit}" for unit, total in sorted(figures.whole.totals.items()))
+        metadata["table"] = ", ".join([f"{figures.whole.rows:,} rows", *totals])
+    if figures.preview is not None:
+        metadata["preview"] = dg.MetadataValue.md(markdown(figures.preview))
+        metadata["read"] = read
+    return metadata
+
+
+def _requests(number: int) -> str:
+    return f"{number} request{'' if number == 1 else 's'}"
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:

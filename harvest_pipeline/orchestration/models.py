@@ -10,9 +10,9 @@ from typing import Any
 import dagster as dg
 
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.models import Model
+from harvest_pipeline.models import Model, file_of
 from harvest_pipeline.orchestration.checks import evaluation
-from harvest_pipeline.orchestration.metadata import markdown
+from harvest_pipeline.orchestration.metadata import CURRENT, CURRENT_TAGS, markdown
 from harvest_pipeline.orchestration.steps import Retries, explained
 from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse import exchange_rates
@@ -70,7 +70,9 @@ def model_assets(account: Account, io_manager_key: str) -> dg.AssetsDefinition:
             with warehouse.transaction() as connection:
                 if of_rates in context.selected_asset_keys:
                     rates = exchange_rates.fill(connection, account.project.exchange_rates)
-                    yield dg.MaterializeResult(asset_key=of_rates, metadata=_rates(rates))
+                    yield dg.MaterializeResult(
+                        asset_key=of_rates, metadata=_rates(rates), data_version=CURRENT
+                    )
                 create(connection, [each.name for each in chosen], account.project.timezone)
             described = _described(warehouse, chosen)
         for model, found in described:
@@ -82,6 +84,7 @@ def model_assets(account: Account, io_manager_key: str) -> dg.AssetsDefinition:
                 asset_key=_key(account, model),
                 metadata=_metadata(model, account, found),
                 check_results=results,
+                data_version=CURRENT,
             )
 
     return create_views
@@ -97,12 +100,14 @@ def model_events(
         names = [model.name for model in account.models]
         made = create(connection, names, account.project.timezone)
     if made or account.project.exchange_rates:
-        yield dg.AssetMaterialization(_key(account, exchange_rates.TABLE), metadata=_rates(rates))
+        key = _key(account, exchange_rates.TABLE)
+        yield dg.AssetMaterialization(key, metadata=_rates(rates), tags=CURRENT_TAGS)
     # A view is current by itself; those whose rows say what is wrong are looked at every night.
     shown = [each for each in account.models if each in made or each.group == _DIFFERENCES]
     for model, found in _described(warehouse, shown):
         key = _key(account, model)
-        yield dg.AssetMaterialization(key, metadata=_metadata(model, account, found))
+        metadata = _metadata(model, account, found)
+        yield dg.AssetMaterialization(key, metadata=metadata, tags=CURRENT_TAGS)
         for result in _results(model, account, found):
             yield evaluation(key, result)
 
@@ -117,10 +122,14 @@ def _spec(model: Model, account: Account, origin: Mapping[str, list[dg.AssetKey]
         _key(account, model),
         description=model.description,
         group_name=model.group,
+        owners=account.project.owners,
         kinds={"duckdb", "view"},
         metadata={
             "dagster/table_name": f"{account.name}.{model.name}",
             "grain": ", ".join(model.grain),
+            "dagster/code_references": dg.CodeReferencesMetadataValue(
+                code_references=[dg.LocalFileCodeReference(file_path=str(file_of(model.name)))]
+            ),
         },
         deps=[key for name in model.reads for key in origin.get(name, ())],
     )
@@ -131,6 +140,7 @@ def _exchange_rates_spec(account: Account) -> dg.AssetSpec:
         _key(account, exchange_rates.TABLE),
         description=exchange_rates.TABLE.description,
         group_name="answers",
+        owners=account.project.owners,
         kinds={"duckdb", "table"},
         metadata={
             "dagster/table_name": f"{account.name}.{exchange_rates.TABLE.name}",

@@ -1,11 +1,13 @@
 """The jobs `<account>_reconcile` (the whole reconciliation) and `<account>_changes` (its first two
 steps), the nightly schedule, and the events that they report to Dagster."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+import duckdb
 
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
@@ -17,6 +19,7 @@ from harvest_pipeline.loading.window import Loads
 from harvest_pipeline.orchestration.checks import check_results, evaluation
 from harvest_pipeline.orchestration.dashboard import dashboard_events
 from harvest_pipeline.orchestration.jobs import asset_keys, reports
+from harvest_pipeline.orchestration.metadata import CURRENT_TAGS, reconciled_metadata
 from harvest_pipeline.orchestration.models import model_events
 from harvest_pipeline.orchestration.partitions import existing_days
 from harvest_pipeline.orchestration.retention import delete_old_runs, materialized
@@ -24,8 +27,9 @@ from harvest_pipeline.orchestration.steps import Retries, reading
 from harvest_pipeline.orchestration.verify import statement_events
 from harvest_pipeline.scope import Scope, Window
 from harvest_pipeline.settings import Account
-from harvest_pipeline.warehouse import comparisons
+from harvest_pipeline.warehouse import comparisons, statistics
 from harvest_pipeline.warehouse.ledger import LoadContext
+from harvest_pipeline.warehouse.statistics import Statistics
 
 #: The hour of the night, in the project's time zone, and how often a missed, dropped or failed
 #: night is retried.
@@ -197,14 +201,31 @@ def _reported(account: Account, loads: Loads, every: Sequence[Reconciled]) -> It
             if not found.loads or (found.record.day and not days):
                 continue
             scope = Scope(found.record.name, Window(days[0], days[-1]) if days else None)
-            metadata = {"reconciled": True, "deleted": found.deleted}
+            figures = _figures(connection, found.record, scope.window)
+            metadata = {
+                day: reconciled_metadata(day, figures[day], found.requests, found.deleted)
+                for day in days or [None]
+            }
             of_record = [each for each in reports(account) if each.record is found.record]
             for dataset, key in zip(of_record, asset_keys(account, of_record), strict=True):
-                for day in days if dataset.has_partitions else [None]:
-                    partition = day.isoformat() if day else None
-                    yield dg.AssetMaterialization(key, partition=partition, metadata=metadata)
+                for day in metadata if dataset.has_partitions else [None]:
+                    yield dg.AssetMaterialization(
+                        key,
+                        partition=day.isoformat() if day else None,
+                        metadata=metadata.get(day),
+                        tags=CURRENT_TAGS,
+                    )
                 for result in check_results(connection, dataset, scope, reader, key, kept.last):
                     yield evaluation(key, result)
+
+
+def _figures(
+    connection: duckdb.DuckDBPyConnection, record: Record, window: Window | None
+) -> Mapping[Any, Statistics]:
+    """The figures of each day of the window, or of the whole table under None."""
+    if window is None:
+        return {None: statistics.of_table(connection, record)}
+    return statistics.of_days(connection, record, window)
 
 
 def _without_old_runs(
@@ -219,7 +240,7 @@ def _without_old_runs(
     after = materialized(instance, keys)
     for key in keys:
         for day in sorted(before[key] - after[key]):
-            yield dg.AssetMaterialization(key, partition=day, metadata={"reconciled": True})
+            yield dg.AssetMaterialization(key, partition=day, tags=CURRENT_TAGS)
 
 
 def _schedule(account: Account) -> dg.ScheduleDefinition:

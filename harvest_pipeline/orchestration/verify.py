@@ -64,7 +64,8 @@ def reconciliation_assets(accounts: Sequence[Account]) -> list[dg.AssetSpec]:
             f"and the checks that compare with Harvest's own reports. The job {account.name}"
             "_reconcile makes both.",
             group_name="reconciliation",
-            kinds={"harvest", "duckdb"},
+            owners=account.project.owners,
+            kinds={"duckdb", "report"},
             deps=[
                 dg.AssetKey([account.name, each.name])
                 for each in account.datasets

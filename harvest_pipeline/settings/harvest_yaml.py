@@ -12,6 +12,8 @@ from harvest_pipeline.safety import shown
 from harvest_pipeline.settings.datasets import TAKEN, AnyReport, Dataset, report_datasets
 from harvest_pipeline.settings.values import Instance, Model, Name, misplaced
 
+#: As Dagster takes them.
+_OWNER = re.compile(r"team:[\w.-]+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
 _VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 #: The query parameters that an address without a secret can have.
 _OPEN_QUERY = {"to", "from", "name", "reply", "smtp", "mode"}
@@ -82,6 +84,21 @@ class ProjectFile(ReportsEntry):
         "`$NAME` for the one in a variable. Nobody without it.",
         examples=[["$HARVEST_ALERTS"]],
     )
+    owners: tuple[str, ...] = Field(
+        default=(),
+        description="Who owns the assets, as the Dagster UI shows it: e-mail addresses, and teams "
+        "as `team:name`.",
+        examples=[["team:finance", "ada@example.com"]],
+    )
+
+    @field_validator("owners")
+    @classmethod
+    def _are_people_or_teams(cls, owners: tuple[str, ...]) -> tuple[str, ...]:
+        for index, owner in enumerate(owners):
+            if not _OWNER.fullmatch(owner):
+                reason = "an owner is an e-mail address, or a team as team:finance"
+                raise misplaced(reason, index)
+        return owners
 
     @field_validator("alerts")
     @classmethod

@@ -205,6 +205,11 @@ class Project(Model):
         )
 
     @property
+    def owners(self) -> list[str]:
+        """Who owns the assets: e-mail addresses, and teams as `team:name`."""
+        return list(self.file.owners)
+
+    @property
     def alerts(self) -> tuple[str, ...]:
         """The addresses that get alerts of all accounts: `$NAME` of a variable, or without a
         secret."""

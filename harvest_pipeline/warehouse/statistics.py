@@ -24,13 +24,15 @@ class Statistics:
     """The figures of a day, or of a whole table.
 
     `totals` are the sums of the record's measure: under "hours", or under each currency; empty for
-    a record without a measure. `preview` are up to five rows, the newest first, with the most
-    useful columns; of several days, the last one has those of all of them, and the others None.
+    a record without a measure. `preview` are the newest five rows of the table until that day, with
+    the most useful columns, and `whole` the figures of the table; of several days, only the last
+    one has them.
     """
 
     rows: int = 0
     totals: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
     preview: list[dict[str, Any]] | None = None
+    whole: "Statistics | None" = None
 
 
 def of_days(
@@ -39,15 +41,12 @@ def of_days(
     """The statistics of every day of the window, including days without rows; of the record's
     table, or of one with the same columns."""
     assert record.day is not None
-    day = identifier(record.day)
-    found, newest = _collect(
-        connection,
-        record,
-        f"(SELECT {day} AS _day, * FROM {identifier(table or record.name)}"
-        f" WHERE {day} BETWEEN ? AND ?)",
-        [window.first, window.last],
-    )
-    found[window.last].preview = newest
+    day, source = identifier(record.day), identifier(table or record.name)
+    of_window = f"(SELECT {day} AS _day, * FROM {source} WHERE {day} BETWEEN ? AND ?)"
+    found = _collect(connection, record, of_window, [window.first, window.last])
+    last = found[window.last]
+    last.preview = _newest(connection, record, f"{source} WHERE {day} <= ?", [window.last])
+    last.whole = of_table(connection, record, table)
     return {each: found[each] for each in window.days()}
 
 
@@ -55,10 +54,10 @@ def of_table(
     connection: duckdb.DuckDBPyConnection, record: Record, table: str | None = None
 ) -> Statistics:
     """The statistics of a record's whole table, or of one with the same columns."""
-    everything = f"(SELECT NULL::DATE AS _day, * FROM {identifier(table or record.name)})"
-    found, newest = _collect(connection, record, everything, [])
-    found[None].preview = newest
-    return found[None]
+    source = identifier(table or record.name)
+    found = _collect(connection, record, f"(SELECT NULL::DATE AS _day, * FROM {source})", [])[None]
+    found.preview = _newest(connection, record, source, [])
+    return found
 
 
 def row_counts(connection: duckdb.DuckDBPyConnection, names: Iterable[str]) -> dict[str, int]:
@@ -76,9 +75,8 @@ def _collect(
     record: Record,
     rows: str,
     parameters: list[date],
-) -> tuple[defaultdict[Any, Statistics], list[dict[str, Any]]]:
-    """The statistics of `rows`, a relation of the record's columns and `_day`, by `_day`; and its
-    newest rows."""
+) -> defaultdict[Any, Statistics]:
+    """The statistics of `rows`, a relation of the record's columns and `_day`, by `_day`."""
     statistics = defaultdict[Any, Statistics](Statistics)
     for day, unit, count, total in connection.execute(
         f"SELECT _day, {_unit(record)} AS unit, count(*), {_total(record)} FROM {rows}"
@@ -91,13 +89,21 @@ def _collect(
             currency = one_line(unit or "", longest=20) or "no currency"
             totals = statistics[day].totals
             totals[currency] = totals.get(currency, Decimal(0)) + total
+    return statistics
+
+
+def _newest(
+    connection: duckdb.DuckDBPyConnection, record: Record, rows: str, parameters: list[date]
+) -> list[dict[str, Any]]:
+    """The newest of `rows`, by their day and then by their key."""
     shown = preview_columns(record)
+    order = [identifier(each) for each in (record.day, record.key) if each]
     newest = connection.execute(
         f"SELECT {comma(map(identifier, shown))} FROM {rows}"
-        f" ORDER BY _day DESC, {identifier(record.key)} DESC LIMIT {_PREVIEW_ROWS}",
+        f" ORDER BY {comma(f'{each} DESC' for each in order)} LIMIT {_PREVIEW_ROWS}",
         parameters,
     ).fetchall()
-    return statistics, [dict(zip(shown, values, strict=True)) for values in newest]
+    return [dict(zip(shown, values, strict=True)) for values in newest]
 
 
 def preview_columns(record: Record) -> list[str]:

@@ -172,11 +172,13 @@ def test_metadata_tells_rows_and_totals_of_each_day_of_a_range(project: Project)
         assert metadata["dagster/partition_row_count"].value == len(of_day)
         hours = sum(Decimal(str(row["hours"])) for row in of_day)
         assert Decimal(str(metadata["hours"].value if of_day else 0)) == hours
-        assert metadata["requests"].value == 1
-        assert metadata["seconds"].value > 0
+        # What has nothing to do with the day would be plotted as if it had.
+        numbers = {key for key, each in metadata.items() if isinstance(each.value, int | float)}
+        assert numbers <= {"rows", "hours", "dagster/partition_row_count"}
         assert metadata["role"].value == "administrator"
         assert metadata["dagster/table_name"].value == "harvest.daily"
-        assert ("preview" in metadata) == (event.partition == TODAY.isoformat())
+        newest = event.partition == TODAY.isoformat()
+        assert {each in metadata for each in ("preview", "table", "read")} == {newest}
     invoices = result.asset_materializations_for_node("harvest__invoices")
     for event in invoices:
         amounts: dict[str, Decimal] = {}

@@ -74,7 +74,7 @@ def with_dataset(*lines: str, report: str = "daily") -> str:
         (
             "acounts:\n  - name: acme\n",
             f"line 1: acounts: {NO_SUCH} (did you mean accounts?); there are: disabled_reports, "
-            f"datasets, accounts, alerts. {CREDENTIALS}",
+            f"datasets, accounts, alerts, owners. {CREDENTIALS}",
         ),
         (
             "accounts:\n  acme:\n    account_id: 4\n",

@@ -125,7 +125,7 @@ def metadata(result: dg.ExecuteInProcessResult, name: str) -> dict[str | None, d
 
 def figures(result: dg.ExecuteInProcessResult, name: str) -> dict[str | None, dict[str, Any]]:
     """Of that metadata what the tests of figures are about."""
-    wanted = ("rows", "hours", "requests", "dagster/table_name")
+    wanted = ("rows", "hours", "table", "dagster/table_name")
     return {
         partition: {key: value for key, value in every.items() if key in wanted}
         for partition, every in metadata(result, name).items()
@@ -141,7 +141,7 @@ def test_a_reading_is_loaded_and_described(
     assert result.success
     assert select(warehouse, "SELECT id FROM clients ORDER BY id") == [(1,), (2,)]
     assert figures(result, "clients") == {
-        None: {"rows": 2, "requests": 1, "dagster/table_name": "harvest.clients"}
+        None: {"rows": 2, "dagster/table_name": "harvest.clients"}
     }
     assert not spool.path.exists()
 
@@ -154,9 +154,9 @@ def test_every_day_of_a_range_has_its_own_metadata(dagster: Dagster, spools: Spo
 
     table = {"dagster/table_name": "harvest.daily"}
     assert figures(result, "daily") == {
-        "2026-01-01": {"rows": 2, "requests": 1, "hours": 4.75, **table},
-        "2026-01-02": {"rows": 0, "requests": 1, **table},
-        "2026-01-03": {"rows": 1, "requests": 1, "hours": 3.5, **table},
+        "2026-01-01": {"rows": 2, "hours": 4.75, **table},
+        "2026-01-02": {"rows": 0, **table},
+        "2026-01-03": {"rows": 1, "hours": 3.5, "table": "3 rows, 8.25 hours", **table},
     }
 
 
@@ -190,7 +190,9 @@ def test_spools_are_asked_for_one_by_one_while_the_database_is_free(
 
     assert result.success
     assert seen == [[], [(1,)]]
-    assert [each["requests"] for each in metadata(result, "daily").values()] == [1, 1]
+    first, last = metadata(result, "daily").values()
+    assert "read" not in first
+    assert last["read"].startswith("2 requests, ")
 
 
 def test_a_run_that_has_loaded_it_all_reads_nothing_and_is_described(
@@ -203,7 +205,8 @@ def test_a_run_that_has_loaded_it_all_reads_nothing_and_is_described(
     result = dagster.run([second], days=on(FIRST))
 
     assert metadata(result, "all_users_time_entries")["2026-01-01"]["rows"] == 1
-    assert metadata(result, "all_users_time_entries")["2026-01-01"]["requests"] == 0
+    read = metadata(result, "all_users_time_entries")["2026-01-01"]["read"]
+    assert read == "0 requests, 0.0 s"
 
 
 @pytest.mark.parametrize(
