@@ -143,9 +143,14 @@ def _exports(account: Account, names: Iterable[str], there: Collection[str]) -> 
     return [
         Export(name, models()[name].grain, frozenset(tables_of(name)))
         if name in models()
-        else Export(name, records=frozenset({records.get(name, name)} & RECORDS.keys()))
+        else Export(name, records=_of_records(records.get(name, name.removesuffix("_deleted"))))
         for name in names
     ]
+
+
+def _of_records(name: str) -> frozenset[str]:
+    """A record and the one that it is inside of, with which it is loaded; of another table none."""
+    return frozenset(filter(None, (name, RECORDS[name].inside))) if name in RECORDS else frozenset()
 
 
 def _missing(

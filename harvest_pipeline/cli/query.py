@@ -15,7 +15,7 @@ from typing import Any
 import click
 import duckdb
 import msgspec
-from tabulate import MIN_PADDING, tabulate
+from rich.cells import cell_len, set_cell_size
 
 from harvest_pipeline.cli.choice import one_account
 from harvest_pipeline.safety import one_line
@@ -78,10 +78,11 @@ def command(sql: str, account: str | None, kind: str, limit: int) -> int:
             except duckdb.Error as error:
                 if isinstance(error, _OF_THE_FILE):
                     raise
-                hint = ""
                 if isinstance(error, duckdb.CatalogException) and not tables.names(connection):
-                    hint = " Nothing is loaded yet: run `harvest-pipeline sync`."
-                raise click.ClickException(_sentence(error) + hint) from error
+                    raise click.ClickException(
+                        f"Nothing of {settings.name} is loaded yet; run `harvest-pipeline sync`."
+                    ) from error
+                raise click.ClickException(_sentence(error)) from error
     except WarehouseError as error:
         raise click.ClickException(str(error)) from error
     except duckdb.Error as error:
@@ -156,39 +157,36 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     numbers = [
         all(isinstance(row[index], _NUMBER) for row in rows) for index in range(len(columns))
     ]
-    widths = _widths(names, cells, wide - 2 * (len(names) - 1))
-    if widths:
-        return tabulate(
-            [map(_cut, row, widths) for row in cells],
-            headers=[
-                _cut(name, width - MIN_PADDING) for name, width in zip(names, widths, strict=True)
-            ],
-            colalign=["right" if number else "left" for number in numbers],
-            disable_numparse=True,
-        )
-    first = max(map(len, names))
+    if widths := _widths([names, *cells], wide):
+        lines = [names, ["-" * width for width in widths], *cells]
+        return "\n".join("  ".join(map(_fitted, line, widths, numbers)).rstrip() for line in lines)
+    first = max(map(cell_len, names))
     return "\n\n".join(
         "\n".join(
-            _cut(f"{name:<{first}}  {cell}", wide) for name, cell in zip(names, row, strict=True)
+            _fitted(f"{_fitted(name, first)}  {cell}", wide).rstrip()
+            for name, cell in zip(names, row, strict=True)
         )
         for row in cells
     )
 
 
-def _widths(names: Sequence[str], cells: Sequence[Sequence[str]], room: int) -> list[int] | None:
+def _widths(lines: Sequence[Sequence[str]], wide: int) -> list[int] | None:
     """The widths of the columns of a table, of which the widest are made as narrow as is needed;
     None if it does not fit then."""
-    padded = [f"{name}{' ' * MIN_PADDING}" for name in names]
-    longest = [max(map(len, column)) for column in zip(padded, *cells, strict=True)]
+    longest = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
     for most in range(max(_NARROWEST, *longest), _NARROWEST - 1, -1):
         widths = [min(each, most) for each in longest]
-        if sum(widths) <= room:
+        if sum(widths) + 2 * (len(widths) - 1) <= wide:
             return widths
     return None
 
 
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"
+def _fitted(text: str, width: int, right: bool = False) -> str:
+    """The text in that many columns of the terminal, of which a Chinese letter takes two."""
+    if cell_len(text) > width:
+        text = f"{set_cell_size(text, width - 1)}…"
+    room = " " * (width - cell_len(text))
+    return f"{room}{text}" if right else f"{text}{room}"
 
 
 def _cell(value: Any) -> str:

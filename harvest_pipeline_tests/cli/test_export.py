@@ -130,7 +130,8 @@ def test_cells_look_as_finance_expects(tmp_path: Path) -> None:
 
 
 def test_the_last_sheet_says_what_the_others_are(tmp_path: Path) -> None:
-    assert main(["export", "receivables", "daily", "--to", "a.xlsx"]) == 0
+    names = ["receivables", "daily", "invoice_line_items"]
+    assert main(["export", *names, "--to", "a.xlsx"]) == 0
     about = [[*row] for row in openpyxl.load_workbook("a.xlsx")["About"].values]
     model = models()["receivables"]
     assert about[0][0].startswith("harvest, exported on ")
@@ -139,6 +140,7 @@ def test_the_last_sheet_says_what_the_others_are(tmp_path: Path) -> None:
     (line,) = [row for row in about if row[3] == model.title]
     assert line[0] == "receivables"
     assert line[2:] == [as_of, model.title, model.definition]
+    assert {row[0]: row[2] for row in about if row[2] == as_of}.keys() == {*names}
     meanings = {(row[0], row[1]): row[3] for row in about}
     for column, meaning in model.columns.items():
         assert meanings["receivables", column] == meaning

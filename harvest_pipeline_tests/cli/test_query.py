@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from harvest_pipeline.cli.main import main
 from harvest_pipeline.settings import project_folder
@@ -19,7 +20,7 @@ CODE = "import sys; from harvest_pipeline.cli.main import main; sys.exit(main())
 #: Every kind of value that a query can give.
 KINDS = """
     SELECT * FROM (VALUES
-        (1, 0.1::DECIMAL(38,18), 'a "b", c', DATE '2026-01-31', TIMESTAMPTZ '2026-01-31 10:00Z',
+        (1, 0.1::DECIMAL(38,18), 'a "b", c', DATE '2026-01-31', '2026-01-31 10:00'::TIMESTAMPTZ,
             true, [1, 2], 12345678901234567890123456789.12::DECIMAL(38,2)),
         (NULL, NULL, '', NULL, NULL, NULL, NULL, NULL),
         (-7, -2.50, E'two\\nlines', DATE '1899-12-31', NULL, false, [], 3)
@@ -44,18 +45,18 @@ def test_a_table_shows_amounts_and_says_that_there_are_more(
 ) -> None:
     lines = ask(capsys, KINDS.replace("list, amount", "list, _").replace("*", "id, hours, text"))
     assert [line.rstrip() for line in lines.splitlines()] == [
-        "  id    hours  text",
-        "----  -------  ---------",
-        '   1     0.10  a "b", c',
+        "id  hours  text",
+        "--  -----  ---------",
+        ' 1   0.10  a "b", c',
         "",
-        "  -7    -2.50  two lines",
+        "-7  -2.50  two lines",
     ]
     lines = ask(capsys, "SELECT range AS n FROM range(101)").splitlines()
     assert lines[-1] == "There are more rows: --limit shows more, --format csv all of them."
     assert lines[-3].strip() == "99"
     lines = ask(capsys, "SELECT range AS n FROM range(101)", "--limit", "101").splitlines()
     assert lines[-1].strip() == "100"
-    assert ask(capsys, "SELECT 1 AS n WHERE false").split() == ["n", "---"]
+    assert ask(capsys, "SELECT 1 AS n WHERE false").split() == ["n", "-"]
 
 
 @pytest.mark.parametrize("columns", [30, 60, 100, 250])
@@ -63,8 +64,9 @@ def test_it_fits_the_terminal(
     columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    for sql in ("FROM receivables", "SELECT client_name, number, subject, notes FROM invoices"):
-        assert max(map(len, ask(capsys, sql).splitlines())) <= columns
+    long = "SELECT repeat('建設', 40) AS client, 'x' AS y, repeat('long ', 9) AS text FROM range(3)"
+    for sql in ("FROM receivables", "SELECT client_name, number, subject FROM invoices", long):
+        assert max(map(cell_len, ask(capsys, sql).splitlines())) <= columns
 
 
 def test_csv_is_complete_and_exact(capsys: pytest.CaptureFixture[str]) -> None:
@@ -193,7 +195,9 @@ def test_before_anything_is_loaded_it_says_what_to_run(
 ) -> None:
     monkeypatch.setenv("HARVEST_DUCKDB", str(tmp_path / "none.duckdb"))
     assert main(["query", "FROM clients"]) == 1
-    assert "Nothing is loaded yet: run `harvest-pipeline sync`." in capsys.readouterr().err
+    assert (
+        "Nothing of harvest is loaded yet; run `harvest-pipeline sync`." in capsys.readouterr().err
+    )
     (tmp_path / "none.duckdb").write_text("no database")
     assert main(["query", "FROM clients"]) == 1
     assert "is not a DuckDB database" in capsys.readouterr().err
