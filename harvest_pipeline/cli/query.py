@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -100,7 +101,7 @@ def _answer(connection: duckdb.DuckDBPyConnection, sql: str, kind: str, limit: i
             "query runs one statement that only reads: SELECT, WITH, FROM, VALUES, DESCRIBE, SHOW "
             "or SUMMARIZE."
         )
-    cursor = connection.execute(statements[0])
+    cursor = _executed(connection, statements[0])
     columns = [each[0] for each in cursor.description or ()]
     if kind == "table":
         rows = cursor.fetchmany(limit + 1)
@@ -111,6 +112,20 @@ def _answer(connection: duckdb.DuckDBPyConnection, sql: str, kind: str, limit: i
     show = _printable if sys.stdout.isatty() else str
     for text in (_csv if kind == "csv" else _objects)(columns, _batches(cursor)):
         click.echo(show(text), color=True)  # without it, click takes escape codes out of values
+
+
+def _executed(
+    connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement
+) -> duckdb.DuckDBPyConnection:
+    """The result of the statement, which Ctrl-C ends: in the main thread, DuckDB would not look up
+    from work that only one thread can do."""
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(connection.execute, statement)
+        try:
+            return running.result()
+        except KeyboardInterrupt:
+            connection.interrupt()
+            raise
 
 
 def _batches(cursor: duckdb.DuckDBPyConnection) -> Iterator[list[tuple[Any, ...]]]:

@@ -4,8 +4,10 @@ import csv
 import io
 import json
 import re
+import signal
 import subprocess
 import sys
+import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from rich.cells import cell_len
 
 from harvest_pipeline.cli.main import main
 from harvest_pipeline.settings import project_folder
-from harvest_pipeline_tests.waiting import PATIENCE
+from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
 CODE = "import sys; from harvest_pipeline.cli.main import main; sys.exit(main())"
 #: Every kind of value that a query can give.
@@ -218,6 +220,22 @@ def test_it_ends_quietly_if_its_reader_does(kind: str) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         process.wait(PATIENCE)
+
+
+def test_ctrl_c_ends_a_statement_that_would_take_days(account: Path) -> None:
+    sql = "SELECT count(*) FROM range(100_000_000_000) AS t(a) WHERE sin(a) = 2"
+    with subprocess.Popen(
+        [sys.executable, "-c", CODE, "query", sql],
+        cwd=project_folder(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        open_files = Path(f"/proc/{process.pid}/fd")
+        wait_for(lambda: account in [each.resolve() for each in open_files.iterdir()])
+        time.sleep(1)  # the statement has begun
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=PATIENCE) == (b"", b"\n")
+        assert process.returncode == 130
 
 
 def test_it_answers_without_importing_dagster() -> None:
