@@ -51,6 +51,7 @@ setup(
             "hypothesis",
             "import-linter",
             "jsonschema",  # what an editor would say of a harvest.yaml
+            "openpyxl",  # reads the workbooks back
             "pandas-stubs",
             "playwright",
             "pyright",

@@ -93,6 +93,17 @@ def chosen_accounts(
     return found
 
 
+def one_account(accounts: Sequence[Account], name: str | None) -> Account:
+    """The account of that name; without a name, the only one. Raises SettingsError."""
+    chosen = chosen_accounts(accounts, name)
+    if len(chosen) > 1:
+        raise SettingsError(
+            f"There are several accounts ({', '.join(each.name for each in chosen)}); name one with"
+            " --account."
+        )
+    return chosen[0]
+
+
 def takes(dataset: Dataset, option: str) -> bool:
     """Whether a dataset uses an option; for a dataset with partitions it chooses the partitions."""
     return (dataset.has_partitions and option in DAYS) or dataset.takes_in_a_run(option)

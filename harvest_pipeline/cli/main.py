@@ -16,6 +16,8 @@ COMMANDS = {
     "sync": "Load reports now, as a run of Dagster.",
     "reports": "List reports and datasets, their parameters and their last load.",
     "dashboard": "Write the page of charts and tables, and open it.",
+    "export": "Write tables and models to Excel, CSV or Parquet.",
+    "query": "Ask the warehouse in SQL.",
     "verify": "Compare the warehouse with Harvest's own reports, month by month.",
     "connect": "Connect your Harvest account.",
     "accounts": "List, test or remove connected accounts.",

@@ -25,6 +25,9 @@ SECONDS_BETWEEN_LINES = 15.0
 #: The first words of a log line that says why the program waits.
 WAITING = "Waiting: "
 
+#: DuckDB accepts both only when the file is attached, and never takes them back.
+_CONFINED = "SET enable_external_access = false; SET lock_configuration = true"
+
 _HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 _DAMAGED = re.compile("Corrupt|checksum|WAL|Could not read enough bytes")
 _UNWRITTEN = re.compile(r"No space left on device|File too large|Disk quota exceeded")
@@ -110,18 +113,25 @@ class Warehouse:
             yield connection
 
     @contextmanager
-    def reader(self) -> Generator[duckdb.DuckDBPyConnection]:
+    def reader(self, *, confined: bool = False) -> Generator[duckdb.DuckDBPyConnection]:
         """A read-only connection.
 
-        If the file or the schema does not exist yet, it reads an empty database.
+        If the file or the schema does not exist yet, it reads an empty database. `confined`: SQL of
+        others runs in it, which reaches no other file, no network and no extension, and changes no
+        setting; no other connection of the process uses the file meanwhile. `COPY` could still
+        overwrite the database file, which DuckDB has open: it is for SELECT only.
         """
         if self.path.exists():
-            with self._opened(read_only=True) as connection:
+            with self._opened(read_only=True, kept=not confined) as connection:
                 if _has_schema(connection, self.schema):
                     connection.execute(f"USE {identifier(self.schema)}")
+                    if confined:
+                        connection.execute(_CONFINED)
                     yield connection
                     return
         with scratch() as connection:
+            if confined:
+                connection.execute(_CONFINED)
             yield connection
 
     def holder(self) -> str | None:
@@ -140,10 +150,12 @@ class Warehouse:
         return None
 
     @contextmanager
-    def _opened(self, *, read_only: bool) -> Generator[duckdb.DuckDBPyConnection]:
+    def _opened(
+        self, *, read_only: bool, kept: bool = True
+    ) -> Generator[duckdb.DuckDBPyConnection]:
         # The file, its log and its temporary files contain personal data.
         with private_files(), self._explained(), ExitStack() as stack:
-            yield self._wait_for_connection(stack, read_only)
+            yield self._wait_for_connection(stack, read_only, kept)
 
     @contextmanager
     def _explained(self) -> Generator[None]:
@@ -163,11 +175,13 @@ class Warehouse:
                 raise KeyboardInterrupt from error
             raise
 
-    def _wait_for_connection(self, stack: ExitStack, read_only: bool) -> duckdb.DuckDBPyConnection:
+    def _wait_for_connection(
+        self, stack: ExitStack, read_only: bool, kept: bool
+    ) -> duckdb.DuckDBPyConnection:
         waiting: _Waiting | None = None
         while True:
             try:
-                opened = engine.connected(self.path, self.settings, read_only=read_only)
+                opened = engine.connected(self.path, self.settings, read_only=read_only, kept=kept)
                 return stack.enter_context(opened)
             except duckdb.Error as error:
                 holder = _holder(error)

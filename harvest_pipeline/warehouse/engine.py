@@ -70,10 +70,11 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
 
 @contextmanager
 def connected(
-    path: Path, settings: Mapping[str, Any], *, read_only: bool
+    path: Path, settings: Mapping[str, Any], *, read_only: bool, kept: bool = True
 ) -> Generator[duckdb.DuckDBPyConnection]:
     """A connection to the file, which is free again afterwards if nothing else in this process uses
-    it. Raises duckdb.Error if the file cannot be opened."""
+    it. Its instance is not `kept` if the caller changes its settings for good. Raises duckdb.Error
+    if the file cannot be opened."""
     key = path.absolute(), tuple(sorted(settings.items()))
     engine = _enter(key, read_only)
     sound = False
@@ -81,7 +82,7 @@ def connected(
         with engine.instance.cursor() as connection:
             connection.execute(f"{SESSION}; USE {_ATTACHED}")
             yield connection
-        sound = True
+        sound = kept
     finally:
         _leave(key, sound)
 

@@ -161,20 +161,25 @@ def describe(connection: duckdb.DuckDBPyConnection, model: Model) -> Described:
     first = connection.execute(
         f"SELECT {comma(map(identifier, shown))} FROM {view} LIMIT {_PREVIEW_ROWS}"
     ).fetchall()
-    records = comma(map(literal, sorted(tables_of(model.name))))
-    as_of = None
-    if tables.exists(connection, ledger.LEDGER.name):
-        sql = inlined("freshness", {})
-        as_of = connection.execute(
-            f"SELECT min(as_of) FROM ({sql}) WHERE record IN ({records})"
-        ).fetchall()[0][0]
     return Described(
         rows,
         duplicates,
         tables.column_types(connection, model.name),
         [dict(zip(shown, values, strict=True)) for values in first],
-        as_of,
+        as_of(connection, tables_of(model.name)),
     )
+
+
+def as_of(connection: duckdb.DuckDBPyConnection, records: Iterable[str]) -> datetime | None:
+    """How fresh these records are, as `freshness` defines it: the one that was asked for longest
+    ago counts. In UTC; None if none of them was ever loaded."""
+    if not tables.exists(connection, ledger.LEDGER.name):
+        return None
+    names = comma(map(literal, sorted(records))) or "NULL"
+    sql = inlined("freshness", {})
+    return connection.execute(
+        f"SELECT min(as_of) FROM ({sql}) WHERE record IN ({names})"
+    ).fetchall()[0][0]
 
 
 def _create(connection: duckdb.DuckDBPyConnection, model: Model, version: str) -> None:

@@ -98,7 +98,7 @@ def prepare_tables(connection: duckdb.DuckDBPyConnection, *wanted: Table) -> set
     loads: there are two here, and callers that need the names afterwards get them from here.
     """
     described = names(connection)
-    comments = _comments(connection)
+    comments = column_comments(connection)
     for table in wanted:
         target = identifier(table.name)
         if table.name not in described:
@@ -129,8 +129,8 @@ def column_types(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, 
     return {row[0]: row[1] for row in rows}
 
 
-def _comments(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str | None]]:
-    """The columns of every table, with their comments."""
+def column_comments(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str | None]]:
+    """The columns of every table and view of the schema, with their comments."""
     found = defaultdict[str, dict[str, str | None]](dict)
     for table, column, comment in connection.execute(
         "SELECT table_name, column_name, comment FROM duckdb_columns()"
