@@ -32,7 +32,7 @@ _UNWRITTEN = re.compile(r"No space left on device|File too large|Disk quota exce
 
 @dataclass(frozen=True, slots=True)
 class Warehouse:
-    """A DuckDB file and the schema in it; opened by `connect`, `transaction` and `reader` only.
+    """A DuckDB file and the schema in it; opened by `connect`, `transaction`, `reader` and `whole`.
 
     In their connections, tables without a schema are those of `schema`, and times are in UTC.
     `wait_seconds` is how long to wait for a program that holds the file; `log` gets a line when
@@ -116,12 +116,18 @@ class Warehouse:
         If the file or the schema does not exist yet, it reads an empty database.
         """
         if self.path.exists():
-            with self._opened(read_only=True) as connection:
+            with self.whole() as connection:
                 if _has_schema(connection, self.schema):
                     connection.execute(f"USE {identifier(self.schema)}")
                     yield connection
                     return
         with scratch() as connection:
+            yield connection
+
+    @contextmanager
+    def whole(self) -> Generator[duckdb.DuckDBPyConnection]:
+        """A read-only connection to the file, which exists, and all of its schemas."""
+        with self._opened(read_only=True) as connection:
             yield connection
 
     def holder(self) -> str | None:

@@ -98,7 +98,7 @@ def prepare_tables(connection: duckdb.DuckDBPyConnection, *wanted: Table) -> set
     loads: there are two here, and callers that need the names afterwards get them from here.
     """
     described = names(connection)
-    comments = _comments(connection)
+    commented = comments(connection)
     for table in wanted:
         target = identifier(table.name)
         if table.name not in described:
@@ -111,7 +111,7 @@ def prepare_tables(connection: duckdb.DuckDBPyConnection, *wanted: Table) -> set
             connection.execute(f"CREATE TABLE {target} ({declared})")
         if described.get(table.name) != table.description:
             connection.execute(f"COMMENT ON TABLE {target} IS {literal(table.description)}")
-        present = comments[table.name]
+        present = commented[table.name]
         for column in table.columns:
             name = identifier(column.name)
             if table.name in described and column.name not in present:
@@ -129,8 +129,8 @@ def column_types(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, 
     return {row[0]: row[1] for row in rows}
 
 
-def _comments(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str | None]]:
-    """The columns of every table, with their comments."""
+def comments(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str | None]]:
+    """The columns of every table and view, with their comments."""
     found = defaultdict[str, dict[str, str | None]](dict)
     for table, column, comment in connection.execute(
         "SELECT table_name, column_name, comment FROM duckdb_columns()"
