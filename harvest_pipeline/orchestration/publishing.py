@@ -10,7 +10,7 @@ import dagster as dg
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 
 from harvest_pipeline.safety import make_folder, private_files
-from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.database import WAITING, Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.publish import publish
 
@@ -46,7 +46,11 @@ def published_afterwards(
         yield
         return
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info(f"{WAITING}another run is publishing {target}")
+            fcntl.flock(lock, fcntl.LOCK_SH)
         yield
         if not _has_loaded(instance, run.run_id):
             return
@@ -70,7 +74,5 @@ def _has_loaded(instance: dg.DagsterInstance, run_id: str) -> bool:
     now = instance.get_run_by_id(run_id)
     if now is None or now.status is not dg.DagsterRunStatus.STARTED:
         return False
-    found = instance.get_records_for_run(
-        run_id, of_type=dg.DagsterEventType.STEP_SUCCESS, limit=1
-    )
+    found = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_SUCCESS, limit=1)
     return bool(found.records)

@@ -33,8 +33,8 @@ _RELATIVE = re.compile(r"(\d{1,4})(?:\s+days?\s+(?:back|ago))?")
 #: Harvest's domains: tokens are sent to no other host on the internet.
 _HARVEST = (".harvestapp.com", ".getharvest.com")
 _INSTANCE = re.compile(r"(https?://)?[a-z0-9-]{1,63}(\.harvestapp\.com)?(/.*)?", re.IGNORECASE)
-#: The endings of a published copy that is one file; any other path is a folder of Parquet, a link to
-#: a folder beside it whose name goes on with VERSION.
+#: The endings of a published copy that is one file; any other path is a folder of Parquet, which is
+#: a link to a folder beside it whose name goes on with VERSION.
 FILE_ENDINGS = (".duckdb", ".db")
 VERSION = ".published-"
 STATUSES = ["none", "draft", "open", "paid", "closed"]

@@ -98,20 +98,12 @@ def create(
     return stale
 
 
-def views(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """The models that are views in the schema, each after those that it reads."""
-    there = _versions(connection)
-    known = [name for name in there if name in models()]
-    return [each.name for each in with_what_they_read(known) if each.name in there]
-
-
 def become_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Let the models in the schema, which is one of a copy of the database, be tables with the rows
     that their views show. `create` knows them again, and replaces them by views."""
-    comments = tables.comments(connection)
-    for name in views(connection):
+    there, comments = _versions(connection), tables.comments(connection)
+    for name in [each for each in models() if each in there]:  # after those that it reads
         view, table = identifier(name), identifier(f"{name} (table)")
-        # A view above it will read this table, which is faster.
         connection.execute(f"CREATE TABLE {table} AS FROM {view}")
         connection.execute(f"DROP VIEW {view}; ALTER TABLE {table} RENAME TO {view}")
         connection.execute(f"COMMENT ON TABLE {view} IS {literal(models()[name].description)}")

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import duckdb
 
-from harvest_pipeline.safety import make_folder, one_line
+from harvest_pipeline.safety import make_folder, one_line, private_files
 from harvest_pipeline.settings.values import FILE_ENDINGS, VERSION
 from harvest_pipeline.warehouse import models, tables
-from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.database import Warehouse, scratch
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.sql import file_pattern, identifier, literal
 
@@ -33,14 +33,27 @@ def publish(warehouse: Warehouse, target: Path) -> bool:
     """
     if not warehouse.path.exists():
         return False
-    with _explained(target), warehouse.whole() as connection:
-        # While it is open, nobody writes to it.
-        state = _state(warehouse.path)
-        replace = _replace_file if target.suffix.lower() in FILE_ENDINGS else _replace_folder
-        if state == _state_of_copy(connection, target):
-            return False
-        make_folder(target.parent)
-        replace(connection, target, state)
+    new = target.with_name(f"{target.name}.new")
+    with private_files(), _explained(target):
+        try:
+            with warehouse.whole() as connection:
+                # While it is open, nobody writes to it. What follows keeps nobody waiting.
+                state = _state(warehouse.path)
+                if state == _state_of_copy(connection, target):
+                    return False
+                make_folder(target.parent)
+                _remove(new)  # of a process that was killed
+                _copy(connection, new)
+            with scratch(new.with_name(f"{new.name}.tmp")) as connection:
+                connection.execute(f"ATTACH {literal(str(new))} AS {_COPY}")
+                _complete(connection, state)
+                if target.suffix.lower() not in FILE_ENDINGS:
+                    _replace_folder(connection, target)
+                connection.execute(f"USE memory; CHECKPOINT {_COPY}; DETACH {_COPY}")
+            if target.suffix.lower() in FILE_ENDINGS:
+                _replace_file(new, target)
+        finally:
+            _remove(new)
     return True
 
 
@@ -89,65 +102,59 @@ def _state_of_copy(connection: duckdb.DuckDBPyConnection, target: Path) -> str |
         connection.execute(f"DETACH DATABASE IF EXISTS {_COPY}")
 
 
-def _made(state: str) -> str:
-    """The content of the table `_published`, as a SELECT."""
-    return f"SELECT now() AS published_at, {literal(state)} AS state"
+def _copy(connection: duckdb.DuckDBPyConnection, new: Path) -> None:
+    """Write everything that is in the database into a new one."""
+    (name,) = connection.execute("SELECT current_database()").fetchall()[0]
+    connection.execute(f"ATTACH {literal(str(new))} AS {_COPY}")
+    connection.execute(f"COPY FROM DATABASE {identifier(name)} TO {_COPY}")
+    connection.execute(f"DETACH {_COPY}")
 
 
-def _replace_file(connection: duckdb.DuckDBPyConnection, target: Path, state: str) -> None:
-    new = target.with_name(f"{target.name}.new")
-    _remove(new)  # of a process that was killed
-    try:
-        name = identifier(_database(connection))
-        connection.execute(f"ATTACH {literal(str(new))} AS {_COPY}")
-        connection.execute(f"COPY FROM DATABASE {name} TO {_COPY}")
-        connection.execute(f"CREATE OR REPLACE TABLE {_COPY}.main.{_MADE} AS {_made(state)}")
-        for schema in _schemas(connection, _COPY):
-            connection.execute(f"USE {_COPY}.{identifier(schema)}")
-            models.become_tables(connection)
-        connection.execute(f"USE {name}")
-        connection.execute(f"CHECKPOINT {_COPY}")
-        connection.execute(f"DETACH {_COPY}")
-        if target.exists():
-            _let_equal(new, target, target.stat().st_mode & 0o777)
-        _sync(new)
-        # That of a program which has opened the former copy for writing does not fit to this one.
-        _log_of(target).unlink(missing_ok=True)
-        os.replace(new, target)
-        _sync(target.parent)
-    finally:
-        _remove(new)
+def _complete(connection: duckdb.DuckDBPyConnection, state: str) -> None:
+    """Let the models be tables, and the copy tell when it was made from what."""
+    for schema in _schemas(connection):
+        connection.execute(f"USE {_COPY}.{identifier(schema)}")
+        models.become_tables(connection)
+    connection.execute(
+        f"CREATE OR REPLACE TABLE {_COPY}.main.{_MADE} AS"
+        f" SELECT now() AS published_at, {literal(state)} AS state"
+    )
 
 
-def _replace_folder(connection: duckdb.DuckDBPyConnection, target: Path, state: str) -> None:
+def _replace_file(new: Path, target: Path) -> None:
+    if target.exists():
+        _let_equal(new, target, target.stat().st_mode & 0o777)
+    _sync(new)
+    # That of a program which has opened the former copy for writing does not fit to this one.
+    _log_of(target).unlink(missing_ok=True)
+    new.replace(target)
+    _sync(target.parent)
+
+
+def _replace_folder(connection: duckdb.DuckDBPyConnection, target: Path) -> None:
     """The folder is a link to one of two; the former one stays until the next time, for those who
     are reading in it."""
     one, other = (target.with_name(f"{target.name}{VERSION}{n}") for n in (1, 2))
-    new = other if target.is_symlink() and target.readlink().name == one.name else one
-    shutil.rmtree(new, ignore_errors=True)
-    database = _database(connection)
-    for schema in _schemas(connection, database):
-        connection.execute(f"USE {identifier(database)}.{identifier(schema)}")
-        make_folder(_parquet(new, schema, "").parent)
-        for table in (*tables.names(connection), *models.views(connection)):
-            _write(connection, f"FROM {identifier(table)}", _parquet(new, schema, table))
-    _write(connection, _made(state), _parquet(new, "main", _MADE))
-    mode = target.stat().st_mode & 0o777 if target.exists() else 0o700
-    for each in sorted(new.rglob("*")) + [new]:
+    folder = other if target.is_symlink() and target.readlink().name == one.name else one
+    shutil.rmtree(folder, ignore_errors=True)
+    for schema in _schemas(connection):
+        connection.execute(f"USE {_COPY}.{identifier(schema)}")
+        make_folder(_parquet(folder, schema, "").parent)
+        for table in tables.names(connection):
+            file = literal(str(_parquet(folder, schema, table)))
+            connection.execute(f"COPY (FROM {identifier(table)}) TO {file} (FORMAT parquet)")
+    for each in (*folder.rglob("*"), folder):
         if target.exists():
+            mode = target.stat().st_mode & 0o777
             _let_equal(each, target, mode if each.is_dir() else mode & 0o666)
         _sync(each)
     if target.is_dir() and not target.is_symlink():
         target.rmdir()  # an empty one; of another the error says so
-    link = target.with_name(f"{target.name}.new")
+    link = target.with_name(f"{target.name}.link")
     link.unlink(missing_ok=True)
-    link.symlink_to(new.name)
-    os.replace(link, target)
+    link.symlink_to(folder.name)
+    link.replace(target)
     _sync(target.parent)
-
-
-def _write(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
-    connection.execute(f"COPY ({query}) TO {literal(str(path))} (FORMAT parquet)")
 
 
 def _parquet(folder: Path, schema: str, table: str) -> Path:
@@ -156,15 +163,10 @@ def _parquet(folder: Path, schema: str, table: str) -> Path:
     return folder / parts[0] / f"{parts[1]}.parquet"
 
 
-def _database(connection: duckdb.DuckDBPyConnection) -> str:
-    return connection.execute("SELECT current_database()").fetchall()[0][0]
-
-
-def _schemas(connection: duckdb.DuckDBPyConnection, database: str) -> list[str]:
+def _schemas(connection: duckdb.DuckDBPyConnection) -> list[str]:
     found = connection.execute(
         "SELECT schema_name FROM duckdb_schemas()"
-        " WHERE database_name = ? AND (NOT internal OR schema_name = 'main')",
-        [database],
+        f" WHERE database_name = '{_COPY}' AND (NOT internal OR schema_name = 'main')"
     ).fetchall()
     return [name for (name,) in found]
 

@@ -5,7 +5,6 @@ import signal
 import stat
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -182,7 +181,7 @@ def test_an_asset_of_the_user_is_published(published: Published) -> None:
 def test_a_run_that_fails_publishes_nothing(published: Published) -> None:
     assert published.materialize("clients").success
     before = published.version()
-    published.sandbox.account.faults.add(AnswerWith(500, path="/expenses", times=None))
+    published.sandbox.account.faults.add(AnswerWith(401, path="/expenses", times=None))
     assert not published.night().success
     assert published.query("SELECT count(*) FROM time_entries") > [(0,)]  # half a night
     assert published.version() == before
@@ -378,35 +377,31 @@ READ = """
 import sys, threading, time, duckdb
 from pathlib import Path
 path, end = sys.argv[1], Path(sys.argv[2])
-seen, wrong = set(), []
+seen, wrong, slowest = set(), [], 0
 
 def read():
+    global slowest
     while not end.exists():
         began = time.monotonic()
         try:
             with duckdb.connect() as c:
-                c.execute(f"ATTACH '{path}' AS copy (READ_ONLY)")
-                loads = c.execute("SELECT count(*), max(loaded_at) FROM copy.harvest._loads").fetchall()
-                ones, others = (
-                    c.execute(f"SELECT count(*), coalesce(sum(id), 0) FROM copy.harvest.{name}").fetchall()
-                    for name in ("clients", "tasks")
-                )
-                done = c.execute(
-                    "SELECT record, arg_max(rows, loaded_at) FROM copy.harvest._loads"
-                    " WHERE record IN ('clients', 'tasks') GROUP BY ALL ORDER BY ALL"
+                c.execute(f"ATTACH '{path}' AS copy (READ_ONLY); USE copy.harvest")
+                runs = c.execute(
+                    "SELECT arg_max(run_id, loaded_at) FROM _loads"
+                    " WHERE report IN ('clients', 'tasks') GROUP BY report"
                 ).fetchall()
-            if [n for _, n in done] != [ones[0][0], others[0][0]]:
-                wrong.append((done, ones, others))
-            seen.add(loads[0])
+                rows = c.execute("SELECT (SELECT count(*) FROM clients), count(*) FROM tasks")
+                if len(runs) != 2 or len({*runs}) > 1 or not all(rows.fetchone()):
+                    wrong.append(runs)
+            seen.add(runs[0])
         except Exception as error:
             wrong.append(repr(error))
-        if time.monotonic() - began > 30:
-            wrong.append("blocked")
+        slowest = max(slowest, time.monotonic() - began)
 
 threads = [threading.Thread(target=read) for _ in range(int(sys.argv[3]))]
 [each.start() for each in threads]
 [each.join() for each in threads]
-print(len(seen), wrong[:3])
+print(len(seen), slowest, wrong[:3])
 """
 
 
@@ -426,9 +421,7 @@ def test_a_hundred_readers_are_never_blocked_and_never_see_half_a_run(
     ]
     versions = set[tuple[int, int]]()
     try:
-        for number in range(5):
-            records = published.sandbox.account.records
-            records.clients[0]["name"] = f"Client of run {number}"
+        for _ in range(5):
             assert published.materialize("clients", "tasks").success
             versions.add(published.version())
     finally:
@@ -436,7 +429,8 @@ def test_a_hundred_readers_are_never_blocked_and_never_see_half_a_run(
         said = [reader.communicate(timeout=PATIENCE)[0] for reader in readers]
     assert len(versions) == 5
     assert all(each.strip().endswith("[]") for each in said), said
-    assert sum(int(each.split()[0]) for each in said) > 4  # they saw several of the copies
+    assert max(int(each.split()[0]) for each in said) > 2  # of the copies
+    assert max(float(each.split()[1]) for each in said) < 30  # a hundred at once on two cores
 
 
 SLOWLY = """
@@ -448,7 +442,7 @@ def slowly(connection):
     print("publishing", flush=True)
     time.sleep(600)
 
-models.become_tables = models.views = slowly
+models.become_tables = slowly
 sys.exit(main())
 """
 
@@ -491,6 +485,6 @@ def test_sync_says_in_one_sentence_that_nothing_could_be_published(
     (tmp_path / "shared").write_text("not a folder")
     done = place.run("sync", "clients", HARVEST_PUBLISH=str(tmp_path / "shared" / "copy.duckdb"))
     assert done.returncode == 1
-    assert "Error: The copy for readers" in done.stderr
+    assert "Error: end of the run: The copy for readers" in done.stderr
     assert "Traceback" not in done.stderr
     assert place.query("SELECT count(*) FROM clients") > [(0,)]
