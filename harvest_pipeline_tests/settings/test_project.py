@@ -128,7 +128,6 @@ LATER = (date.today() + timedelta(days=2)).isoformat()
         ("HARVEST_DUCKDB", "https://secret@example.com/x.duckdb", "path of a file"),
         ("HARVEST_DUCKDB", "/", "is a folder"),
         ("HARVEST_PUBLISH", "data/warehouse.duckdb", "is the database"),
-        ("HARVEST_PUBLISH", "data", "or a folder that it is in"),
         ("HARVEST_PUBLISH", "md:secret", "path of a file"),
         ("HARVEST_PUBLISH", "docs", "holds something else"),
         ("HARVEST_PUBLISH", "README.md", "holds something else"),
@@ -150,12 +149,12 @@ def test_a_value_that_cannot_work_is_refused_by_name(
     assert "secret" not in refused.value.message
 
 
-def test_a_link_to_the_database_is_no_place_for_its_copy(tmp_path: Path) -> None:
-    database, link = tmp_path / "warehouse.duckdb", tmp_path / "copy.duckdb"
-    database.touch()
+def test_the_database_and_its_folder_are_no_place_for_its_copy(tmp_path: Path) -> None:
+    database, link = tmp_path / "new" / "warehouse.duckdb", tmp_path / "copy.duckdb"
     link.symlink_to(database)
-    with pytest.raises(SettingsError, match="HARVEST_PUBLISH"):
-        Project.of({"HARVEST_DUCKDB": str(database), "HARVEST_PUBLISH": str(link)})
+    for copy in (link, database.parent, database):
+        with pytest.raises(SettingsError, match="HARVEST_PUBLISH: .* is the database"):
+            Project.of({"HARVEST_DUCKDB": str(database), "HARVEST_PUBLISH": str(copy)})
 
 
 @pytest.mark.parametrize("variable", ["HARVEST_SCHEMA", "HARVEST_ACCOUNT_ID", "HARVEST_INSTANCE"])
