@@ -64,7 +64,7 @@ def published_afterwards(
             if publish(warehouse, target):
                 log.info(f"Published {target} in {time.monotonic() - began:.1f} s.")
         except WarehouseError as error:
-            # All steps have succeeded, so there is nothing that Dagster could execute again.
+            # Dagster would launch the run again, in which there is nothing left to execute.
             instance.add_run_tags(run.run_id, {MAX_RETRIES_TAG: "0"})
             raise NotPublished(str(error)) from None
 

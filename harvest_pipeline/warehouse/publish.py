@@ -36,7 +36,7 @@ def publish(warehouse: Warehouse, target: Path) -> bool:
     new = target.with_name(f"{target.name}.new")
     with private_files(), _explained(target):
         try:
-            with warehouse.whole() as connection:
+            with warehouse.whole() as connection, _explained(target):
                 # While it is open, nobody writes to it. What follows keeps nobody waiting.
                 state = _state(warehouse.path)
                 if state == _state_of_copy(connection, target):
@@ -44,7 +44,7 @@ def publish(warehouse: Warehouse, target: Path) -> bool:
                 make_folder(target.parent)
                 _remove(new)  # of a process that was killed
                 _copy(connection, new)
-            with scratch(new.with_name(f"{new.name}.tmp")) as connection:
+            with scratch(_spilled(new)) as connection:
                 connection.execute(f"ATTACH {literal(str(new))} AS {_COPY}")
                 _complete(connection, state)
                 if target.suffix.lower() not in FILE_ENDINGS:
@@ -70,7 +70,7 @@ def _explained(target: Path) -> Generator[None]:
     try:
         yield
     except (OSError, duckdb.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else one_line(str(error))
+        reason = (isinstance(error, OSError) and error.strerror) or one_line(str(error))
         raise WarehouseError(
             f"The copy for readers {target} could not be published ({reason}): an older one, if "
             "there is any, stays, and nothing that was loaded is lost. Mend that, or set "
@@ -190,6 +190,12 @@ def _log_of(file: Path) -> Path:
     return file.with_name(f"{file.name}.wal")
 
 
+def _spilled(file: Path) -> Path:
+    """The folder for what does not fit into memory."""
+    return file.with_name(f"{file.name}.tmp")
+
+
 def _remove(file: Path) -> None:
     for each in (file, _log_of(file)):
         each.unlink(missing_ok=True)
+    shutil.rmtree(_spilled(file), ignore_errors=True)

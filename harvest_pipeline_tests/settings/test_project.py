@@ -153,7 +153,7 @@ def test_the_database_and_its_folder_are_no_place_for_its_copy(tmp_path: Path) -
     database, link = tmp_path / "new" / "warehouse.duckdb", tmp_path / "copy.duckdb"
     link.symlink_to(database)
     for copy in (link, database.parent, database):
-        with pytest.raises(SettingsError, match="HARVEST_PUBLISH: .* is the database"):
+        with pytest.raises(SettingsError, match=r"HARVEST_PUBLISH: .* is the database"):
             Project.of({"HARVEST_DUCKDB": str(database), "HARVEST_PUBLISH": str(copy)})
 
 
