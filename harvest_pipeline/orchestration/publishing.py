@@ -67,6 +67,9 @@ def published_afterwards(
             # Dagster would launch the run again, in which there is nothing left to execute.
             instance.add_run_tags(run.run_id, {MAX_RETRIES_TAG: "0"})
             raise NotPublished(str(error)) from None
+        except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
+            instance.report_run_canceling(run)  # else Dagster takes it for a failure
+            raise
 
 
 def _has_loaded(instance: dg.DagsterInstance, run_id: str) -> bool:

@@ -148,7 +148,7 @@ class Warehouse:
     @contextmanager
     def _opened(self, *, read_only: bool) -> Generator[duckdb.DuckDBPyConnection]:
         # The file, its log and its temporary files contain personal data.
-        with private_files(), self._explained(), ExitStack() as stack:
+        with private_files(), _interruptible(), self._explained(), ExitStack() as stack:
             yield self._wait_for_connection(stack, read_only)
 
     @contextmanager
@@ -163,10 +163,6 @@ class Warehouse:
                 ) from error
             if _DAMAGED.search(str(error)):
                 raise WarehouseError(_damaged(self.path, str(error))) from error
-            raise
-        except RuntimeError as error:
-            if str(error) == "Query interrupted":  # DuckDB's, whatever a signal handler raises
-                raise KeyboardInterrupt from error
             raise
 
     def _wait_for_connection(self, stack: ExitStack, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -223,7 +219,7 @@ class Warehouse:
 def scratch(folder: Path | None = None) -> Generator[duckdb.DuckDBPyConnection]:
     """An empty database in memory; what does not fit there goes into `folder`, if one is given."""
     config = {**engine.CONFIG, "temp_directory": f"{folder.absolute()}" if folder else ""}
-    with private_files(), duckdb.connect(config=config) as connection:
+    with private_files(), _interruptible(), duckdb.connect(config=config) as connection:
         connection.execute(engine.SESSION)
         yield connection
 
@@ -242,6 +238,16 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Generator[None]:
         # A database invalidated by a full disk has nothing left to roll back.
         with suppress(duckdb.Error):
             connection.rollback()
+        raise
+
+
+@contextmanager
+def _interruptible() -> Generator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":  # DuckDB's, whatever a signal handler raises
+            raise KeyboardInterrupt from error
         raise
 
 

@@ -515,6 +515,27 @@ def test_a_publication_that_is_killed_leaves_the_former_copy_and_the_next_run_pu
         assert connection.execute(f"SELECT count(*) FROM {rows}").fetchall()[0][0]
 
 
+def test_ctrl_c_while_it_is_published_cancels_the_run_and_leaves_no_copy(
+    sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    place, copy = Place(sandbox, tmp_path), tmp_path / "shared" / "analytics.duckdb"
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOWLY, "sync", "tasks", "-v"],
+        env={**place.environment, "HARVEST_PUBLISH": str(copy)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert any(line == "publishing\n" for line in process.stdout)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=PATIENCE)[1]
+    assert process.returncode == 130, said
+    assert "Cancelled; what had been loaded stays: tasks." in said
+    assert place.last_run().status is dg.DagsterRunStatus.CANCELED
+    assert list(copy.parent.iterdir()) == []
+
+
 def test_sync_says_in_one_sentence_that_nothing_could_be_published(
     sandbox: SandboxServer, tmp_path: Path
 ) -> None:
