@@ -8,6 +8,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,17 +39,19 @@ from harvest_pipeline.settings import (
     project_folder,
 )
 from harvest_pipeline.settings.environment import dotenv
+from harvest_pipeline.settings.values import FILE_ENDINGS
 from harvest_pipeline.warehouse import ledger
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError, WarehouseLocked
 from harvest_pipeline.warehouse.ledger import last_loaded_at
+from harvest_pipeline.warehouse.publish import published_at
 
 if TYPE_CHECKING:  # the import takes a second or two
     import dagster as dg
 
 _HOSTS = {"HARVEST_API_URL", "HARVEST_ID_URL"}
 #: Variables whose value is shown: a secret in one of them is rejected.
-_SHOWN = _HOSTS | {"HARVEST_CONFIG", "HARVEST_DUCKDB"}
+_SHOWN = _HOSTS | {"HARVEST_CONFIG", "HARVEST_DUCKDB", "HARVEST_PUBLISH"}
 #: Variables whose value is shown if it is too short for a token. All others only show "set".
 _SHOWN_IF_SHORT = {
     *("HARVEST_ACCOUNT_ID", "HARVEST_INSTANCE", "HARVEST_CONTACT", "HARVEST_SCHEMA"),
@@ -92,7 +95,7 @@ def examine(*, offline: bool) -> Iterator[Section]:
     """Run all checks; `offline` sends nothing to Harvest."""
     project = _Project()
     yield Section.of("settings", _settings(project))
-    warehouse = Section.of("warehouse", _database(project.base))
+    warehouse = Section.of("warehouse", chain(_database(project.base), _copy(project)))
     yield warehouse
     # Without a valid host setting, a token would be sent to the default host.
     offline = offline or bool(_HOSTS & project.refused.keys())
@@ -203,6 +206,21 @@ def _database(account: Account) -> Iterator[Finding]:
     if free < _SPACE:
         text = f"only {free / 2**20:,.0f} MiB are free in {folder}."
         yield Finding("disk", "warning", text, "Make room, or set HARVEST_DUCKDB to another path.")
+
+
+def _copy(project: _Project) -> Iterator[Finding]:
+    """Where the copy for readers is, and of when."""
+    if (path := project.base.project.publish) is None:
+        return
+    at = published_at(path)
+    text = f"{path}, " + (f"published {at:%Y-%m-%d %H:%M} UTC" if at else "not published yet")
+    names = [each.name for each in project.accounts if each.name.lower() == path.stem.lower()]
+    if names and path.suffix.lower() in FILE_ENDINGS:
+        text += f"; a query has to name {names[0]}.{names[0]}.time_entries there."
+        remedy = "Give the file a name that no account has, and harvest.time_entries will do."
+        yield Finding("copy", "warning", text, remedy)
+    else:
+        yield Finding("copy", "ok", text)
 
 
 def _open_to_others(subject: str, path: Path) -> Iterator[Finding]:

@@ -97,6 +97,10 @@ class Progress(Observer):
             self._problems[name] = _reason(event)
             self._current, self.states[name] = None, "FAILED"
             self._say(f"{name}: failed")
+        elif event.event_type is dg.DagsterEventType.RUN_FAILURE:
+            # After its steps: if one of these failed, that says more.
+            if not self._problems and event.job_failure_data.error:
+                self._problems["end of the run"] = _sentence(event.job_failure_data.error)
         elif event.is_step_up_for_retry:
             self._current = None
             data = event.step_retry_data

@@ -276,9 +276,11 @@ class _Runs:
         steps = [event for event in events if event.is_step_failure]
         if steps:
             return [self._failure(event) for event in steps]
-        # The process was ended, or it never began. Only Dagster's message: its error may repeat the
-        # config of the run.
+        # The copy for readers was not published; or the process was ended, or it never began: then
+        # only Dagster's message, since its error may repeat the config of the run.
         said = next((event.message for event in events if event.message), "it failed")
+        for event in events:
+            said = _own_sentence(event.job_failure_data.error) or said
         return [_Problem(None, run.job_name, said)]
 
     def _failure(self, event: dg.DagsterEvent) -> _Problem:
@@ -319,11 +321,14 @@ def _sentence(error: SerializableErrorInfo | None) -> str:
     example, repeats the rows that it rejects."""
     while error is not None and error.cause is not None:
         error = error.cause
-    text = error.message if error else ""
-    if ours := re.match(r"harvest_pipeline\.[\w.]+: ", text):
-        return text[ours.end() :].strip()
     kind = (error and error.cls_name) or "no reason was given"
-    return f"an unexpected error ({kind}); the log of the run has more."
+    return _own_sentence(error) or f"an unexpected error ({kind}); the log of the run has more."
+
+
+def _own_sentence(error: SerializableErrorInfo | None) -> str | None:
+    """The message of an exception of this project."""
+    ours = error and re.match(r"harvest_pipeline\.[\w.]+: ", error.message)
+    return error.message[ours.end() :].strip() if error and ours else None
 
 
 def _listed(names: Iterable[str]) -> str:

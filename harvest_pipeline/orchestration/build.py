@@ -49,7 +49,7 @@ def build_definitions(
     return dg.Definitions(
         assets=[*assets, *dashboard_assets(accounts), *reconciliation_assets(accounts)],
         asset_checks=[*reconciliation_checks(accounts), *missing_day_checks(accounts)],
-        jobs=[*all_jobs(accounts), *reconcile_jobs(accounts)],
+        jobs=[*all_jobs(accounts), *reconcile_jobs(accounts, io_manager_key)],
         schedules=[
             *dataset_schedules(accounts),
             *reconcile_schedules(accounts),
@@ -62,6 +62,7 @@ def build_definitions(
                 database=str(project.duckdb),
                 # With several accounts, the first part of an asset's key is its schema.
                 schema=accounts[0].name if len(accounts) == 1 else None,
+                publish=str(project.publish or ""),
             ),
             REPORT_OPTIONS: report_options(),
         },

@@ -22,6 +22,10 @@ def _of_project(name: str) -> Any:
     )
 
 
+#: The settings whose paths are relative to the folder of that project.
+_PATHS = ("duckdb", "publish", "exchange_rates")
+
+
 class HarvestAccountAttributes(AccountEntry, ReportsEntry):
     """An account of Harvest, with its datasets. Credentials come from variables or from
     `harvest-pipeline connect`, never from here. Paths are relative to the project's folder."""
@@ -30,6 +34,7 @@ class HarvestAccountAttributes(AccountEntry, ReportsEntry):
     start_date: date | None = _of_project("start_date")
     timezone: str | None = _of_project("timezone")
     days_back: int | None = _of_project("days_back")
+    publish: Path | None = _of_project("publish")
     exchange_rates: Path | None = _of_project("exchange_rates")
 
     @model_validator(mode="after")
@@ -46,11 +51,11 @@ class HarvestAccountAttributes(AccountEntry, ReportsEntry):
     def project(self, folder: Path) -> Project:
         """The project with this one account, in that folder. Raises SettingsError."""
         environment = dict(load_environment())
-        for name in ("duckdb", "start_date", "timezone", "days_back", "exchange_rates"):
+        for name in (*_PATHS, "start_date", "timezone", "days_back"):
             value, variable = getattr(self, name), Project.model_fields[name].alias
             if value is not None and variable:
                 environment[variable] = str(value)
-        for name in ("duckdb", "exchange_rates"):
+        for name in _PATHS:
             setting = Project.model_fields[name]
             variable, default = str(setting.alias), str(setting.default)
             if path := environment.get(variable, "").strip() or default:

@@ -1,7 +1,7 @@
 """The DuckDB IO manager: stores an asset's value as rows, and loads an input as a DataFrame."""
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -22,6 +22,7 @@ from pydantic import ConfigDict, Field
 
 from harvest_pipeline.orchestration.checks import check_results
 from harvest_pipeline.orchestration.metadata import materialization_metadata
+from harvest_pipeline.orchestration.publishing import published_afterwards
 from harvest_pipeline.orchestration.resources import Initialize, unless_changed
 from harvest_pipeline.scope import Spool
 from harvest_pipeline.settings.datasets import Dataset
@@ -70,6 +71,11 @@ class HarvestDuckDBIOManager(DuckDBIOManager):
         default=WAIT_SECONDS,
         description="How long to wait for a program that holds the database, seconds.",
     )
+    publish: str = Field(
+        default="",
+        description="Where each run that used it publishes a copy of the database in the end; "
+        "empty: nowhere. Set through HARVEST_PUBLISH.",
+    )
 
     @staticmethod
     def type_handlers() -> Sequence[DbTypeHandler[Any]]:
@@ -84,12 +90,28 @@ class HarvestDuckDBIOManager(DuckDBIOManager):
             io_manager_name="HarvestDuckDBIOManager",
         )
 
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[DbIOManager]:
+        """The IO manager, and at the end of a run the copy for readers. Raises NotPublished."""
+        with ExitStack() as stack:
+            if self.publish:
+                warehouse = Warehouse(
+                    Path(self.database),
+                    "",  # all of them
+                    wait_seconds=self.lock_wait_seconds,
+                    log=context.log.info if context.log else print,
+                    settings=self.connection_config,
+                )
+                target = Path(self.publish)
+                stack.enter_context(published_afterwards(context, warehouse, target))
+            yield self.create_io_manager(context)
+
     def _get_initialize_and_run_fn(self) -> Initialize:
         # A person who can launch a run must not be able to write any file of this machine.
         # Dagster's return type has no type arguments.
         usual = super()._get_initialize_and_run_fn  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         initialize = cast("Initialize", usual())
-        return unless_changed(self, initialize, "HARVEST_DUCKDB, HARVEST_SCHEMA")
+        return unless_changed(self, initialize, "HARVEST_DUCKDB, HARVEST_SCHEMA, HARVEST_PUBLISH")
 
 
 class _ReadingIOManager(DbIOManager):

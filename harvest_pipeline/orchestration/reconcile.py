@@ -49,13 +49,13 @@ def changes_job(schema: str) -> str:
     return f"{schema}_changes"
 
 
-def reconcile_jobs(accounts: Sequence[Account]) -> list[dg.JobDefinition]:
-    """Two jobs for each account."""
+def reconcile_jobs(accounts: Sequence[Account], io_manager_key: str) -> list[dg.JobDefinition]:
+    """Two jobs for each account. The IO manager publishes in the end."""
     return [
         job
         for account in accounts
         if reports(account)
-        for job in (_reconcile_job(account), _changes_job(account))
+        for job in (_reconcile_job(account, io_manager_key), _changes_job(account, io_manager_key))
     ]
 
 
@@ -84,7 +84,7 @@ def _records(account: Account) -> list[Record]:
     return [RECORDS[name] for name in dict.fromkeys(each.record.name for each in reports(account))]
 
 
-def _reconcile_job(account: Account) -> dg.JobDefinition:
+def _reconcile_job(account: Account, io_manager_key: str) -> dg.JobDefinition:
     description = (
         f"Makes the whole history of the account {account.name} equal to Harvest: changes, new "
         "days, deletions; compares the sums with Harvest's own reports, reads again what differs, "
@@ -94,7 +94,7 @@ def _reconcile_job(account: Account) -> dg.JobDefinition:
     @dg.op(
         name=f"reconcile_{account.name}",
         description=description,
-        required_resource_keys={account.name},
+        required_resource_keys={account.name, io_manager_key},
         out=dg.Out(dg.Nothing),
     )
     def op(context: dg.OpExecutionContext) -> Iterator[_Event | dg.Output[None]]:
@@ -118,7 +118,7 @@ def _reconcile_job(account: Account) -> dg.JobDefinition:
     return _job(reconcile_job(account.name), description, op)
 
 
-def _changes_job(account: Account) -> dg.JobDefinition:
+def _changes_job(account: Account, io_manager_key: str) -> dg.JobDefinition:
     description = (
         "Brings what changed at Harvest and the days that are new; the sensor of the same name "
         "launches it."
@@ -127,7 +127,7 @@ def _changes_job(account: Account) -> dg.JobDefinition:
     @dg.op(
         name=_changes_op(account.name),
         description=description,
-        required_resource_keys={account.name},
+        required_resource_keys={account.name, io_manager_key},
         out=dg.Out(dg.Nothing),
         config_schema={
             "records": dg.Field(

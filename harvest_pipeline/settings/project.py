@@ -36,6 +36,7 @@ from harvest_pipeline.settings.values import (
     Model,
     Problem,
     ProjectPath,
+    PublishedCopy,
     SchemaName,
     TimeZone,
     misplaced,
@@ -115,6 +116,13 @@ class Project(Model):
         "data/warehouse.duckdb",
         "Path of the database file; its name may not equal that of an account.",
     )
+    publish: PublishedCopy | None = _set_by(
+        "HARVEST_PUBLISH",
+        "",
+        "A copy of the database for readers, replaced as a whole after each run that changed "
+        "something: a file that ends with .duckdb or .db, else a folder of Parquet files "
+        "(docs/publishing.md). Without it there is none.",
+    )
     exchange_rates: ProjectPath | None = _set_by(
         "HARVEST_EXCHANGE_RATES",
         "",
@@ -139,7 +147,7 @@ class Project(Model):
     )
     file: ProjectFile = Field(default_factory=ProjectFile)
 
-    @field_validator("sweep_requests", "contact", "exchange_rates", mode="before")
+    @field_validator("sweep_requests", "contact", "publish", "exchange_rates", mode="before")
     @classmethod
     def _may_be_missing(cls, text: object, info: ValidationInfo) -> object:
         if text == "":
@@ -162,7 +170,7 @@ class Project(Model):
         return start
 
     @model_validator(mode="after")
-    def _names_differ(self) -> Self:
+    def _names_and_paths_differ(self) -> Self:
         for account in self.accounts:
             if account.name.lower() == self.duckdb.stem.lower():
                 reason = (
@@ -171,6 +179,12 @@ class Project(Model):
                     "cannot tell apart; rename one of them"
                 )
                 raise misplaced(reason, "HARVEST_DUCKDB")
+        if self.publish in (self.duckdb, *self.duckdb.parents):
+            reason = (
+                f"{str(self.publish)!r} is the database (HARVEST_DUCKDB), or a folder that it is "
+                "in; name another path"
+            )
+            raise misplaced(reason, "HARVEST_PUBLISH")
         return self
 
     @classmethod

@@ -33,6 +33,10 @@ _RELATIVE = re.compile(r"(\d{1,4})(?:\s+days?\s+(?:back|ago))?")
 #: Harvest's domains: tokens are sent to no other host on the internet.
 _HARVEST = (".harvestapp.com", ".getharvest.com")
 _INSTANCE = re.compile(r"(https?://)?[a-z0-9-]{1,63}(\.harvestapp\.com)?(/.*)?", re.IGNORECASE)
+#: The endings of a published copy that is one file; any other path is a folder of Parquet, which is
+#: a link to a folder beside it whose name goes on with VERSION.
+FILE_ENDINGS = (".duckdb", ".db")
+VERSION = ".published-"
 STATUSES = ["none", "draft", "open", "paid", "closed"]
 
 
@@ -146,13 +150,35 @@ def _path(text: object) -> Path:
     return (project_folder() / Path(str(text)).expanduser()).resolve()
 
 
-def _duckdb(text: object) -> Path:
+def _no_address(text: object) -> None:
     if "://" in str(text) or str(text).startswith((":memory:", "md:", "ducklake:")):
         # Such addresses contain passwords.
         raise ValueError("it must be the path of a file; this is an address, or no file at all")
+
+
+def _duckdb(text: object) -> Path:
+    _no_address(text)
     path = _path(text)
     if path.is_dir():
         raise ValueError(f"{str(text)!r} is a folder; name a file in it")
+    return path
+
+
+def _copy(text: object) -> Path:
+    """The place of a copy; a folder of Parquet is a link to the version that was published."""
+    _no_address(text)
+    given = project_folder() / Path(str(text)).expanduser()
+    path = given.parent.resolve() / given.name
+    if path.is_symlink() and not path.readlink().name.startswith(f"{path.name}{VERSION}"):
+        path = path.resolve()  # somebody else's link
+    if path.suffix.lower() in FILE_ENDINGS:
+        if path.is_dir():
+            raise ValueError(f"{str(text)!r} is a folder; name a file in it")
+    elif path.is_file() or (path.is_dir() and not path.is_symlink() and any(path.iterdir())):
+        raise ValueError(
+            f"{str(text)!r} is there and holds something else; name a new folder for Parquet, or a "
+            "file whose name ends with .duckdb"
+        )
     return path
 
 
@@ -232,6 +258,7 @@ TimeZone = Annotated[str, AfterValidator(_timezone)]
 Instance = Annotated[str, AfterValidator(_instance)]
 HarvestUrl = Annotated[str, AfterValidator(_url)]
 DatabaseFile = Annotated[Path, BeforeValidator(_duckdb)]
+PublishedCopy = Annotated[Path, BeforeValidator(_copy)]
 ProjectPath = Annotated[Path, BeforeValidator(_path)]
 SchemaName = Annotated[str, AfterValidator(_schema)]
 Contact = Annotated[str, AfterValidator(_contact)]

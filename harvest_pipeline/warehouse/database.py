@@ -35,7 +35,7 @@ _UNWRITTEN = re.compile(r"No space left on device|File too large|Disk quota exce
 
 @dataclass(frozen=True, slots=True)
 class Warehouse:
-    """A DuckDB file and the schema in it; opened by `connect`, `transaction` and `reader` only.
+    """A DuckDB file and the schema in it; opened by `connect`, `transaction`, `reader` and `whole`.
 
     In their connections, tables without a schema are those of `schema`, and times are in UTC.
     `wait_seconds` is how long to wait for a program that holds the file; `log` gets a line when
@@ -122,7 +122,7 @@ class Warehouse:
         overwrite the database file, which DuckDB has open: it is for SELECT only.
         """
         if self.path.exists():
-            with self._opened(read_only=True, kept=not confined) as connection:
+            with self.whole(kept=not confined) as connection:
                 if _has_schema(connection, self.schema):
                     connection.execute(f"USE {identifier(self.schema)}")
                     if confined:
@@ -132,6 +132,12 @@ class Warehouse:
         with scratch() as connection:
             if confined:
                 connection.execute(_CONFINED)
+            yield connection
+
+    @contextmanager
+    def whole(self, *, kept: bool = True) -> Generator[duckdb.DuckDBPyConnection]:
+        """A read-only connection to the file, which exists, and all of its schemas."""
+        with self._opened(read_only=True, kept=kept) as connection:
             yield connection
 
     def holder(self) -> str | None:
@@ -154,7 +160,7 @@ class Warehouse:
         self, *, read_only: bool, kept: bool = True
     ) -> Generator[duckdb.DuckDBPyConnection]:
         # The file, its log and its temporary files contain personal data.
-        with private_files(), self._explained(), ExitStack() as stack:
+        with private_files(), _interruptible(), self._explained(), ExitStack() as stack:
             yield self._wait_for_connection(stack, read_only, kept)
 
     @contextmanager
@@ -169,10 +175,6 @@ class Warehouse:
                 ) from error
             if _DAMAGED.search(str(error)):
                 raise WarehouseError(_damaged(self.path, str(error))) from error
-            raise
-        except RuntimeError as error:
-            if str(error) == "Query interrupted":  # DuckDB's, whatever a signal handler raises
-                raise KeyboardInterrupt from error
             raise
 
     def _wait_for_connection(
@@ -231,7 +233,7 @@ class Warehouse:
 def scratch(folder: Path | None = None) -> Generator[duckdb.DuckDBPyConnection]:
     """An empty database in memory; what does not fit there goes into `folder`, if one is given."""
     config = {**engine.CONFIG, "temp_directory": f"{folder.absolute()}" if folder else ""}
-    with private_files(), duckdb.connect(config=config) as connection:
+    with private_files(), _interruptible(), duckdb.connect(config=config) as connection:
         connection.execute(engine.SESSION)
         yield connection
 
@@ -250,6 +252,16 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Generator[None]:
         # A database invalidated by a full disk has nothing left to roll back.
         with suppress(duckdb.Error):
             connection.rollback()
+        raise
+
+
+@contextmanager
+def _interruptible() -> Generator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":  # DuckDB's, whatever a signal handler raises
+            raise KeyboardInterrupt from error
         raise
 
 

@@ -1,5 +1,5 @@
 """Creates the views of the models with what their SQL relies on, macros and the tables that they
-read, and describes them."""
+read, describes them, and makes them tables in a copy for readers."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -64,6 +64,8 @@ _VERSIONS = tables.Table(
         Column("version", TEXT, "Changes with its SQL and with that of what it reads.", ()),
     ),
 )
+#: The version of a model that is a table, in a copy for readers.
+_IS_TABLE = "table"
 
 
 def create(
@@ -94,6 +96,24 @@ def create(
     for model in stale:
         _create(connection, model, _version(model.name, timezone))
     return stale
+
+
+def become_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let the models in the schema, which is one of a copy of the database, be tables with the rows
+    that their views show. `create` knows them again, and replaces them by views."""
+    there, comments = _versions(connection), tables.column_comments(connection)
+    for name in [each for each in models() if each in there]:  # after those that it reads
+        view, table = identifier(name), identifier(f"{name} (table)")
+        connection.execute(f"CREATE TABLE {table} AS FROM {view}")
+        connection.execute(f"DROP VIEW {view}; ALTER TABLE {table} RENAME TO {view}")
+        connection.execute(f"COMMENT ON TABLE {view} IS {literal(models()[name].description)}")
+        for column, comment in comments[name].items():
+            connection.execute(
+                f"COMMENT ON COLUMN {view}.{identifier(column)} IS {literal(comment or '')}"
+            )
+        connection.execute(
+            f"UPDATE {_VERSIONS.name} SET version = ? WHERE name = ?", [_IS_TABLE, name]
+        )
 
 
 def _versions(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
@@ -185,9 +205,12 @@ def as_of(connection: duckdb.DuckDBPyConnection, records: Iterable[str]) -> date
 def _create(connection: duckdb.DuckDBPyConnection, model: Model, version: str) -> None:
     view = identifier(model.name)
     if tables.kind(connection, model.name) == "BASE TABLE":
-        raise WarehouseError(
-            f"There is a table {model.name}, and a model of that name is a view; rename the table."
-        )
+        if (model.name, _IS_TABLE) not in connection.table(_VERSIONS.name).fetchall():
+            raise WarehouseError(
+                f"There is a table {model.name}, and a model of that name is a view; rename the "
+                "table."
+            )
+        connection.execute(f"DROP TABLE {view}")  # a copy for readers has been put back
     columns = comma(map(identifier, model.columns))
     connection.execute(
         f"CREATE OR REPLACE VIEW {view} ({columns}) AS SELECT {columns} FROM ({model.sql})"

@@ -337,6 +337,20 @@ def test_the_last_load_is_shown_and_nothing_is_written(project: Project) -> None
     assert list(project.database.parent.glob("warehouse*")) == [project.database]
 
 
+def test_the_copy_for_readers_is_shown_with_its_time_and_a_name_that_is_ambiguous(
+    project: Project,
+) -> None:
+    copy = project.folder / "analytics.duckdb"
+    project.set(HARVEST_PUBLISH=str(copy))
+    assert project.examined(offline=True).about("copy").text == f"{copy}, not published yet"
+    copy.touch()
+    os.utime(copy, (0, datetime(2026, 11, 20, 5, 30, tzinfo=UTC).timestamp()))
+    found = project.examined(offline=True).about("copy")
+    assert (found.state, found.text) == ("ok", f"{copy}, published 2026-11-20 05:30 UTC")
+    project.set(HARVEST_PUBLISH=str(project.folder / "harvest.duckdb"))
+    assert project.examined(offline=True).about("copy").state == "warning"
+
+
 def test_the_records_of_another_company_are_wrong(project: Project) -> None:
     project.load(17)
     for offline in (False, True):

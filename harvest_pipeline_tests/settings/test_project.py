@@ -127,6 +127,10 @@ LATER = (date.today() + timedelta(days=2)).isoformat()
         ("HARVEST_DUCKDB", ":memory:", "path of a file"),
         ("HARVEST_DUCKDB", "https://secret@example.com/x.duckdb", "path of a file"),
         ("HARVEST_DUCKDB", "/", "is a folder"),
+        ("HARVEST_PUBLISH", "data/warehouse.duckdb", "is the database"),
+        ("HARVEST_PUBLISH", "md:secret", "path of a file"),
+        ("HARVEST_PUBLISH", "docs", "holds something else"),
+        ("HARVEST_PUBLISH", "README.md", "holds something else"),
         ("HARVEST_CONTACT", "me@example.com\r\nX-Evil: 1", "plain letters"),
         ("HARVEST_DAYS_BACK", "-1", "it must be greater than or equal to 0"),
         ("HARVEST_DAYS_BACK", "ten", "a whole number is expected here"),
@@ -143,6 +147,14 @@ def test_a_value_that_cannot_work_is_refused_by_name(
     assert refused.value.message.startswith(f"{variable}: ")
     assert sentence in refused.value.message
     assert "secret" not in refused.value.message
+
+
+def test_the_database_and_its_folder_are_no_place_for_its_copy(tmp_path: Path) -> None:
+    database, link = tmp_path / "new" / "warehouse.duckdb", tmp_path / "copy.duckdb"
+    link.symlink_to(database)
+    for copy in (link, database.parent, database):
+        with pytest.raises(SettingsError, match=r"HARVEST_PUBLISH: .* is the database"):
+            Project.of({"HARVEST_DUCKDB": str(database), "HARVEST_PUBLISH": str(copy)})
 
 
 @pytest.mark.parametrize("variable", ["HARVEST_SCHEMA", "HARVEST_ACCOUNT_ID", "HARVEST_INSTANCE"])

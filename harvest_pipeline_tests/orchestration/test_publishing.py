@@ -1,0 +1,548 @@
+"""The copy for readers: when it is published, what is in it, and that nobody is in its way."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pandas as pd
+import pytest
+
+from harvest_pipeline.catalogue.reports import REPORTS
+from harvest_pipeline.definitions import build_definitions
+from harvest_pipeline.models import models
+from harvest_pipeline.orchestration import alerts
+from harvest_pipeline.scope import Window
+from harvest_pipeline.settings import project_folder
+from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.errors import WarehouseError
+from harvest_pipeline.warehouse.publish import publish
+from harvest_pipeline_tests.cli.command import Place
+from harvest_pipeline_tests.conftest import TODAY, Project
+from harvest_pipeline_tests.sandbox.faults import AnswerWith
+from harvest_pipeline_tests.sandbox.server import SandboxServer
+from harvest_pipeline_tests.waiting import PATIENCE, wait_for
+from harvest_pipeline_tests.warehouse.test_database import held
+
+DAYS = Window(date(2026, 11, 1), TODAY)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[SandboxServer]:
+    """A month of an account."""
+    with SandboxServer(today=TODAY, years=0.1, rate_limit=None) as server:
+        yield server
+
+
+class Published(Project):
+    """A project with a copy for readers."""
+
+    copy: Path
+
+    def at(self, copy: Path) -> None:
+        self.copy = copy
+        self.set(HARVEST_PUBLISH=str(copy))
+
+    def night(self) -> dg.ExecuteInProcessResult:
+        job = build_definitions().resolve_job_def("harvest_reconcile")
+        return job.execute_in_process(instance=self.instance, raise_on_error=False)
+
+    def read(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a query on the copy."""
+        with duckdb.connect(self.copy, read_only=True) as connection:
+            connection.execute("USE harvest")
+            return connection.execute(sql).fetchall()
+
+    def version(self) -> tuple[int, int]:
+        found = self.copy.stat()
+        return found.st_ino, found.st_mtime_ns
+
+
+@pytest.fixture
+def published(sandbox: SandboxServer, tmp_path: Path, monkeypatch: Any) -> Iterator[Published]:
+    made = Published(sandbox, tmp_path, monkeypatch)
+    made.at(tmp_path / "shared" / "analytics.duckdb")
+    yield made
+    made.instance.dispose()
+
+
+def everything(published: Published) -> dg.ExecuteInProcessResult:
+    every = (*REPORTS, *models(), "exchange_rates")
+    return published.materialize(*every, window=published.everything())
+
+
+def problem_of(result: dg.ExecuteInProcessResult) -> str:
+    """Why a run failed whose steps had all succeeded, as alerts say it."""
+    assert not result.success
+    assert not any(event.is_step_failure for event in result.all_events)
+    (event,) = (e for e in result.all_events if e.event_type is dg.DagsterEventType.RUN_FAILURE)
+    error = event.job_failure_data.error
+    return alerts._own_sentence(error) or f"{error}"
+
+
+def test_a_run_of_one_report_publishes_it(published: Published) -> None:
+    assert published.materialize("clients").success
+    assert published.read("SELECT * EXCLUDE (_loaded_at) FROM clients ORDER BY id") == (
+        published.query("SELECT * EXCLUDE (_loaded_at) FROM clients ORDER BY id")
+    )
+    assert published.read("SELECT record, rows FROM _loads") == published.query(
+        "SELECT record, rows FROM _loads"
+    )
+    assert stat.S_IMODE(published.copy.stat().st_mode) == 0o600
+    assert {each.name for each in published.copy.parent.iterdir()} == {published.copy.name}
+
+
+@pytest.mark.slow
+def test_a_night_publishes_every_table_and_the_models_as_tables(published: Published) -> None:
+    with duckdb.connect(published.database) as connection:
+        connection.execute("CREATE SCHEMA mine; CREATE TABLE mine.goals AS SELECT 42 AS hours")
+        connection.execute("CREATE VIEW mine.twice AS SELECT hours * 2 AS hours FROM mine.goals")
+    assert published.night().success
+    with duckdb.connect() as both:
+        both.execute(f"ATTACH '{published.database}' AS w (READ_ONLY)")
+        both.execute(f"ATTACH '{published.copy}' AS c (READ_ONLY)")
+        names = (
+            "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ?"
+            " UNION ALL SELECT schema_name, view_name FROM duckdb_views()"
+            " WHERE database_name = ? AND NOT internal ORDER BY ALL"
+        )
+        there = both.execute(names, ["w", "w"]).fetchall()
+        in_copy = both.execute(names, ["c", "c"]).fetchall()
+        assert in_copy == sorted([*there, ("main", "_published")])
+        for schema, name in there:
+            if name == "_models":
+                continue
+            for one, other in (("w", "c"), ("c", "w")):
+                rows = f"FROM {one}.{schema}.{name} EXCEPT ALL FROM {other}.{schema}.{name}"
+                # What is due and what is current go by the clock.
+                assert both.execute(rows).fetchall() == [], name
+        kinds = dict(
+            both.execute(
+                "SELECT table_name, table_type FROM information_schema.tables"
+                " WHERE table_catalog = 'c' AND table_schema = 'harvest'"
+            ).fetchall()
+        )
+        assert {kinds[name] for name in models()} == {"BASE TABLE"}
+        assert kinds["people"] == "VIEW"
+        for what in ("comment", "column_name, data_type, comment"):
+            source = "duckdb_tables()" if what == "comment" else "duckdb_columns()"
+            views = source.replace("tables", "views")
+            column = "view_name" if what == "comment" else "table_name"
+            asked = "SELECT {} FROM {} WHERE database_name = ? AND {} = 'profitability'"
+            assert both.execute(asked.format(what, source, "table_name"), ["c"]).fetchall() == (
+                both.execute(asked.format(what, views, column), ["w"]).fetchall()
+            )
+
+
+@pytest.mark.slow
+def test_a_run_that_changes_nothing_publishes_nothing(published: Published) -> None:
+    assert everything(published).success
+    before = published.version()
+    for _ in range(2):
+        assert published.materialize(*models(), "exchange_rates").success
+        assert published.version() == before
+    assert published.materialize("clients").success  # its row in the ledger is news
+    assert published.version() != before
+
+
+def test_models_alone_are_published_too(published: Published) -> None:
+    assert published.materialize("freshness").success
+    assert published.read("SELECT count(*) FROM freshness") == [(0,)]
+
+
+def test_what_changes_is_published_by_the_run_of_the_sensor(published: Published) -> None:
+    job = build_definitions().resolve_job_def("harvest_changes")
+    assert job.execute_in_process(instance=published.instance).success
+    assert published.read("SELECT count(*) FROM clients") == published.query(
+        "SELECT count(*) FROM clients"
+    )
+
+
+def test_an_asset_of_the_user_is_published(published: Published) -> None:
+    @dg.asset(key=dg.AssetKey(["harvest", "mine"]))
+    def mine() -> pd.DataFrame:
+        return pd.DataFrame({"number": [7]})
+
+    definitions = dg.Definitions.merge(build_definitions(), dg.Definitions(assets=[mine]))
+    result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=published.instance, asset_selection=[mine.key]
+    )
+    assert result.success
+    assert published.read("FROM mine") == [(7,)]
+
+
+def test_a_run_that_fails_publishes_nothing(published: Published) -> None:
+    assert published.materialize("clients").success
+    before = published.version()
+    published.sandbox.account.faults.add(AnswerWith(401, path="/expenses", times=None))
+    assert not published.night().success
+    assert published.query("SELECT count(*) FROM time_entries") > [(0,)]  # half a night
+    assert published.version() == before
+
+
+def test_while_another_run_is_under_way_nothing_is_published(published: Published) -> None:
+    definitions = build_definitions()
+    manager = definitions.resources["io_manager"]
+    inner: list[bool] = []
+
+    @dg.asset(io_manager_key="io_manager", key=dg.AssetKey(["harvest", "mine"]))
+    def mine() -> pd.DataFrame:
+        assert published.materialize("clients").success
+        inner.append(published.copy.exists())
+        return pd.DataFrame({"number": [7]})
+
+    assert dg.materialize([mine], resources={"io_manager": manager}, instance=published.instance)
+    assert inner == [False]
+    assert published.read("FROM mine") == [(7,)]
+    assert published.read("SELECT count(*) FROM clients") > [(0,)]
+
+
+def test_the_permissions_of_the_copy_stay(published: Published) -> None:
+    assert published.materialize("clients").success
+    published.copy.chmod(0o644)
+    before = published.version()
+    assert published.materialize("tasks").success
+    assert published.version() != before
+    assert stat.S_IMODE(published.copy.stat().st_mode) == 0o644
+
+
+def test_a_reader_goes_on_reading_the_copy_that_it_has_opened(published: Published) -> None:
+    assert published.materialize("clients").success
+    with duckdb.connect(published.copy, read_only=True) as reader:
+        assert published.materialize("tasks", "projects").success
+        assert reader.execute("SELECT count(*) FROM harvest.clients").fetchall()[0][0]
+        with pytest.raises(duckdb.CatalogException):
+            reader.execute("FROM harvest.tasks")
+    assert published.read("SELECT count(*) FROM tasks") > [(0,)]
+
+
+def test_a_program_that_writes_into_the_copy_spoils_no_later_one(published: Published) -> None:
+    assert published.materialize("clients").success
+    write = (
+        "import duckdb, os, sys; c = duckdb.connect(sys.argv[1]);"
+        "c.execute('CREATE TABLE main.spoilt AS SELECT 1'); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", write, str(published.copy)], check=False)
+    assert published.copy.with_name(f"{published.copy.name}.wal").exists()
+    assert published.materialize("tasks").success
+    assert published.read("SELECT count(*) FROM tasks") > [(0,)]
+    assert published.read("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'spoilt'") == [
+        (0,)
+    ]
+
+
+def in_the_way_a_folder(copy: Path) -> None:
+    copy.mkdir()
+
+
+def in_the_way_a_file(copy: Path) -> None:
+    copy.parent.rmdir()
+    copy.parent.write_text("not a folder")
+
+
+@pytest.mark.parametrize("obstacle", [in_the_way_a_folder, in_the_way_a_file])
+def test_a_copy_that_cannot_be_written_is_one_sentence_and_loses_nothing(
+    published: Published, obstacle: Callable[[Path], None]
+) -> None:
+    definitions = build_definitions()
+    published.copy.parent.mkdir()
+    obstacle(published.copy)
+    job = definitions.resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(
+        instance=published.instance,
+        asset_selection=[dg.AssetKey(["harvest", "clients"])],
+        raise_on_error=False,
+    )
+    said = problem_of(result)
+    assert said.startswith("The copy for readers ")
+    assert str(published.copy) in said
+    assert "nothing that was loaded is lost" in said
+    assert published.query("SELECT count(*) FROM clients") > [(0,)]
+    run = published.instance.get_run_by_id(result.run_id)
+    assert run and run.tags["dagster/max_retries"] == "0"
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.publish import publish
+
+size = int(sys.argv[3])
+resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+publish(Warehouse(Path(sys.argv[1]), ""), Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("name", ["analytics.duckdb", "parquet"])
+def test_a_disk_that_is_full_leaves_the_former_copy_and_nothing_else(
+    published: Published, tmp_path: Path, name: str
+) -> None:
+    published.at(tmp_path / "shared" / name)
+    assert published.materialize("clients").success
+    before = published.version()
+    with duckdb.connect(published.database) as connection:
+        connection.execute(
+            "CREATE TABLE harvest.big AS SELECT hash(i) AS n FROM range(1000000) r(i)"
+        )
+    for size in (4_000, 1_000_000, 5_000_000):
+        arguments = [str(published.database), str(published.copy), str(size)]
+        done = subprocess.run(
+            [sys.executable, "-c", FULL, *arguments], capture_output=True, text=True, check=False
+        )
+        assert f"The copy for readers {published.copy} could not be published" in done.stderr
+        assert published.version() == before
+        left = {each.name for each in published.copy.parent.iterdir()}
+        assert left <= {name, f"{name}.published-1", f"{name}.published-2"}
+    assert published.materialize("clients").success
+    assert published.version() != before
+
+
+def test_the_copy_waits_for_a_program_that_holds_the_database(published: Published) -> None:
+    assert published.materialize("clients").success
+    with held(published.database, seconds=2):
+        began = time.monotonic()
+        warehouse = Warehouse(published.database, "", log=lambda line: None)
+        published.copy.unlink()
+        assert publish(warehouse, published.copy)
+        assert time.monotonic() - began > 0.5
+    with held(published.database), pytest.raises(WarehouseError, match="is held by"):
+        publish(Warehouse(published.database, "", 0.1, log=lambda line: None), published.copy)
+
+
+@pytest.mark.slow
+def test_a_copy_that_is_put_back_is_a_warehouse_again(published: Published) -> None:
+    assert everything(published).success
+    rows = published.read("SELECT count(*) FROM time_entries")
+    published.database.unlink()
+    published.copy.rename(published.database)
+    result = published.night()
+    assert result.success, [e.message for e in result.all_events if e.is_failure]
+    assert published.query("SELECT count(*) FROM time_entries") == rows
+    found = dict(
+        published.query(
+            "SELECT table_name, table_type FROM information_schema.tables"
+            " WHERE table_schema = 'harvest'"
+        )
+    )
+    assert {found[name] for name in models()} == {"VIEW"}
+    read = published.query("SELECT sum(rows) FROM _loads WHERE run_id = ?", result.run_id)
+    assert read[0][0] < rows[0][0]  # not all of it again
+    assert published.read("SELECT count(*) FROM time_entries") == rows
+
+
+def test_a_table_of_the_user_in_the_place_of_a_model_is_still_refused(
+    published: Published,
+) -> None:
+    assert published.materialize("freshness", "time_daily").success
+    with duckdb.connect(published.database) as connection:
+        connection.execute("DROP VIEW harvest.freshness; CREATE TABLE harvest.freshness (mine INT)")
+    assert not published.materialize("freshness").success
+    assert published.query("FROM freshness") == []
+
+
+@pytest.mark.slow
+def test_a_folder_of_parquet_has_every_table_and_model(
+    published: Published, tmp_path: Path
+) -> None:
+    published.at(tmp_path / "parquet")
+    with duckdb.connect(published.database) as connection:
+        connection.execute('CREATE SCHEMA mine; CREATE TABLE mine."a/b.c" AS SELECT 42 AS hours')
+    assert everything(published).success
+    schemas = {each.name for each in published.copy.iterdir()}
+    assert schemas == {"harvest", "main", "mine"}
+    assert duckdb.sql(f"FROM '{published.copy}/mine/a%2Fb%2Ec.parquet'").fetchall() == [(42,)]
+    files = {each.stem for each in (published.copy / "harvest").iterdir()}
+    assert files >= {*models(), "time_entries", "time_entries_deleted", "_loads", "users"}
+    assert "people" not in files
+    for name in ("time_entries", "utilisation", "profitability", "freshness"):
+        found = duckdb.sql(f"FROM '{published.copy}/harvest/{name}.parquet' ORDER BY ALL")
+        with duckdb.connect(published.database, read_only=True) as connection:
+            expected = connection.execute(f"FROM harvest.{name} ORDER BY ALL").fetchall()
+        assert found.fetchall() == expected
+    for each in (published.copy, *published.copy.rglob("*")):
+        assert stat.S_IMODE(each.stat().st_mode) == (0o700 if each.is_dir() else 0o600)
+
+
+def test_the_former_folder_of_parquet_stays_for_those_who_are_reading_it(
+    published: Published, tmp_path: Path
+) -> None:
+    published.at(tmp_path / "parquet")
+    assert published.materialize("clients").success
+    published.copy.chmod(0o755)
+    first = published.copy.resolve()
+    before = published.version()
+    assert published.materialize("freshness").success
+    second = published.copy.resolve()
+    assert first != second and first.exists()
+    assert stat.S_IMODE((second / "harvest" / "clients.parquet").stat().st_mode) == 0o644
+    assert published.version() != before
+    before = published.version()
+    assert published.materialize("freshness").success
+    assert published.version() == before
+    assert published.materialize("tasks").success
+    assert published.copy.resolve() == first
+    assert len([*tmp_path.glob("parquet*")]) == 3  # the link, and two versions
+
+
+def test_a_folder_with_something_else_in_it_is_refused(
+    published: Published, tmp_path: Path
+) -> None:
+    published.at(tmp_path / "parquet")
+    definitions = build_definitions()
+    (published.copy / "holiday").mkdir(parents=True)
+    job = definitions.resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(
+        instance=published.instance,
+        asset_selection=[dg.AssetKey(["harvest", "clients"])],
+        raise_on_error=False,
+    )
+    assert "not empty" in problem_of(result)
+    assert (published.copy / "holiday").is_dir()
+
+
+READ = """
+import sys, threading, time, duckdb
+from pathlib import Path
+path, end = sys.argv[1], Path(sys.argv[2])
+seen, wrong, slowest = set(), [], 0
+
+def read():
+    global slowest
+    while not end.exists():
+        began = time.monotonic()
+        try:
+            with duckdb.connect() as c:
+                c.execute(f"ATTACH '{path}' AS copy (READ_ONLY); USE copy.harvest")
+                runs = c.execute(
+                    "SELECT arg_max(run_id, loaded_at) FROM _loads"
+                    " WHERE report IN ('clients', 'tasks') GROUP BY report"
+                ).fetchall()
+                rows = c.execute("SELECT (SELECT count(*) FROM clients), count(*) FROM tasks")
+                if len(runs) != 2 or len({*runs}) > 1 or not all(rows.fetchone()):
+                    wrong.append(runs)
+            seen.add(runs[0])
+        except Exception as error:
+            wrong.append(repr(error))
+        slowest = max(slowest, time.monotonic() - began)
+        time.sleep(3)  # two cores cannot open more than some thirty in a second
+
+threads = [threading.Thread(target=read) for _ in range(int(sys.argv[3]))]
+[each.start() for each in threads]
+[each.join() for each in threads]
+print(len(seen), slowest, wrong[:3])
+"""
+
+
+@pytest.mark.slow
+def test_a_hundred_readers_are_never_blocked_and_never_see_half_a_run(
+    published: Published, tmp_path: Path
+) -> None:
+    assert published.materialize("clients", "tasks").success
+    end = tmp_path / "end"
+    readers = [
+        subprocess.Popen(
+            [sys.executable, "-c", READ, str(published.copy), str(end), "25"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    versions = set[tuple[int, int]]()
+    try:
+        for _ in range(5):
+            assert published.materialize("clients", "tasks").success
+            versions.add(published.version())
+    finally:
+        end.touch()
+        said = [reader.communicate(timeout=PATIENCE)[0] for reader in readers]
+    assert len(versions) == 5
+    assert all(each.strip().endswith("[]") for each in said), said
+    assert max(int(each.split()[0]) for each in said) > 2  # of the copies
+    assert max(float(each.split()[1]) for each in said) < 30  # a hundred at once on two cores
+
+
+SLOWLY = """
+import sys, time
+from harvest_pipeline.warehouse import models
+from harvest_pipeline.cli.main import main
+
+def slowly(connection):
+    print("publishing", flush=True)
+    time.sleep(600)
+
+models.become_tables = slowly
+sys.exit(main())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["analytics.duckdb", "parquet"])
+def test_a_publication_that_is_killed_leaves_the_former_copy_and_the_next_run_publishes(
+    sandbox: SandboxServer, tmp_path: Path, name: str
+) -> None:
+    place, copy = Place(sandbox, tmp_path), tmp_path / "shared" / name
+    place.environment["HARVEST_PUBLISH"] = str(copy)
+    assert (done := place.run("sync", "clients")).returncode == 0, done.stderr
+    before = copy.stat().st_mtime_ns, copy.resolve()
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOWLY, "sync", "tasks", "-v"],
+        env=place.environment,
+        cwd=project_folder(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    pieces = [copy.with_name(f"{name}.new"), copy.with_name(f"{name}.published-2")]
+    wait_for(lambda: any(each.exists() for each in pieces))
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert (copy.stat().st_mtime_ns, copy.resolve()) == before
+    assert place.run("sync", "projects").returncode == 0
+    assert (copy.stat().st_mtime_ns, copy.resolve()) != before
+    assert not pieces[0].exists()
+    rows = f"'{copy}/harvest/tasks.parquet'" if name == "parquet" else "copy.harvest.tasks"
+    with duckdb.connect() as connection:
+        if name != "parquet":
+            connection.execute(f"ATTACH '{copy}' AS copy (READ_ONLY)")
+        assert connection.execute(f"SELECT count(*) FROM {rows}").fetchall()[0][0]
+
+
+def test_ctrl_c_while_it_is_published_cancels_the_run_and_leaves_no_copy(
+    sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    place, copy = Place(sandbox, tmp_path), tmp_path / "shared" / "analytics.duckdb"
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOWLY, "sync", "tasks", "-v"],
+        env={**place.environment, "HARVEST_PUBLISH": str(copy)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert any(line == "publishing\n" for line in process.stdout)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=PATIENCE)[1]
+    assert process.returncode == 130, said
+    assert "Cancelled; what had been loaded stays: tasks." in said
+    assert place.last_run().status is dg.DagsterRunStatus.CANCELED
+    assert list(copy.parent.iterdir()) == []
+
+
+def test_sync_says_in_one_sentence_that_nothing_could_be_published(
+    sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    place = Place(sandbox, tmp_path)
+    (tmp_path / "shared").write_text("not a folder")
+    done = place.run("sync", "clients", HARVEST_PUBLISH=str(tmp_path / "shared" / "copy.duckdb"))
+    assert done.returncode == 1
+    assert "Error: end of the run: The copy for readers" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert place.query("SELECT count(*) FROM clients") > [(0,)]
