@@ -1,6 +1,5 @@
 """The copy for readers is published at the end of a run, by the run's own process."""
 
-import fcntl
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -33,6 +32,8 @@ def published_afterwards(
     Otherwise a reader would see half of what the other one loads; that one publishes in its turn.
     Raises NotPublished.
     """
+    import fcntl  # not on Windows, where everything else of Dagster's works
+
     run, instance = context.run, context.instance
     if run is None or instance is None:  # no run: somebody loads a value
         yield
