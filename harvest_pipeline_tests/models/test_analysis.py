@@ -14,6 +14,8 @@ import altair as alt
 import pytest
 from tabulate import tabulate
 
+from harvest_pipeline.dashboard.charts import CHARTS, svg
+from harvest_pipeline.dashboard.figures import PARTS, figures
 from harvest_pipeline.models import models
 from harvest_pipeline.settings import project_folder
 from harvest_pipeline_tests.models.warehouse import Answers
@@ -39,6 +41,21 @@ def test_each_result_is_that_of_the_query_above_it(account: Answers) -> None:
         DOCUMENT.write_text(current, "utf-8")
     else:
         assert text == current, "run this file with WRITE_DOCS=1"
+
+
+def test_each_chart_of_the_dashboard_stands_below_an_answer(account: Answers) -> None:
+    found, folder = figures(account.connection, PARTS), DOCUMENT.with_name("charts")
+    charts = {
+        re.sub(r"[^a-z]+", "-", chart.title.lower()).strip("-"): svg(chart, found)
+        for chart in CHARTS
+    }
+    if os.environ.get("WRITE_DOCS"):
+        for name, image in charts.items():
+            (folder / f"{name}.svg").write_text(image, "utf-8")
+    # Where a text ends depends on the fonts of the machine, so the images are not compared.
+    assert {each.stem for each in folder.glob("*.svg")} == {*charts}
+    shown = re.findall(r"\]\(charts/(.*)\.svg\)", DOCUMENT.read_text("utf-8"))
+    assert sorted(shown) == sorted(charts)
 
 
 def _result(rows: Sequence[dict[str, object]]) -> str:

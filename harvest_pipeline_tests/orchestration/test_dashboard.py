@@ -5,12 +5,17 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from click.testing import CliRunner
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
 
+from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.cli.main import harvest_pipeline
 from harvest_pipeline.dashboard.figures import PARTS
 from harvest_pipeline.definitions import build_definitions
+from harvest_pipeline.models import models
 from harvest_pipeline.warehouse.comparisons import Comparison, write
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline_tests.conftest import TODAY, Project
@@ -30,6 +35,8 @@ def page_of(project: Project) -> Path:
 
 
 def test_a_night_writes_it_and_it_says_that_all_is_equal(project: Project) -> None:
+    every = (*REPORTS, *models(), "exchange_rates", "dashboard")
+    assert project.materialize(*every, window=project.everything()).success
     job = build_definitions().resolve_job_def("harvest_reconcile")
     result = job.execute_in_process(instance=project.instance, raise_on_error=False)
     assert result.success
@@ -49,6 +56,25 @@ def test_a_night_writes_it_and_it_says_that_all_is_equal(project: Project) -> No
     assert text.replace("'", "&#39;") in page_of(project).read_text("utf-8")
     assert stat.S_IMODE(page_of(project).stat().st_mode) == 0o600
     assert project.query("SELECT verdict, differences FROM _comparisons") == [("equal", 0)]
+    assert unsynced(project.instance) == []
+    # What the night has read again shows what it shows after a run.
+    for name in ("clients", "daily"):
+        event = project.instance.get_latest_materialization_event(key(name))
+        assert event is not None
+        shown = event.asset_materialization.metadata
+        assert {"rows", "preview", "read"} <= shown.keys()
+        assert shown["preview"].value.count("\n") > 2
+
+
+def unsynced(instance: dg.DagsterInstance) -> list[str]:
+    """The assets that Dagster's UI marks: something above them is newer."""
+    graph = build_definitions().resolve_asset_graph()
+    statuses = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
+    return [
+        each.to_user_string()
+        for each in graph.materializable_asset_keys
+        if statuses.get_status(each) is not StaleStatus.FRESH
+    ]
 
 
 def test_it_says_what_the_last_comparison_found(project: Project) -> None:

@@ -1,10 +1,13 @@
 """The definitions: what stands in the UI before anything has run."""
 
+from pathlib import Path
+
 import dagster as dg
 import pytest
 
 from harvest_pipeline.catalogue.reports import REPORTS, record_of
 from harvest_pipeline.definitions import build_definitions
+from harvest_pipeline.models import models
 from harvest_pipeline.orchestration.resources import HarvestResource
 from harvest_pipeline.settings import load_project
 
@@ -89,3 +92,20 @@ def test_definitions_load_without_any_credentials(monkeypatch: pytest.MonkeyPatc
         monkeypatch.delenv(f"HARVEST_{name}", raising=False)
     keys = build_definitions().resolve_asset_graph().materializable_asset_keys
     assert len(keys) == len(REPORTS) + len(MODELS) + 1  # the dashboard
+
+
+def test_assets_belong_to_whom_harvest_yaml_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "harvest.yaml"
+    file.write_text("owners: ['team:finance', ada@example.com]")
+    monkeypatch.setenv("HARVEST_CONFIG", str(file))
+    for spec in build_definitions().resolve_all_asset_specs():
+        assert spec.owners == ["team:finance", "ada@example.com"]
+
+
+def test_the_code_of_a_model_is_its_sql(definitions: dg.Definitions) -> None:
+    specs = {spec.key.path[-1]: spec for spec in definitions.resolve_all_asset_specs()}
+    for name in models():
+        (code,) = specs[name].metadata["dagster/code_references"].code_references
+        assert "SELECT" in Path(code.file_path).read_text("utf-8")

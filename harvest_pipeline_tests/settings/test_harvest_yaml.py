@@ -77,6 +77,10 @@ def with_dataset(*lines: str, report: str = "daily") -> str:
             f"datasets, accounts, alerts, owners. {CREDENTIALS}",
         ),
         (
+            "owners: [ada]\n",
+            "line 1: owners.0: an owner is an e-mail address, or a team as team:finance.",
+        ),
+        (
             "accounts:\n  acme:\n    account_id: 4\n",
             "line 1: accounts: a list is expected here, such as [{name: acme}].",
         ),
