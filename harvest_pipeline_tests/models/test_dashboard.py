@@ -9,12 +9,11 @@ import pytest
 from harvest_pipeline.dashboard.charts import CHARTS, svg
 from harvest_pipeline.dashboard.figures import PARTS, Compared, Figures, figures
 from harvest_pipeline.dashboard.page import page as page_of
-from harvest_pipeline_tests.browser import page
+from harvest_pipeline_tests.browser import page as page
 from harvest_pipeline_tests.models.conftest import TODAY
 from harvest_pipeline_tests.models.warehouse import Answers, invoice
 from harvest_pipeline_tests.surroundings import needs
 
-__all__ = ["page"]
 pytestmark = [pytest.mark.browser, pytest.mark.slow, needs("chromium")]
 EQUAL = Compared("equal", "Equal to Harvest's own reports.")
 

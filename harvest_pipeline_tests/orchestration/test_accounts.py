@@ -97,7 +97,11 @@ def test_every_account_has_its_own_assets_resource_jobs_and_schedule(
     keys = definitions.resolve_asset_graph().materializable_asset_keys
     reports = {dg.AssetKey([name, report]) for name in NAMES for report in REPORTS}
     models = [model.name for model in load_project().accounts[0].models]
-    views = {dg.AssetKey([name, each]) for name in NAMES for each in (*models, "exchange_rates")}
+    views = {
+        dg.AssetKey([name, each])
+        for name in NAMES
+        for each in (*models, "exchange_rates", "dashboard")
+    }
     assert keys == reports | views
     for key in reports:
         assert definitions.resolve_assets_def(key).required_resource_keys >= {key.path[0]}

@@ -24,6 +24,7 @@ from starlette.types import ASGIApp
 
 from harvest_pipeline.cli.guard import Guard
 from harvest_pipeline.settings import project_folder
+from harvest_pipeline_tests.browser import page as page
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
