@@ -255,7 +255,8 @@ def _ages(base: alt.Chart, age: str, order: list[str], amount: str, colors: list
 
 
 def _unbilled(base: alt.Chart) -> Any:
-    return _ages(base, "age", ["0–30", *AGES[2:]], "amount", [_BLUE, _LIGHT, _ORANGE, _RED])
+    order = ["0–30", *AGES[2:], "fixed fee"]
+    return _ages(base, "age", order, "amount", [_BLUE, _LIGHT, _ORANGE, _RED, _GREEN])
 
 
 def _receivables(base: alt.Chart) -> Any:
@@ -327,7 +328,8 @@ CHARTS = (
     Chart(
         "unbilled",
         "What is to be invoiced?",
-        "Work and expenses that are not invoiced, by the age of the oldest in each month.",
+        "Work and expenses that are not invoiced, by the age of the oldest in each month, and what"
+        " is left of fixed fees.",
         _unbilled,
     ),
     Chart(

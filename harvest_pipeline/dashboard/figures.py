@@ -134,6 +134,7 @@ PARTS = {
             oldest_day,
             age_days,
             CASE
+                WHEN age_days IS NULL THEN 'fixed fee'
                 WHEN age_days <= 30 THEN '0–30'
                 WHEN age_days <= 60 THEN '31–60'
                 WHEN age_days <= 90 THEN '61–90'

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import dagster as dg
@@ -97,6 +98,8 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
 
 def _cell(value: object) -> str:
     """A value as text of a Markdown cell: a note may contain a link, or a tracking image."""
+    if isinstance(value, Decimal):  # of 18 decimals most are zeros
+        value = f"{value.normalize():f}"
     text = one_line("" if value is None else str(value), 60)
     return re.sub(r"([\\`*_\[\]()!|<>#~&:])", r"\\\1", text)
 

@@ -17,29 +17,38 @@ from harvest_pipeline_tests.surroundings import utc_today
 from harvest_pipeline_tests.waiting import PATIENCE
 
 
-@pytest.mark.slow
-def test_the_demo_loads_all_reports_of_the_sandbox_and_shows_them(tmp_path: Path) -> None:
-    folder = tmp_path / "a folder with a space"
-    folder.mkdir()
-    for name in ("harvest_pipeline", "dagster.yaml", "workspace.yaml"):
-        source = project_folder() / name
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
-    # As somebody begins it who has not filled it in: it would win over what the demo sets.
-    (folder / ".env").write_text("HARVEST_ACCESS_TOKEN=\nHARVEST_DUCKDB=data/mine.duckdb\n")
-    start = utc_today() - timedelta(days=40)
-    ours = ("HARVEST_", "DAGSTER", "PYTHON_DOTENV_DISABLED")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+class Demo:
+    """A checkout in a folder with a space in its name, and its demo of the last 40 days."""
 
-    def demo(*options: str) -> subprocess.CompletedProcess[str]:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "a folder with a space"
+        self.folder.mkdir()
+        for name in ("harvest_pipeline", "dagster.yaml", "workspace.yaml"):
+            source = project_folder() / name
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, self.folder / name)
+        # As somebody begins it who has not filled it in: it would win over what the demo sets.
+        empty = "HARVEST_ACCESS_TOKEN=\nHARVEST_DUCKDB=data/mine.duckdb\n"
+        (self.folder / ".env").write_text(empty)
+        start = utc_today() - timedelta(days=40)
+        ours = ("HARVEST_", "DAGSTER", "PYTHON_DOTENV_DISABLED")
+        others = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+        self.environment = {**others, "HARVEST_START_DATE": start.isoformat()}
+
+    def __call__(self, *options: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "harvest_pipeline.cli", "demo", "--once", *options],
-            cwd=folder,
-            env={**environment, "HARVEST_START_DATE": start.isoformat()},
+            cwd=self.folder,
+            env=self.environment,
             capture_output=True,
             text=True,
             timeout=PATIENCE,
         )
 
+
+@pytest.mark.slow
+def test_the_demo_loads_all_reports_of_the_sandbox_and_shows_them(tmp_path: Path) -> None:
+    demo = Demo(tmp_path)
+    folder = demo.folder
     done = demo()
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     # In our own words: no line of Dagster's log, which has the id of the run in it.
@@ -60,8 +69,14 @@ def test_the_demo_loads_all_reports_of_the_sandbox_and_shows_them(tmp_path: Path
     assert again.stderr == ""
     assert "Loaded before; `make demo FRESH=1` loads it again." in again.stdout
     assert again.stdout.split("report  ")[1] == done.stdout.split("report  ")[1]
-    assert "clients: 10 rows, 1 requests" in demo("--fresh").stderr
     # Everything generated is in the two folders that `make clean` removes.
     assert {path.name for path in folder.iterdir()} == {
         ".env", "harvest_pipeline", "dagster.yaml", "workspace.yaml", "data", ".dagster",
     }  # fmt: skip
+
+
+@pytest.mark.long
+def test_a_fresh_demo_loads_again_what_is_there(tmp_path: Path) -> None:
+    demo = Demo(tmp_path)
+    for options in ((), ("--fresh",)):
+        assert "clients: 10 rows, 1 requests" in demo(*options).stderr
