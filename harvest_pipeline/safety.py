@@ -2,9 +2,10 @@
 
 import os
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 #: Names, days and addresses are shorter; Harvest's tokens and secrets are longer.
 _LONGEST_SHOWN = 40
@@ -85,3 +86,16 @@ def private_files() -> Generator[None]:
         yield
     finally:
         _umask.release()
+
+
+@contextmanager
+def replaced(paths: Sequence[Path]) -> Generator[list[Path]]:
+    """Where to write these private files of one folder, which is created if missing: they take the
+    place of `paths` at the end of the block, and not at all if it raises. Raises OSError."""
+    folder = paths[0].absolute().parent
+    make_folder(folder)
+    with private_files(), TemporaryDirectory(dir=folder, prefix=".new-") as beside:
+        written = [Path(beside) / path.name for path in paths]
+        yield written
+        for new, path in zip(written, paths, strict=True):
+            new.replace(path)

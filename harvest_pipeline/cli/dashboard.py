@@ -1,6 +1,5 @@
 """`harvest-pipeline dashboard`: writes the page of charts and tables, and opens it."""
 
-import sys
 from functools import partial
 
 import click
@@ -31,7 +30,7 @@ def write_dashboard(account: Account) -> str:
     """Write the dashboard of an account; returns its address. Raises WarehouseError, and
     ClickException if there is nothing to show."""
     from harvest_pipeline.dashboard.file import parts_of, write
-    from harvest_pipeline.warehouse.database import Warehouse
+    from harvest_pipeline.warehouse.database import warehouse_of
 
     if not parts_of(account):
         raise click.ClickException(
@@ -43,7 +42,5 @@ def write_dashboard(account: Account) -> str:
             f"Nothing is loaded yet: {account.project.duckdb} does not exist; load with"
             " `harvest-pipeline sync` first."
         )
-    warehouse = Warehouse(
-        account.project.duckdb, account.name, log=partial(click.echo, file=sys.stderr)
-    )
+    warehouse = warehouse_of(account, partial(click.echo, err=True))
     return write(account, warehouse).path.absolute().as_uri()

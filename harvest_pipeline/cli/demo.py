@@ -16,7 +16,7 @@ from harvest_pipeline.harvest.access import is_connected
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.settings import Account, load_project, project_folder
 from harvest_pipeline.settings.parameters import RunOptions
-from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.database import warehouse_of
 from harvest_pipeline.warehouse.statistics import row_counts
 
 #: Enough to look at, and loaded within a minute.
@@ -123,7 +123,7 @@ def _reconcile(account: Account) -> int:
 def _row_counts(account: Account) -> dict[str, int]:
     """The rows of each dataset and model that has a table or view, which its first load makes."""
     names = [each.name for each in (*account.datasets, *account.models)]
-    with Warehouse(account.project.duckdb, account.name).reader() as connection:
+    with warehouse_of(account, print).reader() as connection:
         return row_counts(connection, names)
 
 

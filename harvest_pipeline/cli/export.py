@@ -15,12 +15,12 @@ from tabulate import tabulate
 from harvest_pipeline.catalogue.records import RECORDS, records_inside
 from harvest_pipeline.cli.choice import one_account
 from harvest_pipeline.models import models, tables_of
-from harvest_pipeline.safety import one_line, private_files, shown
+from harvest_pipeline.safety import one_line, replaced, shown
 from harvest_pipeline.settings import Account, load_project
 from harvest_pipeline.warehouse import tables
-from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.database import warehouse_of
 from harvest_pipeline.warehouse.errors import NotLoaded, WarehouseError
-from harvest_pipeline.warehouse.export import Export, Format, copy, replaced, workbook
+from harvest_pipeline.warehouse.export import Export, Format, copy, workbook
 
 #: What is exported if nothing is named: the models of this group.
 _ANSWERS = "answers"
@@ -63,13 +63,13 @@ def command(names: tuple[str, ...], account: str | None, kind: str | None, to: P
     stem = "_".join([settings.name, *([wanted[0]] if len(names) == 1 else []), day])
     paths = _paths(to, format, wanted, stem)
     title = f"{settings.name}, exported on {datetime.now(zone):%Y-%m-%d at %H:%M}"
-    warehouse = Warehouse(settings.project.duckdb, settings.name, log=partial(click.echo, err=True))
+    warehouse = warehouse_of(settings, partial(click.echo, err=True))
     cut = 0
     try:
         with warehouse.reader() as connection:
             exports = _exports(settings, wanted, tables.column_comments(connection))
             try:
-                with private_files(), replaced(paths) as written:
+                with replaced(paths) as written:
                     if format is Format.XLSX:
                         book = workbook(connection, exports, written[0], title, zone)
                         rows, cut = book.rows, book.cut

@@ -25,6 +25,8 @@ COMMANDS = {
     "doctor": "Check settings, accounts, database and Dagster, and say what to do.",
     "sandbox": "Serve the sandbox account.",
 }
+#: The exceptions whose text is for a person.
+_ERRORS = {"harvest": "HarvestError", "warehouse": "WarehouseError"}
 
 
 class _Lazy(click.Group):
@@ -65,9 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.Abort:
         return 130
     except Exception as error:
-        # The module that defines its errors is loaded only if the command uses Harvest.
-        errors = sys.modules.get("harvest_pipeline.harvest.errors")
-        if errors is None or not isinstance(error, errors.HarvestError):
+        # The modules that define our errors are loaded only if the command uses them.
+        ours = tuple(
+            getattr(module, name)
+            for path, name in _ERRORS.items()
+            if (module := sys.modules.get(f"harvest_pipeline.{path}.errors"))
+        )
+        if not isinstance(error, ours):
             raise
         click.echo(f"Error: {error}", err=True)
         return 1

@@ -22,7 +22,7 @@ from harvest_pipeline.cli.choice import one_account
 from harvest_pipeline.safety import one_line
 from harvest_pipeline.settings import load_project
 from harvest_pipeline.warehouse import tables
-from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.database import warehouse_of
 from harvest_pipeline.warehouse.errors import WarehouseError
 
 #: Rows that are in memory at a time.
@@ -65,7 +65,7 @@ def command(sql: str, account: str | None, kind: str, limit: int) -> int:
         harvest-pipeline query "select * from receivables order by due_date"
     """
     settings = one_account(load_project().accounts, account)
-    warehouse = Warehouse(settings.project.duckdb, settings.name, log=partial(click.echo, err=True))
+    warehouse = warehouse_of(settings, partial(click.echo, err=True))
     try:
         if sql == "-":
             sql = sys.stdin.read()

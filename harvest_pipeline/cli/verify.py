@@ -23,7 +23,7 @@ from harvest_pipeline.loading.verify import Verdict, compare, compare_and_repair
 from harvest_pipeline.loading.window import Loads, spool_folder
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Account, SettingsError, load_environment, load_project
-from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.database import warehouse_of
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.ledger import LoadContext
 
@@ -83,7 +83,7 @@ def _statement(
     account: Account, days: Window, environment: Mapping[str, str], *, repair: bool
 ) -> Statement:
     """Compare the account. Raises HarvestError and WarehouseError."""
-    warehouse = Warehouse(account.project.duckdb, account.name, log=_say)
+    warehouse = warehouse_of(account, _say)
     today = account.project.today()
     with (
         closing(client_from_environment(account, environment, _say)) as client,

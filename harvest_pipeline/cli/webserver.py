@@ -34,6 +34,7 @@ from dagster_webserver.app import (
 from dagster_webserver.version import __version__
 
 from harvest_pipeline.cli.guard import Guard
+from harvest_pipeline.dashboard.file import path_of
 from harvest_pipeline.settings import load_project, project_folder
 
 #: Seconds that open requests get when the UI ends, and then the daemon.
@@ -119,6 +120,8 @@ def _links(address: str) -> str:
         "compare with Harvest": f"/locations/harvest/jobs/{account.name}_reconcile/playground",
     }
     lines = [f"  {name:22}{address}{path}" for name, path in pages.items()]
+    if path_of(account).exists():
+        lines.append(f"  {'dashboard':22}{path_of(account).absolute().as_uri()}")
     return "\n".join([f"The Dagster UI: {address} (Ctrl-C ends it)", *lines])
 
 

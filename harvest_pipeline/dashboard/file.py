@@ -1,6 +1,5 @@
 """Writes the dashboard of an account beside its database."""
 
-import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,10 +8,11 @@ from zoneinfo import ZoneInfo
 import duckdb
 
 from harvest_pipeline.dashboard.figures import PARTS, Compared, Figures, figures
-from harvest_pipeline.safety import private_files
+from harvest_pipeline.safety import replaced
 from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse import comparisons, tables
 from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.models import create
 
 
@@ -48,8 +48,7 @@ def path_of(account: Account) -> Path:
 
 
 def write(account: Account, warehouse: Warehouse) -> Dashboard:
-    """Create the models that the dashboard shows, and replace its file. Raises WarehouseError, and
-    OSError if the file cannot be written."""
+    """Create the models that the dashboard shows, and replace its file. Raises WarehouseError."""
     # Altair takes half a second to import, and Dagster imports this module everywhere.
     from harvest_pipeline.dashboard.page import page
 
@@ -61,11 +60,15 @@ def write(account: Account, warehouse: Warehouse) -> Dashboard:
         name = _company(connection) or account.name
         as_of = _as_of(connection, zone)
         compared = _compared(comparisons.latest(connection), zone)
-    path = path_of(account)
-    new = path.with_suffix(f".{os.getpid()}.new")
-    with private_files():
-        new.write_text(page(name, as_of, compared, found), "utf-8")
-    new.replace(path)
+    path, text = path_of(account), page(name, as_of, compared, found)
+    try:
+        with replaced([path]) as (new,):
+            new.write_text(text, "utf-8")
+    except OSError as error:
+        raise WarehouseError(
+            f"The dashboard {path} could not be written ({error.strerror}), and is the one that it"
+            " was; make room on the disk, or the folder writable, and run again."
+        ) from error
     return Dashboard(path, compared, found)
 
 

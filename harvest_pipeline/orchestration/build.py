@@ -62,6 +62,7 @@ def build_definitions(
                 database=str(project.duckdb),
                 # With several accounts, the first part of an asset's key is its schema.
                 schema=accounts[0].name if len(accounts) == 1 else None,
+                lock_wait_seconds=project.duckdb_wait_seconds,
                 publish=str(project.publish or ""),
             ),
             REPORT_OPTIONS: report_options(),

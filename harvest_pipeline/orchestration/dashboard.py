@@ -10,7 +10,7 @@ from harvest_pipeline.dashboard.figures import PARTS
 from harvest_pipeline.dashboard.file import Dashboard, parts_of, path_of, write
 from harvest_pipeline.orchestration.steps import Retries, explained
 from harvest_pipeline.settings import Account
-from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.database import Warehouse, warehouse_of
 
 
 def dashboard_key(account: Account) -> dg.AssetKey:
@@ -47,7 +47,7 @@ def _asset(account: Account) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def write_dashboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        warehouse = Warehouse(account.project.duckdb, account.name, log=context.log.info)
+        warehouse = warehouse_of(account, context.log.info)
         with explained(Retries.of(None)):
             return dg.MaterializeResult(metadata=_metadata(write(account, warehouse)))
 

@@ -24,13 +24,14 @@ from harvest_pipeline.orchestration.checks import check_results
 from harvest_pipeline.orchestration.metadata import materialization_metadata
 from harvest_pipeline.orchestration.publishing import published_afterwards
 from harvest_pipeline.orchestration.resources import Initialize, unless_changed
+from harvest_pipeline.orchestration.steps import Retries, explained
 from harvest_pipeline.scope import Spool
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.resolve import Resolved
 from harvest_pipeline.warehouse import frames, statistics, tables
 from harvest_pipeline.warehouse.database import WAIT_SECONDS, Warehouse
 from harvest_pipeline.warehouse.dataset_tables import bring_up_to_date
-from harvest_pipeline.warehouse.errors import NotLoaded, WarehouseError
+from harvest_pipeline.warehouse.errors import NotLoaded
 from harvest_pipeline.warehouse.gate import refuse_narrower
 from harvest_pipeline.warehouse.ledger import Load, LoadContext
 from harvest_pipeline.warehouse.loading import load_each
@@ -118,14 +119,14 @@ class _ReadingIOManager(DbIOManager):
     """Dagster's own for DataFrames, extended to load readings."""
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
-        with _explained():
+        with explained(Retries.of(None)):
             if isinstance(obj, Reading):
                 self._load(context, obj)
             else:
                 super().handle_output(context, obj)
 
     def load_input(self, context: dg.InputContext) -> object:
-        with _explained():
+        with explained(Retries.of(None)):
             return super().load_input(context)
 
     def _load(self, context: dg.OutputContext, reading: Reading) -> None:
@@ -273,12 +274,3 @@ def _condition(dimension: TablePartitionDimension) -> str:
         first, end = (literal(f"{edge:%Y-%m-%d %H:%M:%S}") for edge in partitions)
         return f"{expression} >= {first} AND {expression} < {end}"
     return f"{expression} IN ({comma(map(literal, partitions))})" if partitions else "false"
-
-
-@contextmanager
-def _explained() -> Generator[None]:
-    """Disable Dagster's retries for errors that they cannot fix."""
-    try:
-        yield
-    except WarehouseError as error:
-        raise dg.Failure(str(error), allow_retries=error.retryable) from error

@@ -11,7 +11,7 @@ from harvest_pipeline.orchestration.steps import Retries, explained
 from harvest_pipeline.orchestration.verify import reconciliation_key
 from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse.coverage import known_of_day, loaded
-from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.database import warehouse_of
 
 _NAME = "yesterday_is_loaded"
 
@@ -73,7 +73,7 @@ def _missing(account: Account, day: date, log: Callable[[str], object]) -> str |
     for dataset in reports(account):
         if dataset.has_partitions and not dataset.record.parent:
             records.setdefault(dataset.record.name, []).append(dataset.name)
-    with Warehouse(account.project.duckdb, account.name, log=log).reader() as connection:
+    with warehouse_of(account, log).reader() as connection:
         expected = [record for record in records if loaded(connection, record)]
         known = known_of_day(connection, day, expected)
     end = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(account.project.timezone))

@@ -16,7 +16,7 @@ from harvest_pipeline.orchestration.metadata import CURRENT, CURRENT_TAGS, markd
 from harvest_pipeline.orchestration.steps import Retries, explained
 from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse import exchange_rates
-from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.database import Warehouse, warehouse_of
 from harvest_pipeline.warehouse.lineage import origins
 from harvest_pipeline.warehouse.models import Described, create, describe
 from harvest_pipeline.warehouse.tables import Table
@@ -61,7 +61,7 @@ def model_assets(account: Account, io_manager_key: str) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def create_views(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
-        warehouse = Warehouse(account.project.duckdb, account.name, log=context.log.info)
+        warehouse = warehouse_of(account, context.log.info)
         chosen = [
             each for each in account.models if _key(account, each) in context.selected_asset_keys
         ]

@@ -15,7 +15,7 @@ from harvest_pipeline.orchestration.resources import HarvestResource
 from harvest_pipeline.settings import Account
 from harvest_pipeline.settings.datasets import Retry
 from harvest_pipeline.settings.parameters import OptionsError
-from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.database import warehouse_of
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.ledger import refuse_another_account
 
@@ -61,7 +61,7 @@ def reading(
     Raises Failure if the token is for another account than the loaded records.
     """
     harvest: HarvestResource = getattr(context.resources, account.name)
-    warehouse = Warehouse(account.project.duckdb, account.name, log=context.log.info)
+    warehouse = warehouse_of(account, context.log.info)
     with (
         explained(retries),
         warehouse.reserved(),
@@ -78,8 +78,8 @@ def reading(
 def explained(retries: Retries) -> Generator[None]:
     """Turn errors of Harvest or the warehouse into a Dagster failure with their message.
 
-    Raises RetryRequested for errors that may pass (an outage, records that kept changing), and
-    Failure without retries for those that do not (a wrong token, a folder as database).
+    Raises RetryRequested for errors that may pass (an outage, a program that holds the database),
+    and Failure without retries for those that do not (a wrong token, a folder as database).
     """
     try:
         yield
@@ -89,6 +89,8 @@ def explained(retries: Retries) -> Generator[None]:
             raise dg.RetryRequested(retries.further, pause) from error
         raise dg.Failure(str(error), allow_retries=False) from None
     except (OptionsError, WarehouseError) as error:
+        if isinstance(error, WarehouseError) and error.retryable:
+            raise dg.RetryRequested(retries.further, retries.pause_seconds) from error
         raise dg.Failure(str(error), allow_retries=False) from None
 
 

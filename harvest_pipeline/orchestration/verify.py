@@ -27,7 +27,7 @@ from harvest_pipeline.orchestration.partitions import existing_days
 from harvest_pipeline.orchestration.resources import HarvestResource
 from harvest_pipeline.orchestration.steps import Retries, explained
 from harvest_pipeline.settings import Account
-from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.database import warehouse_of
 
 _MOST_SHOWN = 20
 
@@ -118,7 +118,7 @@ def _check(account: Account, theme: Theme) -> dg.AssetChecksDefinition:
     )
     def comparison(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         harvest: HarvestResource = getattr(context.resources, account.name)
-        warehouse = Warehouse(account.project.duckdb, account.name, log=context.log.info)
+        warehouse = warehouse_of(account, context.log.info)
         days = existing_days(account.project)
         with explained(Retries.of(None)):
             outcome = compare(harvest.client(account), warehouse, theme, days, days.last)

@@ -95,6 +95,13 @@ class Project(Model):
         "the last 400 days once a week; 0: none.",
         ge=0,
     )
+    duckdb_wait_seconds: int = _set_by(
+        "HARVEST_DUCKDB_WAIT_SECONDS",
+        "900",
+        "How long a run waits for a program that holds the database, with a line every 15 seconds "
+        "that names it; then its step is tried again, and at last fails.",
+        ge=0,
+    )
     changes_seconds: int = _set_by(
         "HARVEST_CHANGES_SECONDS",
         "300",

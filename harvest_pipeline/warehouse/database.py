@@ -13,6 +13,7 @@ import duckdb
 from filelock import FileLock, Timeout
 
 from harvest_pipeline.safety import make_folder, one_line, private_files
+from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse import engine
 from harvest_pipeline.warehouse.errors import WarehouseError, WarehouseLocked
 from harvest_pipeline.warehouse.sql import identifier
@@ -227,6 +228,12 @@ class Warehouse:
         if _DAMAGED.search(text):
             return _damaged(self.path, text)
         return f"The database {self.path} cannot be opened: {text.splitlines()[0]}"
+
+
+def warehouse_of(account: Account, log: Callable[[str], object]) -> Warehouse:
+    """The warehouse of an account, which waits for other programs as long as the project says."""
+    project = account.project
+    return Warehouse(project.duckdb, account.name, float(project.duckdb_wait_seconds), log)
 
 
 @contextmanager

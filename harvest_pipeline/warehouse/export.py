@@ -2,14 +2,12 @@
 
 import math
 import re
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,7 +15,7 @@ import duckdb
 import xlsxwriter  # pyright: ignore[reportMissingTypeStubs]
 from xlsxwriter.exceptions import FileCreateError  # pyright: ignore[reportMissingTypeStubs]
 
-from harvest_pipeline.safety import make_folder, one_line
+from harvest_pipeline.safety import one_line
 from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.models import as_of
@@ -70,19 +68,6 @@ class Export:
         """The SELECT of its rows."""
         order = f" ORDER BY {comma(map(identifier, self.order))}" if self.order else ""
         return f"SELECT * FROM {identifier(self.name)}{order}"
-
-
-@contextmanager
-def replaced(paths: Sequence[Path]) -> Generator[list[Path]]:
-    """Where to write these files of one folder, which is created if missing: they take the place of
-    `paths` at the end of the block, and not at all if it raises. Raises OSError."""
-    folder = paths[0].absolute().parent
-    make_folder(folder)
-    with TemporaryDirectory(dir=folder, prefix=".export-") as beside:
-        written = [Path(beside) / path.name for path in paths]
-        yield written
-        for new, path in zip(written, paths, strict=True):
-            new.replace(path)
 
 
 def copy(connection: duckdb.DuckDBPyConnection, export: Export, path: Path, format: Format) -> int:

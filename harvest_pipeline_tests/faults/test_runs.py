@@ -15,6 +15,7 @@ import requests
 
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS
+from harvest_pipeline.orchestration import steps
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.conftest import TODAY, Project, failure_of
 from harvest_pipeline_tests.sandbox.faults import AnswerWith, Hang
@@ -178,3 +179,29 @@ def test_the_database_is_free_while_harvest_is_slow(project: Project, tmp_path: 
     assert seconds >= 5
     meanwhile = {state for state, at in seen if asked[0] < float(at) < asked[0] + 3}
     assert meanwhile == {"free"}
+
+
+HOLD = """
+import duckdb, sys, time
+connection = duckdb.connect(sys.argv[1], read_only=True)
+print("held", flush=True)
+time.sleep(float(sys.argv[2]))
+"""
+
+
+def test_a_reader_that_stays_is_waited_for_and_then_the_step_is_tried_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert project.materialize("clients").success
+    project.set(HARVEST_DUCKDB_WAIT_SECONDS="1")
+    monkeypatch.setattr(steps, "_PAUSE_SECONDS", 1.0)
+    command = [sys.executable, "-c", HOLD, str(project.database), "3"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as reader:
+        assert reader.stdout is not None
+        reader.stdout.readline()
+        result = project.materialize("clients")
+    assert result.success
+    tried = [each for each in result.all_events if each.is_step_up_for_retry]
+    assert tried
+    reasons = [each.step_retry_data.error for each in tried]
+    assert all(f"(process {reader.pid})" in f"{reason}" for reason in reasons)

@@ -60,6 +60,12 @@ def test_a_file_in_another_form_is_refused(was: str, is_now: str, problem: str) 
         parse("mine", FILE.replace(was, is_now))
 
 
+@pytest.mark.parametrize("name", models())
+def test_the_sentence_of_a_model_is_plain_text(name: str) -> None:
+    # Lists in Dagster's UI show Markdown as it is written.
+    assert not set("`*[]#") & set(models()[name].title)
+
+
 def test_each_model_comes_after_those_that_it_reads() -> None:
     before: set[str] = set()
     for model in models().values():

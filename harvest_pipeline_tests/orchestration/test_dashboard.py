@@ -18,7 +18,7 @@ from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.models import models
 from harvest_pipeline.warehouse.comparisons import Comparison, write
 from harvest_pipeline.warehouse.database import Warehouse
-from harvest_pipeline_tests.conftest import TODAY, Project
+from harvest_pipeline_tests.conftest import TODAY, Project, failure_of
 from harvest_pipeline_tests.orchestration.test_models import key, of_run
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 
@@ -118,3 +118,10 @@ def test_the_command_says_what_to_do_if_nothing_is_loaded(project: Project) -> N
     done = CliRunner().invoke(harvest_pipeline, ["dashboard"])
     assert done.exit_code == 1
     assert "load with `harvest-pipeline sync` first" in done.output
+
+
+def test_a_page_that_cannot_be_written_is_one_sentence(project: Project) -> None:
+    page_of(project).mkdir()
+    sentence = failure_of(project.materialize("dashboard"))
+    assert sentence.startswith(f"The dashboard {page_of(project)} could not be written (")
+    assert [each.name for each in project.database.parent.glob(".new-*")] == []

@@ -10,6 +10,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from harvest_pipeline.orchestration import steps
 from harvest_pipeline.orchestration.io_manager import HarvestDuckDBIOManager, Reading
 from harvest_pipeline.scope import Scope, Spool, Window
 from harvest_pipeline.settings.datasets import report_datasets
@@ -259,13 +260,20 @@ def test_a_broken_spool_ends_the_run_with_its_sentence(
 
 
 def test_a_held_database_is_waited_for_and_its_holder_named(
-    dagster: Dagster, warehouse: Warehouse, spools: SpoolFolder
+    dagster: Dagster,
+    warehouse: Warehouse,
+    spools: SpoolFolder,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(steps, "_PAUSE_SECONDS", 0.0)
     with warehouse.connect():
         pass
-    spool = spools.write("clients", None, [client(1)])
+
+    def read() -> Iterator[Spool]:
+        yield spools.write("clients", None, [client(1)])
+
     with held(warehouse.path) as pid:
-        message = dagster.failure(report("clients", "clients", lambda: iter([spool])))
+        message = dagster.failure(report("clients", "clients", read))
     assert f"(process {pid})" in message
 
 
