@@ -15,6 +15,9 @@ _WIDTH, _HEIGHT = 560, 240
 AGES = ("0", "1–30", "31–60", "61–90", "90+")
 _FONT = "Inter, 'Helvetica Neue', Arial, sans-serif"
 
+_OF_WEEK = alt.Tooltip("week:T", timeUnit="utcyearmonthdate", title="week of")
+_OF_MONTH = alt.Tooltip("month:T", timeUnit="utcyearmonth")
+
 
 @dataclass(frozen=True, slots=True)
 class Chart:
@@ -82,7 +85,7 @@ def _hours(base: alt.Chart) -> Any:
             ),
             order=alt.Order("kind:N", sort="ascending"),
             tooltip=[
-                alt.Tooltip("week:T", timeUnit="utcyearmonthdate", title="week of"),
+                _OF_WEEK,
                 alt.Tooltip("kind:N", title="kind"),
                 alt.Tooltip("sum(hours):Q", format=",.1f", title="hours"),
             ],
@@ -116,7 +119,7 @@ def _grid(base: alt.Chart, color: alt.Color, text: alt.Text, tooltip: list[Any])
         y=alt.Y("person:N", title=None, sort="ascending"),
         tooltip=[
             alt.Tooltip("person:N"),
-            alt.Tooltip("week:T", timeUnit="utcyearmonthdate", title="week of"),
+            _OF_WEEK,
             *tooltip,
         ],
     )
@@ -188,7 +191,7 @@ def _profit(base: alt.Chart) -> Any:
                 legend=alt.Legend(orient="top"),
             ),
             tooltip=[
-                alt.Tooltip("month:T", timeUnit="utcyearmonth"),
+                _OF_MONTH,
                 alt.Tooltip("kind:N"),
                 alt.Tooltip("sum(amount):Q", format=",.2f", title="amount"),
             ],
@@ -202,7 +205,7 @@ def _profit(base: alt.Chart) -> Any:
             y=alt.Y("sum(margin):Q", title=None),
             color=alt.Color("kind:N"),
             tooltip=[
-                alt.Tooltip("month:T", timeUnit="utcyearmonth"),
+                _OF_MONTH,
                 alt.Tooltip("sum(margin):Q", format=",.2f", title="margin"),
             ],
         )
