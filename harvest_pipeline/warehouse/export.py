@@ -1,6 +1,5 @@
 """Writes tables and views as files for other programs: a workbook of Excel, CSV or Parquet."""
 
-import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,8 @@ _Untyped = Any
 _MOST_ROWS, _LONGEST_TEXT, _LONGEST_NAME = 1_048_576, 32_767, 31
 #: Excel calculates with doubles and shows 15 digits; an id with more would become another one.
 _MOST_DIGITS = 15
+#: The largest number of Excel; a double goes a little further, and a text to infinity.
+_LARGEST = 9.99e307
 #: Rows that are in memory at a time.
 _BATCH = 2_000
 #: Widths of columns, in letters: the least, that of dates and of numbers (999,999,999.99), and the
@@ -328,7 +329,7 @@ def _is_number(value: int | float | Decimal) -> bool:
     """Whether Excel keeps it as the number that it is: of an id, all digits matter."""
     if isinstance(value, int):
         return abs(value) < 10**_MOST_DIGITS
-    return math.isfinite(value)
+    return abs(value) <= _LARGEST  # not if it is NaN
 
 
 def _descriptions(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """`harvest-pipeline export`: what other programs read is what the database holds."""
 
-import math
 import re
 import shutil
 import stat
@@ -60,7 +59,7 @@ def is_shown(cell: Any, value: Any) -> bool:
         case int() if abs(value) < 10**15:
             return there == value and type(there) is int
         case float() | Decimal():
-            if not math.isfinite(value):
+            if not abs(value) <= 9.99e307:
                 return there == str(value)
             exact = Fraction(value)
             return abs(Fraction(there) - exact) <= abs(exact) / 10**15  # Excel has 15 digits
@@ -163,9 +162,7 @@ _TEXTS = st.one_of(
         ]
     ),
 )
-_MONEY = st.decimals(
-    min_value=Decimal("-1e20"), max_value=Decimal("1e20"), allow_nan=False, places=18
-)
+_MONEY = st.decimals(min_value=1 - 10**20, max_value=10**20 - 1, allow_nan=False, places=18)
 _ROWS = st.lists(
     st.tuples(
         st.none() | _TEXTS,
@@ -181,10 +178,11 @@ _ROWS = st.lists(
 )
 
 
-@made_up(every=400, few=20)
+@made_up(every=150, few=20)
 @given(_ROWS)
 @example([(text, None, None, None, None, None, None) for text in ("<r></r>", "=1", "x" * 40_000)])
 @example([("", date(1899, 12, 31), None, Decimal("0.005"), 10**15, None, None)])
+@example([(None, None, None, None, None, None, 1.7976931348623155e308)])
 @example([("", date(1900, 1, 1), None, Decimal("1234567890.12"), 10**15 - 1, None, None)])
 def test_every_value_stays_what_it_is(tmp_path: Path, rows: list[tuple[Any, ...]]) -> None:
     columns = ("text", "day", "instant", "amount", "id", "flag", "ratio")
