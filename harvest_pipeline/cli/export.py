@@ -65,26 +65,23 @@ def command(names: tuple[str, ...], account: str | None, kind: str | None, to: P
     title = f"{settings.name}, exported on {datetime.now(zone):%Y-%m-%d at %H:%M}"
     warehouse = warehouse_of(settings, partial(click.echo, err=True))
     cut = 0
-    try:
-        with warehouse.reader() as connection:
-            exports = _exports(settings, wanted, tables.column_comments(connection))
-            try:
-                with replaced(paths) as written:
-                    if format is Format.XLSX:
-                        book = workbook(connection, exports, written[0], title, zone)
-                        rows, cut = book.rows, book.cut
-                    else:
-                        rows = [
-                            copy(connection, each, path, format)
-                            for each, path in zip(exports, written, strict=True)
-                        ]
-            except (OSError, duckdb.Error) as error:
-                reason = getattr(error, "strerror", None) or str(error)
-                raise click.ClickException(
-                    f"Nothing was written to {to or Path.cwd()}: {one_line(reason)}."
-                ) from error
-    except WarehouseError as error:
-        raise click.ClickException(str(error)) from error
+    with warehouse.reader() as connection:
+        exports = _exports(settings, wanted, tables.column_comments(connection))
+        try:
+            with replaced(paths) as written:
+                if format is Format.XLSX:
+                    book = workbook(connection, exports, written[0], title, zone)
+                    rows, cut = book.rows, book.cut
+                else:
+                    rows = [
+                        copy(connection, each, path, format)
+                        for each, path in zip(exports, written, strict=True)
+                    ]
+        except (OSError, duckdb.Error) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise click.ClickException(
+                f"Nothing was written to {to or Path.cwd()}: {one_line(reason)}."
+            ) from error
     table = [(one_line(each.name), count) for each, count in zip(exports, rows, strict=True)]
     click.echo(tabulate(table, headers=["table", "rows"], intfmt=","))
     if cut:

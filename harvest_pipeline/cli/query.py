@@ -23,7 +23,6 @@ from harvest_pipeline.safety import one_line
 from harvest_pipeline.settings import load_project
 from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.database import warehouse_of
-from harvest_pipeline.warehouse.errors import WarehouseError
 
 #: Rows that are in memory at a time.
 _BATCH = 2_000
@@ -84,8 +83,6 @@ def command(sql: str, account: str | None, kind: str, limit: int) -> int:
                         f"Nothing of {settings.name} is loaded yet; run `harvest-pipeline sync`."
                     ) from error
                 raise click.ClickException(_sentence(error)) from error
-    except WarehouseError as error:
-        raise click.ClickException(str(error)) from error
     except duckdb.Error as error:
         raise click.ClickException(_sentence(error)) from error
     return 0

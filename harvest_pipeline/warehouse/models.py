@@ -44,7 +44,7 @@ _AGEING_BUCKET = """
         WHEN days_past_due <= 90 THEN '61–90'
         ELSE '90+'
     END
-"""  # noqa: RUF001
+"""  # noqa: RUF001 - a range of days is written with a dash, as finance does
 
 
 def _macros(timezone: str) -> list[str]:
