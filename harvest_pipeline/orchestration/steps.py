@@ -83,15 +83,14 @@ def explained(retries: Retries) -> Generator[None]:
     """
     try:
         yield
-    except HarvestError as error:
-        pause = max(error.retry_after or 0, retries.pause_seconds)
-        if error.retryable and (error.retry_after or 0) <= _LONGEST_PAUSE_SECONDS:
-            raise dg.RetryRequested(retries.further, pause) from error
-        raise dg.Failure(str(error), allow_retries=False) from None
-    except (OptionsError, WarehouseError) as error:
-        if isinstance(error, WarehouseError) and error.retryable:
-            raise dg.RetryRequested(retries.further, retries.pause_seconds) from error
-        raise dg.Failure(str(error), allow_retries=False) from None
+    except (HarvestError, OptionsError, WarehouseError) as error:
+        failure = dg.Failure(str(error), allow_retries=False)
+        wait = (error.retry_after if isinstance(error, HarvestError) else None) or 0
+        passing = not isinstance(error, OptionsError) and error.retryable
+        if passing and wait <= _LONGEST_PAUSE_SECONDS:
+            # With the failure as its cause, Dagster shows the sentence when no retry is left.
+            raise dg.RetryRequested(retries.further, max(wait, retries.pause_seconds)) from failure
+        raise failure from None
 
 
 def each_explained(items: Iterable[T], retries: Retries) -> Iterator[T]:
