@@ -6,7 +6,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -18,11 +18,12 @@ from harvest_pipeline.harvest.access import client_with, winning_variables
 from harvest_pipeline.harvest.account import Account, AccountFinder, listed
 from harvest_pipeline.harvest.auth import PersonalAccessToken
 from harvest_pipeline.harvest.client import user_agent
-from harvest_pipeline.harvest.errors import AccountNotFound, StoreUnusable
+from harvest_pipeline.harvest.errors import AccountNotFound, HarvestError, StoreUnusable
 from harvest_pipeline.harvest.http import Patience, Transport
 from harvest_pipeline.harvest.oauth import DEVELOPERS, Consent, TokenSet
 from harvest_pipeline.harvest.redirect import RedirectServer, redirect_address
 from harvest_pipeline.harvest.token_store import StoredAccount, TokenStore, check_name
+from harvest_pipeline.loading.history import proposal
 from harvest_pipeline.safety import one_line, shown
 from harvest_pipeline.sandbox import DEFAULT_PORT as SANDBOX_PORT
 from harvest_pipeline.sandbox.oauth import CLIENT_ID, CLIENT_SECRET
@@ -105,6 +106,8 @@ def command(
             _check_company(store, account)
         store.save(account)
         click.echo(_summary(account, store, project, environment))
+        if said := _first_day(settings, account):
+            click.echo(f"\n{said}")
     except (KeyboardInterrupt, click.Abort):
         click.echo("\nStopped; nothing was stored.", err=True)
         return 130
@@ -242,10 +245,7 @@ def _identified(
     Raises AccountNotFound, SettingsError if there is no terminal to choose on, and what
     `Caller.get` raises.
     """
-    origin = "Harvest's answer" if tokens.refresh_token else "standard input"
-    credentials = PersonalAccessToken(tokens.access_token, origin)
-    client = client_with(settings, credentials, click.echo, PATIENCE)
-    with closing(client):
+    with closing(client_with(settings, _credentials(tokens), click.echo, PATIENCE)) as client:
         account = _chosen(client.finder, requested)
         identity = client.finder.identify(str(account.id), account.name)
         instance = client.finder.instance_of(str(account.id))
@@ -261,6 +261,21 @@ def _identified(
         connected_at=datetime.now(UTC),
         tokens=tokens,
     )
+
+
+def _credentials(tokens: TokenSet) -> PersonalAccessToken:
+    """These very tokens, which are not renewed meanwhile."""
+    origin = "Harvest's answer" if tokens.refresh_token else "standard input"
+    return PersonalAccessToken(tokens.access_token, origin)
+
+
+def _first_day(settings: configured.Account, account: StoredAccount) -> str | None:
+    """What to set as the first day, if Harvest says since when the account has records."""
+    credentials = _credentials(account.tokens)
+    client = client_with(settings, credentials, click.echo, PATIENCE, account.account_id)
+    with closing(client), suppress(HarvestError):  # the account is connected all the same
+        return proposal(client, settings.records, settings.project.start_date)
+    return None
 
 
 def _chosen(finder: AccountFinder, requested: Requested | None) -> Account:

@@ -27,6 +27,7 @@ from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import HarvestError, PermissionMissing, RateLimited
 from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.harvest.token_store import TokenStore, is_name
+from harvest_pipeline.loading.history import left_out
 from harvest_pipeline.safety import one_line
 from harvest_pipeline.settings import (
     VARIABLES,
@@ -257,6 +258,9 @@ def _account(
             ) as client:
                 account_id = client.identity.account_id
                 yield from _reader(client)
+                if older := left_out(client, account.records, account.project.start_date):
+                    what, remedy = older.rsplit(". ", 1)
+                    yield Finding("older records", "warning", f"{what}.", remedy)
     except HarvestError as error:
         state = "warning" if isinstance(error, RateLimited) else "wrong"
         yield Finding.from_error("Harvest", error, state)

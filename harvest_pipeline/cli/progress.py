@@ -1,5 +1,6 @@
 """The progress of one Dagster run, as a person sees it in the terminal."""
 
+import logging
 import re
 import sys
 import threading
@@ -29,6 +30,8 @@ class Progress(Observer):
     def __init__(self, run: Run, *, plain: bool) -> None:
         self.states = {dataset.name: "not begun" for dataset in run.datasets}
         self.models, self.created = len(models_of(run)), 0
+        #: What a report's code has warned of.
+        self.remarks: list[str] = []
         self._problems: dict[str, str] = {}
         self._prefix = f"{run.account.name}__"
         self._models_step = models_step(run.account.name)
@@ -79,7 +82,9 @@ class Progress(Observer):
         """Handle a line of the run's log, or an event."""
         event = entry.dagster_event
         if event is None:
-            if entry.user_message.startswith(WAITING):
+            if isinstance(entry.level, int) and entry.level >= logging.WARNING:
+                self.remarks.append(entry.user_message)
+            elif entry.user_message.startswith(WAITING):
                 self.waiting(SECONDS_BETWEEN_LINES, entry.user_message.removeprefix(WAITING))
             return
         # A step's key is derived from the asset's: <schema>__<dataset>.

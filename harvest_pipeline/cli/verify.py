@@ -17,6 +17,7 @@ from harvest_pipeline.harvest.access import client_from_environment
 from harvest_pipeline.harvest.errors import HarvestError
 from harvest_pipeline.loading.figures import RECORDS as COMPARED
 from harvest_pipeline.loading.figures import themes
+from harvest_pipeline.loading.history import left_out
 from harvest_pipeline.loading.reconcile import Reconciliation
 from harvest_pipeline.loading.statement import Statement
 from harvest_pipeline.loading.verify import Verdict, compare, compare_and_repair
@@ -84,7 +85,7 @@ def _statement(
 ) -> Statement:
     """Compare the account. Raises HarvestError and WarehouseError."""
     warehouse = warehouse_of(account, _say)
-    today = account.project.today()
+    today, start = account.project.today(), account.project.start_date
     with (
         closing(client_from_environment(account, environment, _say)) as client,
         spool_folder(account.project.state_folder) as folder,
@@ -94,13 +95,13 @@ def _statement(
                 compare(client, warehouse, theme, days, today, by_month=True)
                 for theme in themes(account)
             ]
-            return Statement(account, days, outcomes)
+            return Statement(account, days, outcomes, left_out(client, account.records, start))
         identity = client.identity
         again = Reconciliation(
             Loads(client, warehouse, (), folder, _say),
             LoadContext("verify", "verify", int(identity.account_id), identity.reader),
             [RECORDS[name] for theme in themes(account) for name in COMPARED[theme]],
-            Window(account.project.start_date, today),
+            Window(start, today),
             thorough=False,
         )
         outcomes = [
@@ -111,7 +112,7 @@ def _statement(
         ]
         if again.refused:
             raise again.refused
-    return Statement(account, days, outcomes)
+        return Statement(account, days, outcomes, left_out(client, account.records, start))
 
 
 def _days(account: Account, first: date | None, last: date | None) -> Window:

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import records_inside
 from harvest_pipeline.models import OTHER_TABLES, models, tables_of
 from harvest_pipeline.models import Model as SqlModel
@@ -285,6 +286,11 @@ class Account:
             if each.is_report:
                 there |= {each.record.name, *(r.name for r in records_inside(each.record))}
         return tuple(model for name, model in models().items() if tables_of(name) <= there)
+
+    @property
+    def records(self) -> list[Record]:
+        """The records of its datasets, each once."""
+        return list({each.record.name: each.record for each in self.datasets}.values())
 
     def zone_of(self, dataset: Dataset) -> str:
         """The IANA name of the time zone in which a dataset's schedule counts days."""

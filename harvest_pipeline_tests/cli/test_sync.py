@@ -13,7 +13,7 @@ from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import project_folder
 from harvest_pipeline_tests.cli.command import Place
 from harvest_pipeline_tests.sandbox.server import SandboxServer
-from harvest_pipeline_tests.sandbox.truth import truth
+from harvest_pipeline_tests.sandbox.truth import days_of, truth
 from harvest_pipeline_tests.surroundings import utc_today
 
 pytestmark = pytest.mark.slow
@@ -33,7 +33,9 @@ class Synced:
         self.place = place
         self.days = days_ago(40, 5)
         first, last = str(self.days.first), str(self.days.last)
-        self.done = place.run("sync", *CHOSEN, "--from", first, "--to", last)
+        self.done = place.run(
+            *("sync", *CHOSEN, "--from", first, "--to", last), HARVEST_START_DATE=first
+        )
         self.run = place.last_run()
 
     def cells(self, report: str) -> list[str]:
@@ -68,9 +70,15 @@ def test_without_a_terminal_a_line_tells_when_a_report_begins_and_when_it_ends(
 ) -> None:
     lines = synced.done.stderr.splitlines()
     assert lines[0] == "--from and --to mean nothing for clients."
-    assert [line.split(":")[0] for line in lines[1:]] == [
+    assert [line.split(":")[0] for line in lines[1:-2]] == [
         name for name in CHOSEN for _ in ("begins", "ends")
     ]
+    older = [
+        day
+        for day in days_of(synced.place.sandbox.account.records, "invoices")
+        if day < synced.days.first
+    ]
+    assert f"Harvest has {len(older)} invoices, the oldest of {older[0]}." in lines[-1]
     assert synced.done.stderr.isascii()
 
 

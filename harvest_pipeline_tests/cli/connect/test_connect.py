@@ -18,6 +18,7 @@ from harvest_pipeline_tests.cli.ui.conftest import free_port
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.fault_server import FaultServer
 from harvest_pipeline_tests.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.truth import days_of
 from harvest_pipeline_tests.waiting import PATIENCE
 
 APPLICATION = {"HARVEST_CLIENT_ID": CLIENT_ID, "HARVEST_CLIENT_SECRET": CLIENT_SECRET}
@@ -51,7 +52,8 @@ def test_allowing_stores_the_account(person: Person, sandbox: SandboxServer) -> 
         assert fact in command.output
     assert person.stored() == ["harvest"]
     assert stat.S_IMODE((person.store / "accounts.json").stat().st_mode) == 0o600
-    assert sandbox.account.request_log.paths() == [
+    paths = sandbox.account.request_log.paths()
+    assert paths[:6] == [
         "/oauth2/authorize",
         "/oauth2/authorize",
         TOKEN_PATH,
@@ -59,6 +61,11 @@ def test_allowing_stores_the_account(person: Person, sandbox: SandboxServer) -> 
         "/v2/users/me",
         "/v2/company",
     ]
+    assert set(paths[6:]) == {"/v2/time_entries", "/v2/expenses", "/v2/invoices"}
+    assert (
+        f"HARVEST_START_DATE={days_of(sandbox.account.records, 'time_entries')[0]} loads all of it"
+        in command.output
+    )
 
 
 @pytest.mark.parametrize(
