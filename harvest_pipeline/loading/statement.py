@@ -56,7 +56,7 @@ class Statement:
             return None
         first, last = self.days.first, self.days.last
         at = self.outcomes[0].at
-        return Comparison(at, first, last, str(self.verdict), len(self.differences))
+        return Comparison(at, first, last, str(self.verdict), len(self.differences), self.left_out)
 
     def text(self) -> str:
         """The statement as text, at most 100 columns wide except for the sentences."""
