@@ -192,7 +192,7 @@ def _token() -> str:
 
 def _by_browser(consent: Consent, port: int) -> str:
     """The redirect that this machine's browser is sent to."""
-    with RedirectServer(port) as server:
+    with RedirectServer(port, consent.is_answered_by) as server:
         click.echo(
             "Allow the access in your browser. If it does not open by itself, open this address:"
             f"\n\n{consent.url}\n\nWaiting for five minutes at most; Ctrl-C stops. (With a browser "
