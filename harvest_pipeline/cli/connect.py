@@ -24,11 +24,10 @@ from harvest_pipeline.harvest.oauth import DEVELOPERS, Consent, TokenSet
 from harvest_pipeline.harvest.redirect import RedirectServer, redirect_address
 from harvest_pipeline.harvest.token_store import StoredAccount, TokenStore, check_name
 from harvest_pipeline.loading.history import proposal
-from harvest_pipeline.safety import one_line, shown
+from harvest_pipeline.safety import is_loopback, one_line, shown
 from harvest_pipeline.sandbox import DEFAULT_PORT as SANDBOX_PORT
 from harvest_pipeline.sandbox.oauth import CLIENT_ID, CLIENT_SECRET
 from harvest_pipeline.settings import Project, SettingsError, load_environment, load_project
-from harvest_pipeline.settings.values import is_loopback
 
 #: A person is waiting, so there are fewer attempts and shorter pauses than in a run.
 PATIENCE = Patience(attempts=3, first_pause=0.5, throttle_cap=60.0)
@@ -196,7 +195,7 @@ def _token() -> str:
 
 def _by_browser(consent: Consent, port: int) -> str:
     """The redirect that this machine's browser is sent to."""
-    with RedirectServer(port) as server:
+    with RedirectServer(port, consent.is_answered_by) as server:
         click.echo(
             "Allow the access in your browser. If it does not open by itself, open this address:"
             f"\n\n{consent.url}\n\nWaiting for five minutes at most; Ctrl-C stops. (With a browser "

@@ -10,9 +10,10 @@ from email.utils import parsedate_to_datetime
 from io import BytesIO
 from math import ceil, inf
 from time import monotonic
+from typing import Any
 from urllib.parse import urlsplit
 
-from requests import PreparedRequest, RequestException, Session, Timeout
+from requests import PreparedRequest, RequestException, Response, Session, Timeout
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.exceptions import ConnectTimeout, SSLError
@@ -25,6 +26,7 @@ from harvest_pipeline.harvest.errors import (
     HarvestUnavailable,
     HostNotTrusted,
 )
+from harvest_pipeline.safety import trusted
 
 #: Responses other than lists are a few kB; one of more bytes than this is not Harvest's.
 LARGEST_ANSWER = 2**20
@@ -124,6 +126,17 @@ class NoAuthorization(AuthBase):
         return r
 
 
+class _Adapter(HTTPAdapter):
+    """Connects to Harvest's hosts and this machine only, whatever made the address."""
+
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        try:
+            trusted(request.url or "")
+        except ValueError as error:
+            raise HostNotTrusted(f"A request was not sent. Of its address: {error}.") from None
+        return super().send(request, *args, **kwargs)
+
+
 class Transport:
     """Sends requests to Harvest's hosts, over connections that all threads share."""
 
@@ -131,7 +144,7 @@ class Transport:
         self.patience = patience
         self._user_agent = user_agent
         self._end = monotonic() + patience.total
-        self._adapter = HTTPAdapter(pool_maxsize=IN_FLIGHT)
+        self._adapter = _Adapter(pool_maxsize=IN_FLIGHT)
         self._lock = threading.Lock()
         self._requests = 0
         self._stopped = threading.Event()

@@ -5,10 +5,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -22,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from harvest_pipeline.safety import shown
+from harvest_pipeline.safety import shown, trusted
 from harvest_pipeline.settings.environment import project_folder
 
 #: Ten years: more is a typing mistake.
@@ -30,8 +28,6 @@ _MOST_DAYS = 3660
 _MOST_IDS = 1000
 _NAME = r"^[a-z][a-z0-9_]{0,39}$"
 _RELATIVE = re.compile(r"(\d{1,4})(?:\s+days?\s+(?:back|ago))?")
-#: Harvest's domains: tokens are sent to no other host on the internet.
-_HARVEST = (".harvestapp.com", ".getharvest.com")
 _INSTANCE = re.compile(r"(https?://)?[a-z0-9-]{1,63}(\.harvestapp\.com)?(/.*)?", re.IGNORECASE)
 #: The endings of a published copy that is one file; any other path is a folder of Parquet, which is
 #: a link to a folder beside it whose name goes on with VERSION.
@@ -84,16 +80,6 @@ def misplaced(reason: str, *place: str | int) -> PydanticCustomError:
     return PydanticCustomError("misplaced", "{reason}", {"reason": reason, "place": place})
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _name(text: str) -> str:
     if not re.fullmatch(_NAME, text):
         raise ValueError(
@@ -130,20 +116,9 @@ def _url(text: str) -> str:
     # The value is not repeated: it may contain, or be, a token.
     if "@" in text:
         raise ValueError("it holds a user name or password; remove them from the address")
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        parts = urlsplit("")
-    if not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("this is not an address such as https://api.harvestapp.com/v2; correct it")
-    harvest = parts.scheme == "https" and parts.hostname.endswith(_HARVEST)
-    if not harvest and not (parts.scheme in ("http", "https") and is_loopback(parts.hostname)):
-        raise ValueError(
-            f"it leads to {shown(parts.hostname)}: a token is only sent to Harvest "
-            "(https://….harvestapp.com, https://….getharvest.com) or to this machine (127.0.0.1); "
-            "change the address or remove the variable"
-        )
-    return text.rstrip("/")
+    if "?" in text or "#" in text:
+        raise ValueError("it ends with more than a path; remove what begins with ? or #")
+    return trusted(text).rstrip("/")
 
 
 def _path(text: object) -> Path:

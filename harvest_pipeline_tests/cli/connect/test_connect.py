@@ -72,7 +72,6 @@ def test_allowing_stores_the_account(person: Person, sandbox: SandboxServer) -> 
     ("what", "said"),
     [
         ("refused", "Access was refused on Harvest's page"),
-        ("wrong state", "does not belong to this request"),
         ("late", "has expired or has been used"),
     ],
 )
@@ -81,8 +80,6 @@ def test_an_answer_without_a_good_code_stores_nothing(
 ) -> None:
     with person.start(*connect("--sandbox")) as command:
         redirect = decide(command.address(), decision="deny" if what == "refused" else "allow")
-        if what == "wrong state":
-            redirect = re.sub(r"state=[^&]+", "state=another", redirect)
         if what == "late":
             sandbox.world.clock.advance(601)
         assert requests.get(redirect, timeout=PATIENCE).status_code == 200
@@ -91,6 +88,30 @@ def test_an_answer_without_a_good_code_stores_nothing(
     assert f"Error: {said}" in command.output or said in command.output
     assert "Traceback" not in command.output
     assert (TOKEN_PATH in sandbox.account.request_log.paths()) == (what == "late")
+
+
+def test_a_request_of_another_page_neither_ends_the_waiting_nor_says_anything(
+    person: Person, sandbox: SandboxServer
+) -> None:
+    with person.start(*connect("--sandbox")) as command:
+        redirect = decide(command.address(), str(sandbox.account_id))
+        callback, _, query = redirect.partition("?")
+        state = re.findall(r"state=[^&]+", query)[0]
+        for other in (
+            "",
+            "error=canary&error_description=canary",
+            "error=access_denied&state=canary",
+            f"code=canary&{state}&state=canary",
+            f"code=canary&{state}&{state}",
+            f"code=canary&STATE{state[5:]}",
+        ):
+            answer = requests.get(f"{callback}?{other}", timeout=PATIENCE)
+            assert (answer.status_code, "canary" in answer.text) == (404, False)
+        assert requests.post(redirect, timeout=PATIENCE).status_code == 501
+        assert requests.get(redirect, timeout=PATIENCE).status_code == 200
+        assert command.wait() == 0
+    assert person.stored() == ["harvest"]
+    assert "canary" not in command.output
 
 
 def test_a_browser_that_never_comes_back_is_not_waited_for(
@@ -105,8 +126,11 @@ def test_a_browser_that_never_comes_back_is_not_waited_for(
 
 def test_a_port_that_is_taken_is_told_in_one_sentence() -> None:
     port = free_port()
-    with RedirectServer(port), pytest.raises(SettingsError, match=f"Port {port} .*--port"):
-        RedirectServer(port)
+    with (
+        RedirectServer(port, bool),
+        pytest.raises(SettingsError, match=f"Port {port} .*--port"),
+    ):
+        RedirectServer(port, bool)
 
 
 def test_without_an_application_a_script_is_told_what_to_set(person: Person) -> None:
