@@ -92,7 +92,9 @@ def command(
             settings = _of_sandbox(settings)
             # The settings name the account at Harvest.
             requested = _requested(account_id, instance, {}, None)
-        with closing(Transport(user_agent(settings.project.contact), PATIENCE)) as transport:
+        with closing(
+            Transport(user_agent(settings.project.contact), PATIENCE, click.echo)
+        ) as transport:
             if token:
                 tokens = TokenSet(access_token=_token())
             else:

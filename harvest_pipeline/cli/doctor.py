@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
+from functools import partial
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -68,6 +69,9 @@ _SPACE = 2**30
 #: Seconds; the daemon sends a heartbeat every 30, and Dagster calls it healthy for half an hour.
 _HEARTBEAT = 150.0
 _LATEST_RUNS = 100
+
+#: For messages about waiting.
+_say = partial(click.echo, err=True)
 
 _any_decoder = msgspec.json.Decoder(dict[str, object])
 
@@ -252,9 +256,7 @@ def _account(
                 remedy = f"Run `harvest-pipeline connect{name}`, or set HARVEST_ACCESS_TOKEN."
                 yield Finding("credentials", "wrong", "there are none.", remedy)
         if not offline:
-            with closing(
-                client_from_environment(account, environment, lambda line: None, _PATIENCE)
-            ) as client:
+            with closing(client_from_environment(account, environment, _say, _PATIENCE)) as client:
                 account_id = client.identity.account_id
                 yield from _reader(client)
     except HarvestError as error:

@@ -41,6 +41,7 @@ class Progress(Observer):
         self._rows = self._requests = self._pages = self._expected = 0
         self._note, self._until, self._began = "", 0.0, monotonic()
         self._unread = False
+        self.is_person = sys.stderr.isatty()
         self._live: Live | None = None
         if self._console.is_terminal and not self._console.is_dumb_terminal and not plain:
             self._live = Live(

@@ -77,9 +77,9 @@ class HarvestClient:
         self.log = log
         self._given_account = account_id
         self._instance = instance
-        self._transport = Transport(user_agent(contact), self.patience)
+        self._transport = Transport(user_agent(contact), self.patience, log)
         self._limiter = Limiter(state_folder, limits)
-        self._caller = Caller(self._transport, credentials, self._limiter, log)
+        self._caller = Caller(self._transport, credentials, self._limiter)
         self.finder = AccountFinder(self._caller, self.api_url, id_url.rstrip("/"))
 
     @property
