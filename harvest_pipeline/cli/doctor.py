@@ -138,7 +138,8 @@ class _Project:
             except SettingsError as error:
                 names = re.findall(r"HARVEST_[A-Z_]+", error.message)
                 name = next((n for n in names if n in self.environment), "HARVEST_CONFIG")
-                self.refused[name] = error
+                # Without its traceback, which would keep modules beyond the end of the interpreter.
+                self.refused[name] = SettingsError(error.message)
                 if name != "HARVEST_CONFIG":
                     del self.environment[name]
         self.base = Project.of(self.environment).accounts[0]

@@ -30,9 +30,10 @@ from harvest_pipeline.settings.environment import SettingsError, project_folder
 from harvest_pipeline.settings.harvest_yaml import ProjectFile
 from harvest_pipeline.settings.parameters import WindowOptions
 from harvest_pipeline.settings.values import (
+    ApiUrl,
     Contact,
     DatabaseFile,
-    HarvestUrl,
+    IdUrl,
     Model,
     Problem,
     ProjectPath,
@@ -142,12 +143,12 @@ class Project(Model):
         "Name of the one account: DuckDB schema, and prefix of the asset keys. With accounts in "
         "harvest.yaml each has its own name, and this variable is refused.",
     )
-    api_url: HarvestUrl = _set_by(
+    api_url: ApiUrl = _set_by(
         "HARVEST_API_URL",
         "https://api.harvestapp.com/v2",
         "Harvest's API: one of Harvest's own hosts, or this machine.",
     )
-    id_url: HarvestUrl = _set_by(
+    id_url: IdUrl = _set_by(
         "HARVEST_ID_URL",
         "https://id.getharvest.com",
         "Where Harvest signs people in; hosts as for HARVEST_API_URL.",

@@ -146,6 +146,26 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _api_url(text: str) -> str:
+    url = _url(text)
+    if not url.endswith("/v2"):
+        raise ValueError(
+            "it is not the address of Harvest's API, which ends with /v2, as "
+            "https://api.harvestapp.com/v2; correct it or remove the variable"
+        )
+    return url
+
+
+def _id_url(text: str) -> str:
+    url = _url(text)
+    if urlsplit(url).path:
+        raise ValueError(
+            "it has more than a host, as https://id.getharvest.com; correct it or remove the "
+            "variable"
+        )
+    return url
+
+
 def _path(text: object) -> Path:
     return (project_folder() / Path(str(text)).expanduser()).resolve()
 
@@ -256,7 +276,8 @@ def _status(value: object) -> object:
 Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": _NAME})]
 TimeZone = Annotated[str, AfterValidator(_timezone)]
 Instance = Annotated[str, AfterValidator(_instance)]
-HarvestUrl = Annotated[str, AfterValidator(_url)]
+ApiUrl = Annotated[str, AfterValidator(_api_url)]
+IdUrl = Annotated[str, AfterValidator(_id_url)]
 DatabaseFile = Annotated[Path, BeforeValidator(_duckdb)]
 PublishedCopy = Annotated[Path, BeforeValidator(_copy)]
 ProjectPath = Annotated[Path, BeforeValidator(_path)]

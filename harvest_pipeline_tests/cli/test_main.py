@@ -78,3 +78,10 @@ def test_an_option_without_its_value_is_refused(
             assert main([*words, each.opts[0]]) == 2
             told = capsys.readouterr().err
             assert told == f"Error: Option '{each.opts[0]}' requires an argument.\n"
+
+
+def test_a_setting_that_is_refused_leaves_nothing_that_python_complains_of(place: Place) -> None:
+    """Fifty lines of `nanobind: leaked …`, because of a traceback that was kept."""
+    done = place.run("doctor", "--offline", HARVEST_API_URL="https://api.harvestapp.com")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "ends with /v2, as https://api.harvestapp.com/v2.\n" in done.stdout
