@@ -1,14 +1,20 @@
 """Protection of what others can read: text cleaned for logs, files readable by their owner only."""
 
 import os
+import re
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-#: Names, days and addresses are shorter; Harvest's tokens and secrets are longer.
+#: Names, days and numbers that people type are shorter; Harvest's tokens and secrets are longer.
 _LONGEST_SHOWN = 40
+#: A mixture of letters and digits, or of small letters and capitals, is no secret if it is shorter.
+_SHORTEST_SECRET = 8
+_MIXTURE = re.compile(r"[^\W\d_].*\d|\d.*[^\W\d_]|[a-z][A-Z]")
+#: What stands between two texts of which each may be a secret.
+_TEXT = re.compile(r"[^\s'\"()=,]+")
 
 
 def one_line(text: str, longest: int = 200) -> str:
@@ -18,14 +24,29 @@ def one_line(text: str, longest: int = 200) -> str:
     return " ".join(printable.split())[:longest]
 
 
-def shown(value: str) -> str:
-    """The value of a setting for a message: in quotes, unless it may be a misplaced secret.
+def may_be_secret(text: str) -> bool:
+    """Whether `text` may be a token or a password in the wrong place: it is long, or mixes letters
+    and digits, or small letters and capitals, as what a machine makes up."""
+    return len(text) > _LONGEST_SHOWN or any(
+        len(word) >= _SHORTEST_SECRET and _MIXTURE.search(word) for word in text.split()
+    )
 
-    That is not decided by its characters: any value too long for its setting is not repeated.
+
+def shown(text: str) -> str:
+    """A name that a person typed as an argument of a command, or as a key of `harvest.yaml`, for a
+    message: in quotes, unless it may be a secret.
+
+    Nothing else that was refused is repeated: the name of a variable or a setting is enough to find
+    it, and messages are kept in Dagster's history.
     """
-    if len(value) > _LONGEST_SHOWN:
-        return f"a text of {len(value)} letters (not shown: it may be a secret)"
-    return repr(value)
+    if may_be_secret(text):
+        return f"a text of {len(text)} letters (not shown: it may be a secret)"
+    return repr(text)
+
+
+def without_secrets(text: str) -> str:
+    """`text` with a … for each word that may be a secret."""
+    return _TEXT.sub(lambda word: "…" if may_be_secret(word[0]) else word[0], text)
 
 
 def shows(text: str, secret: str) -> bool:

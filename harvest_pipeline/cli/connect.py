@@ -23,7 +23,7 @@ from harvest_pipeline.harvest.http import Patience, Transport
 from harvest_pipeline.harvest.oauth import DEVELOPERS, Consent, TokenSet
 from harvest_pipeline.harvest.redirect import RedirectServer, redirect_address
 from harvest_pipeline.harvest.token_store import StoredAccount, TokenStore, check_name
-from harvest_pipeline.safety import one_line, shown
+from harvest_pipeline.safety import one_line
 from harvest_pipeline.sandbox import DEFAULT_PORT as SANDBOX_PORT
 from harvest_pipeline.sandbox.oauth import CLIENT_ID, CLIENT_SECRET
 from harvest_pipeline.settings import Project, SettingsError, load_environment, load_project
@@ -279,7 +279,7 @@ def _chosen(finder: AccountFinder, requested: Requested | None) -> Account:
         found = next(by_id, None) if is_id else finder.at(text, accounts)
         if found is None:
             raise AccountNotFound(
-                f"{source} is {shown(text)}, which this token is not known to reach. "
+                f"{source} is an account that this token is not known to reach. "
                 f"{listed(accounts)} Correct it, or choose on Harvest's page what it may reach."
             )
         return found

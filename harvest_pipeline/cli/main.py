@@ -6,9 +6,12 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.metadata import version
+from io import StringIO
 from typing import Any
 
 import click
+
+from harvest_pipeline.safety import without_secrets
 
 #: The commands with their short help. The module of each, `harvest_pipeline.cli.<name>`, has a
 #: `command`. Importing all of them would take seconds, even for `--help` and `--version`.
@@ -95,7 +98,10 @@ def _run(arguments: Sequence[str] | None) -> int:
             or 0
         )
     except click.ClickException as error:
-        error.show()
+        error.show(told := StringIO())
+        if isinstance(error, click.UsageError):  # click repeats what was typed
+            told = StringIO(without_secrets(told.getvalue()))
+        click.echo(told.getvalue(), err=True, nl=False)
         return error.exit_code
     except click.Abort:
         return 130

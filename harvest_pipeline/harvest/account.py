@@ -19,7 +19,6 @@ from harvest_pipeline.harvest.errors import (
     RecordNotFound,
     one_line,
 )
-from harvest_pipeline.safety import shown
 from harvest_pipeline.scope import Reader
 
 #: The domain after the instance name in an account's address.
@@ -113,8 +112,8 @@ class AccountFinder:
         found = self.at(instance, accounts)
         if found is None:
             raise AccountNotFound(
-                f"No account of this token is known to be at {shown(instance_host(instance))}. "
-                f"{listed(accounts)} Correct HARVEST_INSTANCE, or set HARVEST_ACCOUNT_ID; with the "
+                "No account of this token is known to have the instance of HARVEST_INSTANCE or "
+                f"harvest.yaml. {listed(accounts)} Correct it, or set the account id; with the "
                 "token of a person who is not an administrator only the id will do."
             )
         return found

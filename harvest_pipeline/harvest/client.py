@@ -33,7 +33,6 @@ from harvest_pipeline.harvest.http import (
 from harvest_pipeline.harvest.limits import Left, Limiter, Limits
 from harvest_pipeline.harvest.pages import LARGEST_PAGE, Page, Pass, followed
 from harvest_pipeline.harvest.progress import observer
-from harvest_pipeline.safety import shown
 
 T = TypeVar("T")
 
@@ -69,8 +68,8 @@ class HarvestClient:
     ) -> None:
         if account_id is not None and not (account_id.isascii() and account_id.isdigit()):
             raise AccountNotFound(
-                f"HARVEST_ACCOUNT_ID is {shown(account_id)}; an account id is a number. Set "
-                "HARVEST_INSTANCE instead, if that is the name of the account."
+                "HARVEST_ACCOUNT_ID is not a number, as each account id is. Set HARVEST_INSTANCE "
+                "instead, if that is the name of the account."
             )
         self.api_url = api_url.rstrip("/")
         self.patience = patience or Patience()

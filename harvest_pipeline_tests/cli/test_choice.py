@@ -170,12 +170,12 @@ def test_what_cannot_be_is_refused(names: list[str], given: dict[str, Any], sent
         ({"end_date": "today"}, "--to needs --from; it is set in the command."),
         (
             {"start_date": "2026-13-01"},
-            "--from: '2026-13-01' is no day; write 2026-11-02, today, yesterday, or 10 days back; "
+            "--from: this is no day; write 2026-11-02, today, yesterday, or 10 days back; "
             "it is set in the command.",
         ),
         (
             {"full_refresh": True, "updated_since": "today"},
-            "--updated-since: 'today' is no instant; write 2026-11-02, or 2026-11-02T14:30:00Z; it "
+            "--updated-since: this is no instant; write 2026-11-02, or 2026-11-02T14:30:00Z; it "
             "is set in the command.",
         ),
     ],
