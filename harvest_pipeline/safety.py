@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-#: Names, days and addresses are shorter; Harvest's tokens and secrets are longer.
+#: Names, days and numbers that people type are shorter; Harvest's tokens and secrets are longer.
 _LONGEST_SHOWN = 40
 #: Harvest's domains: tokens are sent to no other host on the internet.
 _HARVEST = (".harvestapp.com", ".getharvest.com")
@@ -22,6 +22,11 @@ _ADDRESS = re.compile(
     r"(?::(?P<port>[0-9]{1,5}))?(?:/[!-\[\]-~]*)?",
     re.ASCII | re.IGNORECASE,
 )
+#: A mixture of letters and digits, or of small letters and capitals, is no secret if it is shorter.
+_SHORTEST_SECRET = 8
+_MIXTURE = re.compile(r"[^\W\d_].*\d|\d.*[^\W\d_]|[a-z][A-Z]")
+#: What stands between two texts of which each may be a secret.
+_TEXT = re.compile(r"[^\s'\"()=,]+")
 
 
 def one_line(text: str, longest: int = 200) -> str:
@@ -31,14 +36,29 @@ def one_line(text: str, longest: int = 200) -> str:
     return " ".join(printable.split())[:longest]
 
 
-def shown(value: str) -> str:
-    """The value of a setting for a message: in quotes, unless it may be a misplaced secret.
+def may_be_secret(text: str) -> bool:
+    """Whether `text` may be a token or a password in the wrong place: it is long, or mixes letters
+    and digits, or small letters and capitals, as what a machine makes up."""
+    return len(text) > _LONGEST_SHOWN or any(
+        len(word) >= _SHORTEST_SECRET and _MIXTURE.search(word) for word in text.split()
+    )
 
-    That is not decided by its characters: any value too long for its setting is not repeated.
+
+def shown(text: str) -> str:
+    """A name that a person typed as an argument of a command, or as a key of `harvest.yaml`, for a
+    message: in quotes, unless it may be a secret.
+
+    Nothing else that was refused is repeated: the name of a variable or a setting is enough to find
+    it, and messages are kept in Dagster's history.
     """
-    if len(value) > _LONGEST_SHOWN:
-        return f"a text of {len(value)} letters (not shown: it may be a secret)"
-    return repr(value)
+    if may_be_secret(text):
+        return f"a text of {len(text)} letters (not shown: it may be a secret)"
+    return repr(text)
+
+
+def without_secrets(text: str) -> str:
+    """`text` with a … for each word that may be a secret."""
+    return _TEXT.sub(lambda word: "…" if may_be_secret(word[0]) else word[0], text)
 
 
 def shows(text: str, secret: str) -> bool:
@@ -76,7 +96,7 @@ def trusted(address: str) -> str:
     scheme, _, rest = address.partition("://")
     if not is_loopback(host) and not (scheme.lower() == "https" and host.endswith(_HARVEST)):
         raise ValueError(
-            f"it leads to {shown(host)}: a token is only sent to Harvest "
+            "it leads to another host: a token is only sent to Harvest "
             "(https://….harvestapp.com, https://….getharvest.com) or to this machine (127.0.0.1); "
             "change the address or remove the variable"
         )

@@ -24,7 +24,7 @@ from harvest_pipeline.harvest.oauth import DEVELOPERS, Consent, TokenSet
 from harvest_pipeline.harvest.redirect import RedirectServer, redirect_address
 from harvest_pipeline.harvest.token_store import StoredAccount, TokenStore, check_name
 from harvest_pipeline.loading.history import proposal
-from harvest_pipeline.safety import is_loopback, one_line, shown
+from harvest_pipeline.safety import is_loopback, one_line
 from harvest_pipeline.sandbox import DEFAULT_PORT as SANDBOX_PORT
 from harvest_pipeline.sandbox.oauth import CLIENT_ID, CLIENT_SECRET
 from harvest_pipeline.settings import Project, SettingsError, load_environment, load_project
@@ -92,7 +92,9 @@ def command(
             settings = _of_sandbox(settings)
             # The settings name the account at Harvest.
             requested = _requested(account_id, instance, {}, None)
-        with closing(Transport(user_agent(settings.project.contact), PATIENCE)) as transport:
+        with closing(
+            Transport(user_agent(settings.project.contact), PATIENCE, click.echo)
+        ) as transport:
             if token:
                 tokens = TokenSet(access_token=_token())
             else:
@@ -291,7 +293,7 @@ def _chosen(finder: AccountFinder, requested: Requested | None) -> Account:
         found = next(by_id, None) if is_id else finder.at(text, accounts)
         if found is None:
             raise AccountNotFound(
-                f"{source} is {shown(text)}, which this token is not known to reach. "
+                f"{source} is an account that this token is not known to reach. "
                 f"{listed(accounts)} Correct it, or choose on Harvest's page what it may reach."
             )
         return found

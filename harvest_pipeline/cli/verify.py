@@ -4,6 +4,7 @@ It starts no Dagster run, and only reads the database unless it repairs differen
 """
 
 import json
+import sys
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import date
@@ -15,6 +16,7 @@ from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.cli.choice import chosen_accounts
 from harvest_pipeline.harvest.access import client_from_environment
 from harvest_pipeline.harvest.errors import HarvestError
+from harvest_pipeline.harvest.http import AT_TERMINAL
 from harvest_pipeline.loading.figures import RECORDS as COMPARED
 from harvest_pipeline.loading.figures import themes
 from harvest_pipeline.loading.history import left_out
@@ -86,8 +88,9 @@ def _statement(
     """Compare the account. Raises HarvestError and WarehouseError."""
     warehouse = warehouse_of(account, _say)
     today, start = account.project.today(), account.project.start_date
+    patience = AT_TERMINAL if sys.stderr.isatty() else None
     with (
-        closing(client_from_environment(account, environment, _say)) as client,
+        closing(client_from_environment(account, environment, _say, patience)) as client,
         spool_folder(account.project.state_folder) as folder,
     ):
         if not repair:

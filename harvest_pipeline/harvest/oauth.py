@@ -235,11 +235,14 @@ def _post(transport: Transport, url: str, form: dict[str, str]) -> Answer:
             return transport.exchange("POST", url, auth=NoAuthorization(), data=form)
         except TransferFailed as error:
             failures += 1
-            if failures == patience.attempts or not isinstance(error, NeverSent):
+            sent = not isinstance(error, NeverSent)
+            transport.give_up(error, url, "HARVEST_ID_URL", failures, last=sent)
+            problem = f"{error}; an access token is asked for again"
+            if failures == patience.attempts or sent:
                 raise HarvestUnavailable(
                     f"Harvest gave no access token: {error} (attempts: {failures}). {TRY_LATER}"
                 ) from error
-        transport.pause(patience.pause_after(failures))
+        transport.wait(patience.pause_after(failures), problem, url)
 
 
 def _refusal(answer: Answer) -> HarvestError:

@@ -35,7 +35,7 @@ def sandbox():
 
 @pytest.fixture
 def transport():
-    with_agent = Transport("harvest_pipeline/tests (tests@example.com)", PATIENCE)
+    with_agent = Transport("harvest_pipeline/tests (tests@example.com)", PATIENCE, print)
     yield with_agent
     with_agent.close()
 
