@@ -9,6 +9,7 @@
 #   make soak N=1000 SEED=1   simulated nights with edits, faults and kills; equal after each
 #   make docs     what is written from the code: docs/reports.md, docs/models.md,
 #                 docs/configuration.md, the schema of harvest.yaml and docs/dbt/sources.yml
+#   make pictures   the screenshots in docs/images, on the sandbox account; two minutes
 #   make clean    removes everything generated: data/ (the warehouse too!) and .dagster/
 
 PYTHON ?= python3
@@ -25,7 +26,7 @@ install = "$(UV)" pip install --quiet --compile-bytecode --python $(1)/bin/pytho
 unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX PIP_CONSTRAINT PIP_REQUIRE_HASHES
 unexport UV_TARGET UV_PREFIX UV_CONSTRAINT UV_OVERRIDE UV_REQUIRE_HASHES UV_SYSTEM_PYTHON
 
-.PHONY: demo dev test test-long benchmark soak test-duckdb-1.5 lint format docs lock clean
+.PHONY: demo dev test test-long benchmark soak test-duckdb-1.5 lint format docs pictures lock clean
 
 demo: .venv/installed
 	@"$(BIN)/harvest-pipeline" demo $(if $(ONCE),--once) $(if $(FRESH),--fresh)
@@ -58,6 +59,9 @@ lint: .venv/installed
 	@"$(BIN)/ruff" format --check .
 	@"$(BIN)/pyright" -p pyproject.toml
 	@"$(BIN)/lint-imports"
+
+pictures: .venv/installed
+	@"$(BIN)/python" -W ignore -m harvest_pipeline_tests.pictures
 
 docs: .venv/installed
 	@"$(BIN)/python" -m harvest_pipeline.settings.docs

@@ -3,6 +3,7 @@
 import ast
 import re
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,17 @@ def test_every_link_in_the_documents_leads_somewhere() -> None:
             if not file.exists() or (anchor and anchor not in anchors(file)):
                 broken.append(f"{document.name}: {target}")
     assert broken == []
+
+
+def test_the_readme_takes_a_minute_and_names_the_versions_that_are_tested() -> None:
+    text = DOCUMENTS[0].read_text("utf-8")
+    assert len(text.split()) <= 600
+    for package, said in (("harvest_pipeline", "Version"), ("dagster", "Dagster")):
+        assert f"{said} {metadata.version(package)}" in text
+    (locked,) = re.findall(
+        r"^duckdb==(\S+)", (project_folder() / "constraints.txt").read_text(), re.M
+    )
+    assert f"DuckDB {locked} " in text
 
 
 def test_the_documentation_of_every_record_is_harvests_own() -> None:
