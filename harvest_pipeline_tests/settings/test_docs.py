@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.settings import VARIABLES, Project, load_project, project_folder
-from harvest_pipeline.settings.docs import DOCUMENTS, configuration, reports
+from harvest_pipeline.settings.docs import DOCUMENTS, configuration, parameters, reports
 from harvest_pipeline.settings.harvest_yaml import ProjectFile, json_schema
 from harvest_pipeline.settings.parameters import RunOptions
 from harvest_pipeline_tests.settings.written import project_of, refusal_of
@@ -37,8 +37,9 @@ def models_in(model: type[BaseModel]) -> set[type[BaseModel]]:
     return found
 
 
-def test_the_document_has_every_variable_and_every_setting_with_its_meaning() -> None:
-    rows = [line for line in configuration().splitlines() if line.startswith("| `")]
+def test_the_documents_have_every_variable_and_every_setting_with_its_meaning() -> None:
+    lines = f"{configuration()}{parameters()}".splitlines()
+    rows = [line for line in lines if line.startswith("| `")]
 
     def is_there(name: str, meaning: str) -> bool:
         return any(row.startswith(f"| `{name}` ") and meaning in row for row in rows)
