@@ -1,6 +1,6 @@
 """The documents generated from the code (`make docs`), which tests compare with it:
-docs/configuration.md, docs/parameters.md, docs/harvest.schema.json, docs/reports.md and
-docs/models.md."""
+docs/configuration.md, docs/parameters.md, docs/troubleshooting.md, docs/harvest.schema.json,
+docs/reports.md and docs/models.md."""
 
 import json
 import sys
@@ -19,6 +19,7 @@ from harvest_pipeline.settings.environment import project_folder
 from harvest_pipeline.settings.harvest_yaml import json_schema
 from harvest_pipeline.settings.parameters import RunOptions
 from harvest_pipeline.settings.project import VARIABLES
+from harvest_pipeline.settings.troubleshooting import messages
 
 
 def configuration() -> str:
@@ -47,6 +48,11 @@ def parameters() -> str:
             "parameters": _fields(options, options),
         },
     )
+
+
+def troubleshooting() -> str:
+    """docs/troubleshooting.md, with the current messages between its markers."""
+    return _written("troubleshooting.md", {"messages": messages()})
 
 
 def _written(document: str, tables: dict[str, str]) -> str:
@@ -247,6 +253,7 @@ def _model(model: Model) -> str:
 DOCUMENTS = {
     "configuration.md": configuration,
     "parameters.md": parameters,
+    "troubleshooting.md": troubleshooting,
     "harvest.schema.json": schema,
     "reports.md": reports,
     "models.md": model_dictionary,
