@@ -7,8 +7,9 @@
 #   make test-duckdb-1.5   what touches the database, on the older DuckDB
 #   make benchmark   what is measured, 15 minutes; writes docs/performance.md
 #   make soak N=1000 SEED=1   simulated nights with edits, faults and kills; equal after each
-#   make docs     what is written from the code: docs/reports.md, docs/models.md,
-#                 docs/configuration.md, the schema of harvest.yaml and docs/dbt/sources.yml
+#   make docs     the pages of docs/ that are written from the code, and the site of all: site/;
+#                 make docs-serve  shows it while you write
+#   make pictures   the screenshots in docs/images, on the sandbox account; two minutes
 #   make clean    removes everything generated: data/ (the warehouse too!) and .dagster/
 
 PYTHON ?= python3
@@ -25,7 +26,7 @@ install = "$(UV)" pip install --quiet --compile-bytecode --python $(1)/bin/pytho
 unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX PIP_CONSTRAINT PIP_REQUIRE_HASHES
 unexport UV_TARGET UV_PREFIX UV_CONSTRAINT UV_OVERRIDE UV_REQUIRE_HASHES UV_SYSTEM_PYTHON
 
-.PHONY: demo dev test test-long benchmark soak test-duckdb-1.5 lint format docs lock clean
+.PHONY: demo dev test test-long benchmark soak test-duckdb-1.5 lint format docs docs-serve pictures lock clean
 
 demo: .venv/installed
 	@"$(BIN)/harvest-pipeline" demo $(if $(ONCE),--once) $(if $(FRESH),--fresh)
@@ -59,16 +60,24 @@ lint: .venv/installed
 	@"$(BIN)/pyright" -p pyproject.toml
 	@"$(BIN)/lint-imports"
 
+pictures: .venv/installed
+	@"$(BIN)/python" -W ignore -m harvest_pipeline_tests.pictures
+
 docs: .venv/installed
 	@"$(BIN)/python" -m harvest_pipeline.settings.docs
 	@"$(BIN)/python" -m harvest_pipeline.warehouse.dbt
+	@NO_MKDOCS_2_WARNING=1 "$(BIN)/mkdocs" build --quiet
+	@echo "The site: site/index.html"
+
+docs-serve: .venv/installed
+	@NO_MKDOCS_2_WARNING=1 "$(BIN)/mkdocs" serve --livereload
 
 format: .venv/installed
 	@"$(BIN)/ruff" check --fix .
 	@"$(BIN)/ruff" format .
 
 clean:
-	rm -rf data .dagster .pytest_cache .ruff_cache .hypothesis
+	rm -rf data .dagster site .pytest_cache .ruff_cache .hypothesis
 
 .venv/installed: setup.py constraints.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -51,6 +51,8 @@ setup(
             "hypothesis",
             "import-linter",
             "jsonschema",  # what an editor would say of a harvest.yaml
+            "mkdocs>=1.6,<2",  # its hooks are ours (docs/site.py)
+            "mkdocs-material>=9.7,<10",
             "openpyxl",  # reads the workbooks back
             "pandas-stubs",
             "playwright",

@@ -31,7 +31,8 @@ def texts() -> dict[Path, str]:
         check=True,
     )
     paths = [Path(name) for name in listed.stdout.split("\0") if (PROJECT / name).is_file()]
-    return {path: (PROJECT / path).read_text("utf-8") for path in paths if path.suffix != ".png"}
+    texts = [path for path in paths if path.suffix not in (".png", ".webp")]
+    return {path: (PROJECT / path).read_text("utf-8") for path in texts}
 
 
 def test_nothing_in_the_repository_names_a_path_outside_it(texts: dict[Path, str]) -> None:

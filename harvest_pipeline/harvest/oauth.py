@@ -81,10 +81,14 @@ class TokenSet(Secret):
 
 
 class Refused(TokenRejected):
-    """The id server issues no tokens, because of the `grant` (a code or a refresh token), the
-    `application`, or another reason (`other`)."""
+    """Harvest issues no tokens.
+
+    Connect the account again, or copy client id and secret of the application again.
+    """
 
     def __init__(self, of: Literal["grant", "application", "other"], status: int) -> None:
+        """Because of the `grant` (a code or a refresh token), the `application`, or anything
+        else."""
         super().__init__(f"Harvest gives no access token (status {status}).")
         self.of = of
         self.status = status

@@ -33,7 +33,11 @@ _FAILED, _SUCCEEDED = dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_S
 
 
 class AlertNotSent(Exception):
-    """A message could not be sent to an address; the text is a sentence without a secret."""
+    """A message could not be sent to an address of `alerts:`.
+
+    Try it with `harvest-pipeline alerts test`, and correct the variable that the message names
+    (docs/alerts.md).
+    """
 
 
 def send(address: str, environment: Mapping[str, str], title: str, text: str) -> str | None:

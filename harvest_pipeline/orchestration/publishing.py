@@ -14,11 +14,13 @@ from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.publish import publish
 
 
+# Of any other exception at the end of a run Dagster only takes note, and the run counts as
+# successful: a backup that is not made any more has to be seen.
 class NotPublished(dg.DagsterError):
-    """The copy could not be published; the text says why.
+    """The copy for readers could not be published. Everything was loaded all the same.
 
-    Of any other exception at the end of a run Dagster only takes note, and the run counts as
-    successful: a backup that is not made any more has to be seen.
+    Make room on the disk, or the folder of `HARVEST_PUBLISH` writable; the next run that changes
+    something publishes it (docs/publishing.md).
     """
 
 

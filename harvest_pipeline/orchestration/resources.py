@@ -25,7 +25,11 @@ Initialize = Callable[[dg.InitResourceContext], Any]
 
 
 class LaunchRefused(Exception):
-    """The config of a launch changes a resource; the text names the fields, never their values."""
+    """The config of a launch changes a resource, such as a token, a host or the database.
+
+    Remove the block that the message names from the config; what is set there belongs into the
+    environment, `.env` or `harvest.yaml`. If it was a token, revoke it: Dagster has stored it.
+    """
 
 
 def unless_changed(

@@ -1,5 +1,6 @@
 """The documents generated from the code (`make docs`), which tests compare with it:
-docs/configuration.md, docs/harvest.schema.json, docs/reports.md and docs/models.md."""
+docs/configuration.md, docs/parameters.md, docs/troubleshooting.md, docs/harvest.schema.json,
+docs/reports.md and docs/models.md."""
 
 import json
 import sys
@@ -18,24 +19,46 @@ from harvest_pipeline.settings.environment import project_folder
 from harvest_pipeline.settings.harvest_yaml import json_schema
 from harvest_pipeline.settings.parameters import RunOptions
 from harvest_pipeline.settings.project import VARIABLES
+from harvest_pipeline.settings.troubleshooting import messages
 
 
 def configuration() -> str:
     """docs/configuration.md, with the current tables between its markers."""
-    schema, parameters = json_schema(), RunOptions.model_json_schema()
     example = (project_folder() / "harvest.example.yaml").read_text("utf-8")
-    written = {
-        "variables": _table(
-            ["variable", "default", "meaning"],
-            [(f"`{v.name}`", _code(v.default), v.meaning) for v in VARIABLES.values()],
-        ),
-        "example": f"```yaml\n{example}```",
-        "harvest.yaml": "\n\n".join(_sections(schema)),
-        "updates": _table(["update", "meaning"], [(f"`{u}`", u.meaning) for u in Update]),
-        "parameters": _fields(parameters, parameters),
-    }
-    text = (project_folder() / "docs" / "configuration.md").read_text("utf-8")
-    for name, table in written.items():
+    return _written(
+        "configuration.md",
+        {
+            "variables": _table(
+                ["variable", "default", "meaning"],
+                [(f"`{v.name}`", _code(v.default), v.meaning) for v in VARIABLES.values()],
+            ),
+            "example": f"```yaml\n{example}```",
+            "harvest.yaml": "\n\n".join(_sections(json_schema())),
+        },
+    )
+
+
+def parameters() -> str:
+    """docs/parameters.md, with the current tables between its markers."""
+    options = RunOptions.model_json_schema()
+    return _written(
+        "parameters.md",
+        {
+            "updates": _table(["update", "meaning"], [(f"`{u}`", u.meaning) for u in Update]),
+            "parameters": _fields(options, options),
+        },
+    )
+
+
+def troubleshooting() -> str:
+    """docs/troubleshooting.md, with the current messages between its markers."""
+    return _written("troubleshooting.md", {"messages": messages()})
+
+
+def _written(document: str, tables: dict[str, str]) -> str:
+    """A document of docs/, with these tables between their markers."""
+    text = (project_folder() / "docs" / document).read_text("utf-8")
+    for name, table in tables.items():
         before, _, rest = text.partition(f"<!-- {name} -->")
         _, end, after = rest.partition("<!-- end -->")
         text = f"{before}<!-- {name} -->\n{table}\n{end}{after}"
@@ -229,6 +252,8 @@ def _model(model: Model) -> str:
 #: The generated documents, by their file name in docs/.
 DOCUMENTS = {
     "configuration.md": configuration,
+    "parameters.md": parameters,
+    "troubleshooting.md": troubleshooting,
     "harvest.schema.json": schema,
     "reports.md": reports,
     "models.md": model_dictionary,

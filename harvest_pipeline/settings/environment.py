@@ -12,10 +12,12 @@ _PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 _NAMED: set[str] = set()
 
 
+# A `ClickException`, because the `dagster` command prints those as one sentence.
 class SettingsError(click.ClickException):
-    """A setting cannot work; the message says which one, and what to do.
+    """A setting or an option of a command cannot work.
 
-    A `ClickException`, because the `dagster` command prints those as one sentence.
+    The message names it, says where it was set and what is allowed there. Settings are in
+    docs/configuration.md; `harvest-pipeline doctor` shows what each is now, and where it is from.
     """
 
 

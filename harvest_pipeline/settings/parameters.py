@@ -14,7 +14,11 @@ from harvest_pipeline.settings.values import Day, DaysBack, Ids, Instant, Model,
 
 
 class OptionsError(ValueError):
-    """A parameter is invalid; the message is one sentence: what, where it was set, what to do."""
+    """A parameter of a run or of a dataset is invalid, or does not fit the report.
+
+    The message names it, and says where it was set. docs/parameters.md has every parameter, and
+    `harvest-pipeline reports` which report takes which.
+    """
 
 
 class _Options(Model):

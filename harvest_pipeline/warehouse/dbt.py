@@ -18,7 +18,7 @@ from harvest_pipeline.warehouse.tables import LOADED_AT, NOTICED_AT, deleted_tab
 _HEADER = """\
 # Every table and model of a Harvest account, as sources of a dbt project (dbt 1.10 or newer).
 # Written by `make docs`; copy it into the project's models/ folder. Where they are is set by the
-# variables harvest_schema and harvest_database (docs/analysis.md).
+# variables harvest_schema and harvest_database (docs/bi-tools.md).
 """
 #: Each night asks Harvest for everything that a model is computed from.
 _FRESHNESS = {"warn_after": {"count": 36, "period": "hour"}}

@@ -1,4 +1,7 @@
-"""The exceptions of the warehouse: one for each thing that a person can fix, with one sentence."""
+"""The exceptions of the warehouse: one for each thing that a person can fix, with one sentence.
+
+Docstrings are sections of docs/troubleshooting.md: what the error means, and what to do.
+"""
 
 from collections.abc import Iterable
 from typing import ClassVar
@@ -9,37 +12,58 @@ from harvest_pipeline.scope import Reader
 class WarehouseError(Exception):
     """The warehouse cannot be used, or rejects the data.
 
-    `retryable`: whether the same thing may succeed later without anyone's help.
+    The message says what to do; nothing that was there is lost. Restoring a damaged database is in
+    docs/publishing.md.
     """
 
+    #: Whether the same thing may succeed later without anyone's help.
     retryable: ClassVar[bool] = False
 
 
 class WarehouseLocked(WarehouseError):
-    """Another program held the file for longer than the wait."""
+    """Another program held the file for longer than the wait.
+
+    Close the program that the message names, or its connection: DuckDB lets one program write, and
+    nobody else read meanwhile. For programs that read all day, publish a copy (docs/publishing.md).
+    """
 
     retryable = True
 
 
 class NotLoaded(WarehouseError):
-    """The requested table has never been loaded."""
+    """The requested table has never been loaded.
+
+    Run the command that the message names, or materialize the asset.
+    """
 
 
 class FieldRetyped(WarehouseError):
     """A field has values that its declared column cannot hold, in too many of the records to set
-    these aside."""
+    these aside.
+
+    Harvest has changed: look for a newer version of this project. Nothing was loaded.
+    """
 
 
 class RecordsUnreadable(WarehouseError):
-    """The records are not JSON that can be read unambiguously."""
+    """The records are not JSON that can be read unambiguously.
+
+    Harvest sends no such thing: look at `HARVEST_API_URL`, and for a proxy in between.
+    """
 
 
 class AnotherAccount(WarehouseError):
-    """The schema contains the records of another Harvest account."""
+    """The schema contains the records of another Harvest account.
+
+    Give each account a name of its own in `harvest.yaml`, or another database (`HARVEST_DUCKDB`).
+    """
 
 
 class SeesLess(WarehouseError):
-    """The person behind the token sees less than the one who loaded the existing rows."""
+    """The person behind the token sees less than the one who loaded the existing rows.
+
+    Use an administrator's token again. What may be read was loaded, and no row has left.
+    """
 
     @classmethod
     def of(cls, reader: Reader, others: Iterable[str], what: str) -> "SeesLess":
@@ -52,6 +76,9 @@ class SeesLess(WarehouseError):
 
 
 class LoadNotCommitted(WarehouseError):
-    """The database reported a load as committed, but it was not."""
+    """The database reported a load as committed, but it was not.
+
+    Run again. If it stays so, the disk or its file system is damaged.
+    """
 
     retryable = True

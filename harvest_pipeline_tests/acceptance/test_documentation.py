@@ -1,8 +1,12 @@
 """docs/acceptance.md tells the truth, and no document leads nowhere."""
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -72,6 +76,40 @@ def test_every_link_in_the_documents_leads_somewhere() -> None:
             if not file.exists() or (anchor and anchor not in anchors(file)):
                 broken.append(f"{document.name}: {target}")
     assert broken == []
+
+
+def test_the_site_is_built_without_a_warning_and_loads_nothing_from_other_hosts(
+    tmp_path: Path,
+) -> None:
+    """mkdocs.yml makes every link and anchor that leads nowhere an error."""
+    mkdocs = [Path(sys.executable).with_name("mkdocs"), "build", "--site-dir", tmp_path]
+    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    built = subprocess.run(
+        mkdocs, cwd=project_folder(), env=quiet, capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr
+    pages = {page.stem: page.read_text("utf-8") for page in tmp_path.rglob("*.html")}
+    assert {document.stem for document in DOCUMENTS[1:]} | {"index", "CHANGELOG"} <= pages.keys()
+    loads = re.compile(r"<(?:script|link|img|iframe)[^>]+(?:src|href)=\"(?:https?:)?//")
+    assert [name for name, page in pages.items() if loads.search(page)] == []
+
+
+def test_every_picture_is_shown_and_small() -> None:
+    texts = " ".join(document.read_text("utf-8") for document in DOCUMENTS)
+    for picture in (project_folder() / "docs" / "images").iterdir():
+        assert f"images/{picture.name})" in texts
+        assert picture.stat().st_size < 300_000
+
+
+def test_the_readme_takes_a_minute_and_names_the_versions_that_are_tested() -> None:
+    text = DOCUMENTS[0].read_text("utf-8")
+    assert len(text.split()) <= 600
+    for package, said in (("harvest_pipeline", "Version"), ("dagster", "Dagster")):
+        assert f"{said} {metadata.version(package)}" in text
+    (locked,) = re.findall(
+        r"^duckdb==(\S+)", (project_folder() / "constraints.txt").read_text(), re.M
+    )
+    assert f"DuckDB {locked} " in text
 
 
 def test_the_documentation_of_every_record_is_harvests_own() -> None:

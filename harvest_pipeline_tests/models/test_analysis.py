@@ -1,5 +1,5 @@
-"""docs/analysis.md: its queries give what stands below them (WRITE_DOCS=1 writes it), its Python
-code and the notebook run on a published copy."""
+"""docs/analysis.md: its queries give what stands below them (WRITE_DOCS=1 writes it); the Python
+code of docs/bi-tools.md and the notebook run on a published copy."""
 
 import json
 import os
@@ -21,6 +21,7 @@ from harvest_pipeline.settings import project_folder
 from harvest_pipeline_tests.models.warehouse import Answers
 
 DOCUMENT = project_folder() / "docs" / "analysis.md"
+TOOLS = DOCUMENT.with_name("bi-tools.md")
 NOTEBOOK = project_folder() / "docs" / "examples" / "harvest.ipynb"
 #: A query and its result.
 _ANSWER = re.compile(
@@ -110,7 +111,7 @@ def test_the_code_for_data_frames_runs(
 ) -> None:
     pytest.importorskip(package)
     (code,) = re.findall(
-        rf"```python\n(import {package}\b.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL
+        rf"```python\n(import {package}\b.*?)```", TOOLS.read_text("utf-8"), re.DOTALL
     )
     monkeypatch.chdir(published)
     found: dict[str, Any] = {}

@@ -1,7 +1,11 @@
 """The documents in docs/, the JSON schema of harvest.yaml and its example say what is true."""
 
 import json
+import pkgutil
 import re
+from collections.abc import Callable
+from datetime import date
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +14,24 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+import harvest_pipeline
+from harvest_pipeline import build_definitions
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS
+from harvest_pipeline.cli.choice import chosen_accounts
+from harvest_pipeline.harvest.oauth import checked
+from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import VARIABLES, Project, load_project, project_folder
-from harvest_pipeline.settings.docs import DOCUMENTS, configuration, reports
+from harvest_pipeline.settings.docs import (
+    DOCUMENTS,
+    configuration,
+    parameters,
+    reports,
+    troubleshooting,
+)
 from harvest_pipeline.settings.harvest_yaml import ProjectFile, json_schema
 from harvest_pipeline.settings.parameters import RunOptions
+from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline_tests.settings.written import project_of, refusal_of
 
 PROJECT = project_folder()
@@ -37,8 +53,9 @@ def models_in(model: type[BaseModel]) -> set[type[BaseModel]]:
     return found
 
 
-def test_the_document_has_every_variable_and_every_setting_with_its_meaning() -> None:
-    rows = [line for line in configuration().splitlines() if line.startswith("| `")]
+def test_the_documents_have_every_variable_and_every_setting_with_its_meaning() -> None:
+    lines = f"{configuration()}{parameters()}".splitlines()
+    rows = [line for line in lines if line.startswith("| `")]
 
     def is_there(name: str, meaning: str) -> bool:
         return any(row.startswith(f"| `{name}` ") and meaning in row for row in rows)
@@ -58,6 +75,62 @@ def test_the_dictionary_has_every_report_and_every_column() -> None:
     for record in RECORDS.values():
         section = text.split(f"\n## {record.name}\n")[1].split("\n## ")[0]
         assert all(f"| `{column.name}` " in section for column in record.columns)
+
+
+#: Exceptions that the code catches itself, and those that only have others derived from them.
+INTERNAL = {
+    *("ApiError", "TransferFailed", "NeverSent", "Truncated", "Interrupted", "HarvestError"),
+    *("_Uncut", "_Unusable", "_Repeated"),
+}
+
+
+def exceptions() -> dict[str, type[Exception]]:
+    """Every exception of the package, by name."""
+    found = dict[str, type[Exception]]()
+    for module in pkgutil.walk_packages(harvest_pipeline.__path__, "harvest_pipeline."):
+        if module.name not in ("harvest_pipeline.definitions", "harvest_pipeline.cli.__main__"):
+            for name, value in vars(import_module(module.name)).items():
+                if isinstance(value, type) and issubclass(value, Exception):
+                    found |= {name: value} if value.__module__ == module.name else {}
+    return found
+
+
+def test_each_exception_that_a_person_sees_is_explained_with_what_to_do() -> None:
+    text, every = troubleshooting(), exceptions()
+    assert len(every) > 30
+    for name in every.keys() - INTERNAL:
+        section = text.split(f"\n### {name}\n")[1].split("\n#")[0].strip()
+        means, does = section.split("\n\n")[:2]
+        assert means and not does.startswith(("- ", "A run tries")), f"what to do about {name}?"
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [
+        lambda path: chosen_accounts([], "acme"),
+        lambda path: checked("a b", "HARVEST_ACCESS_TOKEN"),
+        lambda path: RunOptions.of({"start_date": "2026-11-02", "end_date": "2026-11-01"}, "a test")
+        .days(date(2026, 11, 30), Window(date(2026, 1, 1), date(2026, 11, 30))),
+        lambda path: Warehouse(path / "harvest.duckdb", "harvest"),
+    ],
+)  # fmt: skip
+def test_a_message_leads_to_its_section(fails: Callable[[Path], object], tmp_path: Path) -> None:
+    with pytest.raises(Exception) as failure:
+        fails(tmp_path)
+    section = troubleshooting().split(f"### {failure.typename}\n")[1].split("\n#")[0]
+    patterns = [
+        ".*".join(map(re.escape, message.removeprefix("- ").split("…")))
+        for message in section.splitlines()
+    ]
+    assert any(re.fullmatch(pattern, str(failure.value)) for pattern in patterns if pattern)
+
+
+def test_each_check_is_explained() -> None:
+    project = load_project({"HARVEST_CONFIG": "", "HARVEST_ALERTS": ""})
+    keys = build_definitions(project).resolve_asset_graph().asset_check_keys
+    named = {key.name for key in keys}
+    assert len(named) > 10
+    assert [name for name in named if f"`{name}`" not in troubleshooting()] == []
 
 
 def test_each_variable_is_in_the_example_with_its_default() -> None:
