@@ -15,6 +15,9 @@ from typing import TextIO
 from harvest_pipeline.safety import make_folder
 from harvest_pipeline.settings import SettingsError, project_folder
 
+#: What Dagster loads and what it calls it, as [tool.dg.project] in pyproject.toml says to Dagster's
+#: own commands.
+MODULE, LOCATION = "harvest_pipeline.definitions", "harvest"
 #: The exit code that shells use for a program ended by Ctrl-C.
 CANCELLED = 130
 #: Dagster's default port.

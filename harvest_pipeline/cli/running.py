@@ -22,7 +22,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from tabulate import tabulate
 
 from harvest_pipeline.cli.choice import Run
-from harvest_pipeline.cli.local import CANCELLED
+from harvest_pipeline.cli.local import CANCELLED, LOCATION, MODULE
 from harvest_pipeline.cli.progress import LONGEST, Progress, is_interrupt, models_of
 from harvest_pipeline.harvest.progress import observed_by
 from harvest_pipeline.orchestration.jobs import asset_keys
@@ -104,13 +104,13 @@ def _materialize(instance: dg.DagsterInstance, run: Run, run_id: str) -> None:
     chosen = run.job and repository.get_job(run.job)
     job = chosen or repository.get_implicit_global_asset_job_def()
     # `execute_in_process` does not record where the UI finds the job: under the name of the code
-    # location, as in workspace.yaml.
+    # location.
     target = LoadableTargetOrigin(
         executable_path=sys.executable,
-        module_name="harvest_pipeline.definitions",
+        module_name=MODULE,
         working_directory=str(project_folder()),
     )
-    location = ManagedGrpcPythonEnvCodeLocationOrigin(target, "harvest")
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(target, LOCATION)
     origin = RemoteRepositoryOrigin(location, repository.name).get_job_origin(job.name)
     made: Any = instance
     made.create_run_for_job = partial(instance.create_run_for_job, remote_job_origin=origin)

@@ -26,7 +26,7 @@ import uvicorn
 from dagster._cli import proxy_server_manager
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import WorkspaceFileTarget
+from dagster._core.workspace.load_target import ModuleTarget, WorkspaceFileTarget
 from dagster._grpc.client import DagsterGrpcClient
 from dagster_webserver.app import (
     create_app_from_workspace_process_context,  # pyright: ignore[reportUnknownVariableType]
@@ -34,6 +34,7 @@ from dagster_webserver.app import (
 from dagster_webserver.version import __version__
 
 from harvest_pipeline.cli.guard import Guard
+from harvest_pipeline.cli.local import LOCATION, MODULE
 from harvest_pipeline.dashboard.file import path_of
 from harvest_pipeline.settings import load_project, project_folder
 
@@ -117,7 +118,7 @@ def _links(address: str) -> str:
     pages = {
         "lineage": "/asset-groups",
         "one report": f"/assets/{account.name}/{report}",
-        "compare with Harvest": f"/locations/harvest/jobs/{account.name}_reconcile/playground",
+        "compare with Harvest": f"/locations/{LOCATION}/jobs/{account.name}_reconcile/playground",
     }
     lines = [f"  {name:22}{address}{path}" for name, path in pages.items()]
     if path_of(account).exists():
@@ -127,16 +128,16 @@ def _links(address: str) -> str:
 
 @contextmanager
 def _code_servers(instance: dg.DagsterInstance) -> Generator[Path]:
-    """Serve the code locations of workspace.yaml; yields a workspace file that names the servers.
+    """Serve the definitions of this package; yields a workspace file that names their server.
 
-    All of them answer by then. The UI and the daemon share them, and they restart at the same
-    address when code is reloaded.
+    It answers by then. The UI and the daemon share it, and it restarts at the same address when
+    code is reloaded.
     """
-    locations = WorkspaceFileTarget([str(project_folder() / "workspace.yaml")])
+    location = ModuleTarget(MODULE, None, str(project_folder()), LOCATION)
     proxy_server_manager.WEBSERVER_GRPC_SERVER_HEARTBEAT_TTL = _NEVER  # pyright: ignore[reportPrivateImportUsage]
     os.environ["DAGSTER_GRPC_PROXY_HEARTBEAT_TTL_SECONDS"] = str(_NEVER)
     with (
-        proxy_server_manager.ProxyServerManager(instance, locations, "warning") as servers,
+        proxy_server_manager.ProxyServerManager(instance, location, "warning") as servers,
         tempfile.TemporaryDirectory() as folder,
     ):
         specs = servers.get_code_server_specs()

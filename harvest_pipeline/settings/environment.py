@@ -20,13 +20,13 @@ class SettingsError(click.ClickException):
 
 
 def project_folder() -> Path:
-    """The folder of `workspace.yaml`, the base of relative paths and of `.env`.
+    """The folder of this project's checkout, the base of relative paths and of `.env`.
 
     If the package is installed without its project (as a dependency of another one), the current
     folder.
     """
     beside = _PACKAGE_FOLDER.parent
-    return beside if (beside / "workspace.yaml").is_file() else Path.cwd()
+    return beside if (beside / "pyproject.toml").is_file() else Path.cwd()
 
 
 def load_environment(report: Callable[[str], object] | None = None) -> Mapping[str, str]:
@@ -65,7 +65,7 @@ def _to_standard_error(sentence: str) -> None:
 
 
 def dotenv_path() -> Path:
-    """The path of `.env` beside `workspace.yaml`, whether it exists or not."""
+    """The path of `.env` in the project's folder, whether it exists or not."""
     return project_folder() / ".env"
 
 

@@ -23,7 +23,7 @@ class Demo:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "a folder with a space"
         self.folder.mkdir()
-        for name in ("harvest_pipeline", "dagster.yaml", "workspace.yaml"):
+        for name in ("harvest_pipeline", "dagster.yaml", "pyproject.toml"):
             source = project_folder() / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, self.folder / name)
         # As somebody begins it who has not filled it in: it would win over what the demo sets.
@@ -71,7 +71,7 @@ def test_the_demo_loads_all_reports_of_the_sandbox_and_shows_them(tmp_path: Path
     assert again.stdout.split("report  ")[1] == done.stdout.split("report  ")[1]
     # Everything generated is in the two folders that `make clean` removes.
     assert {path.name for path in folder.iterdir()} == {
-        ".env", "harvest_pipeline", "dagster.yaml", "workspace.yaml", "data", ".dagster",
+        ".env", "harvest_pipeline", "dagster.yaml", "pyproject.toml", "data", ".dagster",
     }  # fmt: skip
 
 

@@ -72,7 +72,7 @@ class Project:
         self.home = folder / "home"
         self.home.mkdir()
         (self.home / "dagster.yaml").symlink_to(SOURCES / "dagster.yaml")
-        (folder / "workspace.yaml").touch()
+        (folder / "pyproject.toml").touch()
         patch.setattr(environment, "_PACKAGE_FOLDER", folder / "harvest_pipeline")
         patch.setattr(environment, "_NAMED", set())
         self.set(

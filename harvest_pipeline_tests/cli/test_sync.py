@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.workspace.load_target import PyProjectFileTarget
 
 from harvest_pipeline.orchestration.partitions import range_tags
 from harvest_pipeline.scope import Window
@@ -96,14 +97,17 @@ def test_the_run_is_in_the_instance_with_its_days(synced: Synced) -> None:
     assert any("Loaded invoices of" in event.message for event in logs)
 
 
-def test_the_ui_finds_what_to_execute_again(synced: Synced) -> None:
-    workspace = yaml.safe_load((project_folder() / "workspace.yaml").read_text())
-    module = workspace["load_from"][0]["python_module"]
+def test_the_ui_finds_what_to_execute_again(
+    synced: Synced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under the name that `dagster` and `dg` give it too, by pyproject.toml."""
+    monkeypatch.chdir(project_folder())
+    (theirs,) = PyProjectFileTarget("pyproject.toml").create_origins()
     origin = synced.run.remote_job_origin
     assert origin is not None
-    assert origin.location_name == module["location_name"]
+    assert origin.location_name == theirs.location_name
     target = origin.repository_origin.code_location_origin.loadable_target_origin
-    assert target.module_name == module["module_name"]
+    assert target.module_name == theirs.loadable_target_origin.module_name
 
 
 def test_a_part_is_replaced_and_the_rest_stays(synced: Synced) -> None:

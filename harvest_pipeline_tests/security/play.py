@@ -49,7 +49,7 @@ def stage(folder: Path) -> dict[str, str]:
     project, home = folder / "project", folder / "home"
     without = shutil.ignore_patterns("__pycache__")
     shutil.copytree(_TESTS / "harvest_pipeline", project / "harvest_pipeline", ignore=without)
-    for name in ("workspace.yaml", "dagster.yaml"):
+    for name in ("pyproject.toml", "dagster.yaml"):
         shutil.copy(_TESTS / name, project)
     for made in (home, folder / "output", folder / "stores"):
         made.mkdir(mode=0o700)
