@@ -48,6 +48,7 @@ setup(
             "pyarrow",  # dlt's fastest way into DuckDB
         ],
         "dev": [
+            "dagster-dg-cli>=1.13.27,<1.14",  # `dg` in the checkout; the package does without it
             "hypothesis",
             "import-linter",
             "jsonschema",  # what an editor would say of a harvest.yaml

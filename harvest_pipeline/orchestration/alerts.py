@@ -310,6 +310,8 @@ class _Runs:
             name = check.to_user_string()
             if evaluation.passed or evaluation.severity is not dg.AssetCheckSeverity.ERROR:
                 failing.pop(name, None)
+            elif evaluation.blocking:  # its step failed and says it
+                continue
             elif ended - failing.get(name, 0.0) >= _AGAIN_SECONDS:
                 failing[name] = ended
                 # Not its metadata, which may contain names of people.

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import dagster as dg
 
 from harvest_pipeline.loading.history import left_out
-from harvest_pipeline.orchestration.checks import check_specs
+from harvest_pipeline.orchestration.checks import check_specs, unsound
 from harvest_pipeline.orchestration.io_manager import Reading
-from harvest_pipeline.orchestration.metadata import CURRENT, definition_metadata
+from harvest_pipeline.orchestration.metadata import CURRENT, code_version, definition_metadata
 from harvest_pipeline.orchestration.partitions import (
     ONLY_CHANGED,
     daily_partitions,
@@ -54,6 +54,7 @@ def dataset_asset(
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=check_specs(dataset, key),
         io_manager_key=io_manager_key,
+        code_version=code_version(dataset),
         retry_policy=retry.policy if dataset.retry else None,
         required_resource_keys={account.name, REPORT_OPTIONS},
         # Parent records come first, so that references are known when they are checked.
@@ -83,6 +84,8 @@ def dataset_asset(
             yield dg.Output(done, data_version=CURRENT)
             # Dagster resumes here when the IO manager has loaded everything.
             yield from done.checks
+            if sentence := unsound(dataset, done.checks):
+                raise dg.Failure(sentence, allow_retries=False)
 
     return read_dataset
 

@@ -1,8 +1,8 @@
 """The asset checks of every dataset, evaluated right after its load."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 import duckdb
@@ -19,6 +19,8 @@ _REFERENCES = "references_are_known"
 _FIELDS = "fields_are_known"
 _ASIDE = "no_record_is_set_aside"
 _ROLE = "everything_is_visible"
+#: Where one of these fails, sums are wrong, so what is computed from the asset waits.
+_BLOCKING = {_KEY, _WINDOW}
 
 
 def check_specs(dataset: Dataset, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
@@ -38,7 +40,7 @@ def check_specs(dataset: Dataset, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]
     }
     without = _not_asked(dataset)
     return [
-        dg.AssetCheckSpec(name, asset=asset, description=description)
+        dg.AssetCheckSpec(name, asset=asset, description=description, blocking=name in _BLOCKING)
         for name, description in descriptions.items()
         if name not in without
     ]
@@ -103,6 +105,28 @@ def check_results(
     aside = _finding("set aside", integrity.set_aside(connection, record))
     yield result(_ASIDE, aside, dg.AssetCheckSeverity.ERROR)
     yield result(_ROLE, _hidden(record, reader), dg.AssetCheckSeverity.ERROR)
+
+
+def unsound(dataset: Dataset, results: Iterable[dg.AssetCheckResult]) -> str | None:
+    """The sentence about rows that make sums wrong; None if there are none.
+
+    Dagster's own error for a blocking check names no row and no remedy.
+    """
+    failed = [each for each in results if not each.passed and each.check_name in _BLOCKING]
+    if not failed:
+        return None
+    found = "; ".join(f"{each.check_name}: {_in_words(each.metadata)}" for each in failed)
+    table = dataset.name if dataset.has_own_table else dataset.record.name
+    return (
+        f"The rows of {table} are not sound, so what is computed from them waits ({found}). Read "
+        "all of them again: `harvest-pipeline sync` with this report and --full-refresh."
+    )
+
+
+def _in_words(metadata: Mapping[str, dg.MetadataValue[Any]]) -> str:
+    """How many, and which, of `_finding`."""
+    number, examples = (each.value for each in metadata.values())
+    return f"{number}, for example {', '.join(cast('list[str]', examples))}"
 
 
 def evaluation(asset: dg.AssetKey, result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:

@@ -8,6 +8,7 @@ import dagster as dg
 
 from harvest_pipeline.dashboard.figures import PARTS
 from harvest_pipeline.dashboard.file import Dashboard, parts_of, path_of, write
+from harvest_pipeline.orchestration.metadata import EVERY_NIGHT
 from harvest_pipeline.orchestration.steps import Retries, explained
 from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse.database import Warehouse, warehouse_of
@@ -45,6 +46,7 @@ def _asset(account: Account) -> dg.AssetsDefinition:
         metadata={"file": dg.PathMetadataValue(str(path_of(account)))},
         deps=[dg.AssetKey([account.name, name]) for name in sorted(shown)],
         backfill_policy=dg.BackfillPolicy.single_run(),
+        freshness_policy=EVERY_NIGHT,
     )
     def write_dashboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         warehouse = warehouse_of(account, context.log.info)

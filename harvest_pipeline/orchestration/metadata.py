@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 import dagster as dg
@@ -21,6 +22,19 @@ from harvest_pipeline.warehouse.statistics import Statistics
 CURRENT = dg.DataVersion("current")
 #: The same for an op, which reports assets that it does not return.
 CURRENT_TAGS = {"dagster/data_version": CURRENT.value}
+
+
+#: For what each night materializes: red when a night was missed. A report is materialized only if
+#: something changed, so an older one is no sign of anything.
+EVERY_NIGHT = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36))
+
+
+def code_version(dataset: Dataset) -> str:
+    """Changes with what a read brings into the table: its columns, and the dataset's parameters.
+    Dagster marks what was loaded by another one."""
+    columns = [(each.name, each.type, each.path) for each in dataset.record.columns]
+    asked = {name: getattr(dataset.options, name) for name in dataset.options.given}
+    return sha256(repr((columns, asked, str(dataset.update))).encode()).hexdigest()[:16]
 
 
 def definition_metadata(dataset: Dataset, schema: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse import exchange_rates
 from harvest_pipeline.warehouse.database import Warehouse, warehouse_of
 from harvest_pipeline.warehouse.lineage import origins
-from harvest_pipeline.warehouse.models import Described, create, describe
+from harvest_pipeline.warehouse.models import Described, create, describe, version
 from harvest_pipeline.warehouse.tables import Table
 
 _GRAIN = "grain_is_unique"
@@ -131,6 +131,7 @@ def _spec(model: Model, account: Account, origin: Mapping[str, list[dg.AssetKey]
                 code_references=[dg.LocalFileCodeReference(file_path=str(file_of(model.name)))]
             ),
         },
+        code_version=version(model.name, account.project.timezone),
         deps=[key for name in model.reads for key in origin.get(name, ())],
     )
 

@@ -22,7 +22,7 @@ from harvest_pipeline.loading.verify import (
     verdict,
 )
 from harvest_pipeline.orchestration.checks import evaluation
-from harvest_pipeline.orchestration.metadata import markdown
+from harvest_pipeline.orchestration.metadata import EVERY_NIGHT, markdown
 from harvest_pipeline.orchestration.partitions import existing_days
 from harvest_pipeline.orchestration.resources import HarvestResource
 from harvest_pipeline.orchestration.steps import Retries, explained
@@ -66,6 +66,7 @@ def reconciliation_assets(accounts: Sequence[Account]) -> list[dg.AssetSpec]:
             group_name="reconciliation",
             owners=account.project.owners,
             kinds={"duckdb", "report"},
+            freshness_policy=EVERY_NIGHT,
             deps=[
                 dg.AssetKey([account.name, each.name])
                 for each in account.datasets

@@ -80,7 +80,7 @@ def create(
     """
     wanted = with_what_they_read(names)
     there = _versions(connection)
-    stale = [each for each in wanted if there.get(each.name) != _version(each.name, timezone)]
+    stale = [each for each in wanted if there.get(each.name) != version(each.name, timezone)]
     if not stale:
         return []
     for macro in _macros(timezone):
@@ -94,7 +94,7 @@ def create(
         elif name == exchange_rates.TABLE.name:
             tables.prepare_tables(connection, exchange_rates.TABLE)
     for model in stale:
-        _create(connection, model, _version(model.name, timezone))
+        _create(connection, model, version(model.name, timezone))
     return stale
 
 
@@ -129,8 +129,9 @@ def _versions(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
 
 
 @cache
-def _version(name: str, timezone: str) -> str:
-    """Changes with everything that the view depends on: a view breaks if a type below it does."""
+def version(name: str, timezone: str) -> str:
+    """Changes with everything that the view depends on: a view breaks if a type below it does.
+    Raises KeyError for an unknown model."""
     below = [
         (each.sql, each.columns, [RECORDS[other] for other in each.reads if other in RECORDS])
         for each in with_what_they_read([name])

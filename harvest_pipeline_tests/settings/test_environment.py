@@ -3,9 +3,6 @@
 import io
 import json
 import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
@@ -16,58 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harvest_pipeline.cli.main import main
-from harvest_pipeline.settings import SettingsError, environment, load_environment, project_folder
+from harvest_pipeline.settings import SettingsError, environment, load_environment
 from harvest_pipeline.settings.environment import dotenv
+from harvest_pipeline_tests.checkout import Place
 from harvest_pipeline_tests.cli.command import arguments_of, every_command
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 
 DAGSTER = ("-m", "dagster", "asset", "materialize", "-m", "harvest_pipeline.definitions")
 HARVEST = ("-m", "harvest_pipeline.cli")
 CANARY = "canary-4711"
-
-
-class Place:
-    """A copy of the project, so that nobody's own `.env` is touched, and its Dagster home."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "a project"
-        self.home = folder / "home"
-        self.home.mkdir()
-        shutil.copytree(
-            project_folder() / "harvest_pipeline",
-            self.folder / "harvest_pipeline",
-            ignore=shutil.ignore_patterns("__pycache__"),
-        )
-        for name in ("workspace.yaml", "dagster.yaml"):
-            shutil.copy(project_folder() / name, self.folder)
-        shutil.copy(project_folder() / "dagster.yaml", self.home)
-
-    def write(self, **variables: str) -> None:
-        """Write `.env`."""
-        lines = [f"{name}='{text}'\n" for name, text in variables.items()]
-        (self.folder / ".env").write_text("".join(lines))
-
-    def python(
-        self, *words: str, cwd: Path | None = None, **variables: str
-    ) -> subprocess.CompletedProcess[str]:
-        """Python, in the project's folder unless another one is given."""
-        ours = ("HARVEST_", "DAGSTER_", "PYTHON_DOTENV_DISABLED")
-        return subprocess.run(
-            [sys.executable, "-W", "ignore", *words],
-            cwd=cwd or self.folder,
-            env={
-                **{name: text for name, text in os.environ.items() if not name.startswith(ours)},
-                "HARVEST_CONFIG": os.devnull,
-                "HARVEST_TOKEN_STORE": str(self.folder / "accounts"),
-                "DAGSTER_HOME": str(self.home),
-                "PYTHONPATH": str(self.folder),
-                **variables,
-            },
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
 
 
 @pytest.fixture
@@ -126,7 +80,7 @@ def test_the_first_process_of_many_says_what_the_others_cannot_see(place: Place)
     """The code server, a child of the command, has been given `.env` already."""
     place.write(HARVEST_SCHEMA="inside", HARVEST_ACCESS_TOKEN="")
     done = place.python(
-        *("-m", "dagster", "schedule", "list", "-w", "workspace.yaml"),
+        *("-m", "dagster", "schedule", "list"),
         HARVEST_SCHEMA="outside",
         HARVEST_ACCESS_TOKEN=CANARY,
     )

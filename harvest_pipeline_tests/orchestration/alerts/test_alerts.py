@@ -26,7 +26,7 @@ from harvest_pipeline.orchestration import alerts as alerts_module
 from harvest_pipeline.orchestration.alerts import AlertNotSent
 from harvest_pipeline.orchestration.steps import Retries, explained
 from harvest_pipeline.scope import Window
-from harvest_pipeline_tests.conftest import TODAY
+from harvest_pipeline_tests.conftest import TODAY, failure_of
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.orchestration.alerts.conftest import PASSWORD, PATH, Alerts, Hook, fail
 from harvest_pipeline_tests.orchestration.alerts.mail_server import MailServer
@@ -150,7 +150,7 @@ def test_a_run_that_is_retried_is_sent_when_its_last_attempt_has_failed(
     assert lines(text)["Run"] == last.run_id
 
 
-def test_rows_that_somebody_changed_are_sent_as_the_check_that_fails(
+def test_rows_that_somebody_changed_are_sent_once_as_what_failed_the_run(
     watching: Alerts, hook: Hook
 ) -> None:
     project = watching.project
@@ -163,15 +163,12 @@ def test_rows_that_somebody_changed_are_sent_as_the_check_that_fails(
             " spent_date) FROM harvest.time_entries LIMIT 1"
         )
     result = project.materialize("daily", window=DAYS)
-    assert result.success
     watching.tick()
     said = lines(hook.texts[0])
-    assert hook.titles == ["harvest: a check failed"]
+    assert hook.titles == ["harvest: a run failed"]
     assert (said["Reports"], said["Run"]) == ("daily", result.run_id)
-    assert said["What happened"] == (
-        "the check rows_are_inside_their_window failed. Every row lies on a day of the window "
-        "whose load brought it."
-    )
+    assert said["What happened"] == failure_of(result)
+    assert "rows_are_inside_their_window: 1, for example 1)" in said["What happened"]
 
 
 def check(
