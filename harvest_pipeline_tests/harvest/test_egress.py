@@ -152,7 +152,7 @@ def test_whatever_made_an_address_nothing_is_sent_to_another_host(
     assert not refused.value.retryable
     tokens = TokenSet(refresh_token="refresh-canary", client_id="id", client_secret="secret")
     with pytest.raises(HostNotTrusted):
-        renewed(Transport("tests", Patience(attempts=1)), client.api_url, tokens)
+        renewed(Transport("tests", Patience(attempts=1), print), client.api_url, tokens)
 
 
 #: What parsers disagree about.
