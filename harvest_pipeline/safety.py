@@ -1,14 +1,32 @@
-"""Protection of what others can read: text cleaned for logs, files readable by their owner only."""
+"""Protection of what others can read: text cleaned for logs, hosts that tokens may be sent to,
+files readable by their owner only."""
 
 import os
+import re
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-#: Names, days and addresses are shorter; Harvest's tokens and secrets are longer.
+#: Names, days and numbers that people type are shorter; Harvest's tokens and secrets are longer.
 _LONGEST_SHOWN = 40
+#: Harvest's domains: tokens are sent to no other host on the internet.
+_HARVEST = (".harvestapp.com", ".getharvest.com")
+_LONGEST_HOST = 253
+#: Addresses that all URL parsers read alike: the one that judges and the one that connects are not
+#: the same, and a backslash ends a host for one of them only.
+_ADDRESS = re.compile(
+    r"https?://(?P<host>(?:[a-z0-9-]{1,63}\.)*[a-z0-9-]{1,63}|\[[0-9a-f:]+\])"
+    r"(?::(?P<port>[0-9]{1,5}))?(?:/[!-\[\]-~]*)?",
+    re.ASCII | re.IGNORECASE,
+)
+#: A mixture of letters and digits, or of small letters and capitals, is no secret if it is shorter.
+_SHORTEST_SECRET = 8
+_MIXTURE = re.compile(r"[^\W\d_].*\d|\d.*[^\W\d_]|[a-z][A-Z]")
+#: What stands between two texts of which each may be a secret.
+_TEXT = re.compile(r"[^\s'\"()=,]+")
 
 
 def one_line(text: str, longest: int = 200) -> str:
@@ -18,19 +36,72 @@ def one_line(text: str, longest: int = 200) -> str:
     return " ".join(printable.split())[:longest]
 
 
-def shown(value: str) -> str:
-    """The value of a setting for a message: in quotes, unless it may be a misplaced secret.
+def may_be_secret(text: str) -> bool:
+    """Whether `text` may be a token or a password in the wrong place: it is long, or mixes letters
+    and digits, or small letters and capitals, as what a machine makes up."""
+    return len(text) > _LONGEST_SHOWN or any(
+        len(word) >= _SHORTEST_SECRET and _MIXTURE.search(word) for word in text.split()
+    )
 
-    That is not decided by its characters: any value too long for its setting is not repeated.
+
+def shown(text: str) -> str:
+    """A name that a person typed as an argument of a command, or as a key of `harvest.yaml`, for a
+    message: in quotes, unless it may be a secret.
+
+    Nothing else that was refused is repeated: the name of a variable or a setting is enough to find
+    it, and messages are kept in Dagster's history.
     """
-    if len(value) > _LONGEST_SHOWN:
-        return f"a text of {len(value)} letters (not shown: it may be a secret)"
-    return repr(value)
+    if may_be_secret(text):
+        return f"a text of {len(text)} letters (not shown: it may be a secret)"
+    return repr(text)
+
+
+def without_secrets(text: str) -> str:
+    """`text` with a … for each word that may be a secret."""
+    return _TEXT.sub(lambda word: "…" if may_be_secret(word[0]) else word[0], text)
 
 
 def shows(text: str, secret: str) -> bool:
     """Whether `text` contains `secret`, or a dozen consecutive characters of it."""
     return any(secret[at : at + 12] in text for at in range(max(1, len(secret) - 11)))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def host_of(address: str) -> str | None:
+    """The host of a web address in small letters, None where URL parsers may read another one."""
+    parts = _ADDRESS.fullmatch(address)
+    if not parts or not 0 < int(parts["port"] or 1) < 2**16 or len(parts["host"]) > _LONGEST_HOST:
+        return None
+    return parts["host"].lower().strip("[]")
+
+
+def trusted(address: str) -> str:
+    """`address`, scheme and host in small letters, if tokens may be sent to it: https to Harvest's
+    domains, anything to this machine.
+
+    Raises ValueError with a clause that repeats no more than the host.
+    """
+    host = host_of(address)
+    if host is None:
+        raise ValueError("this is not an address such as https://api.harvestapp.com/v2; correct it")
+    scheme, _, rest = address.partition("://")
+    if not is_loopback(host) and not (scheme.lower() == "https" and host.endswith(_HARVEST)):
+        raise ValueError(
+            "it leads to another host: a token is only sent to Harvest "
+            "(https://….harvestapp.com, https://….getharvest.com) or to this machine (127.0.0.1); "
+            "change the address or remove the variable"
+        )
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}://{authority}".lower() + slash + path
 
 
 _FOR_OWNER_ONLY = 0o077

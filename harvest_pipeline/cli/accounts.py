@@ -18,7 +18,7 @@ from harvest_pipeline.harvest.access import (
 )
 from harvest_pipeline.harvest.errors import HarvestError, StoreUnusable
 from harvest_pipeline.harvest.token_store import TokenStore
-from harvest_pipeline.safety import shown
+from harvest_pipeline.safety import may_be_secret, shown
 from harvest_pipeline.settings import (
     Account,
     Project,
@@ -146,7 +146,8 @@ def _of_environment(settings: Account, environment: Mapping[str, str]) -> _Row:
     return {
         **_EMPTY,
         "name": settings.name,
-        "instance": instance if is_instance(instance) else settings.instance or None,
+        "instance": settings.instance
+        or (instance if is_instance(instance) and not may_be_secret(instance) else None),
         "account_id": account_id if account_id.isdecimal() else settings.account_id or None,
         "kind": "token" if "access_token" in found else "oauth2",
         "kept_in": "environment",

@@ -43,7 +43,9 @@ class Run:
             return str(self.window)
         if "start_date" in self.config and dataset.takes("start_date"):
             return f"{self.config['start_date']} to {self.config['end_date']}"
-        return "its own" if dataset.options.has_window else "all"
+        if "full_refresh" in self.config:
+            return "all"
+        return str(_own_days(self.account, dataset) or "all")
 
 
 def run_options(command: C) -> C:
@@ -52,7 +54,7 @@ def run_options(command: C) -> C:
         command = click.option(
             OPTIONS[name],
             name,
-            is_flag=field.annotation is bool,
+            is_flag=field.annotation is bool or None,  # False would make its value optional
             metavar=None if field.annotation is bool else "N" if "days_back" in name else "VALUE",
             help=_as_typed(field.description or "").removesuffix(" Days."),
         )(command)
@@ -131,12 +133,13 @@ def runs_of(account: Account, names: Sequence[str], options: RunOptions) -> list
             days = {"start_date": str(asked.first), "end_date": str(asked.last)}
         else:
             asked = None
-        windows = [
-            (asked or account.project.days_of(each, today, every)) if each.has_partitions else None
-            for each in datasets
-        ]
     except OptionsError as error:
         raise SettingsError(_as_typed(str(error))) from None
+    own = [None if asked else _own_days(account, each) for each in datasets]
+    windows = [
+        (asked or window) if each.has_partitions else None
+        for each, window in zip(datasets, own, strict=True)
+    ]
     first = next(filter(None, windows), None)
     of_runs: dict[Window | None, list[Dataset]] = {}
     for dataset, window in zip(datasets, windows, strict=True):
@@ -154,10 +157,13 @@ def runs_of(account: Account, names: Sequence[str], options: RunOptions) -> list
     return runs
 
 
-def ignored(runs: Sequence[Run], options: RunOptions) -> list[str]:
-    """One line about the options that some of the datasets do not use."""
+def ignored(runs: Sequence[Run], options: RunOptions, *, named: bool) -> list[str]:
+    """One line about the options that some of the datasets do not use. Where no dataset is `named`,
+    days are for those that have some, and nothing is said of the others."""
     by_names: dict[tuple[str, ...], list[str]] = {}
     for option in options.given:
+        if option in DAYS and not named:
+            continue
         datasets = [dataset for run in runs for dataset in run.datasets]
         if names := tuple(each.name for each in datasets if not takes(each, option)):
             by_names.setdefault(names, []).append(OPTIONS[option])
@@ -166,6 +172,18 @@ def ignored(runs: Sequence[Run], options: RunOptions) -> list[str]:
         f"{', '.join(names)}."
         for names, typed in by_names.items()
     ]
+
+
+def _own_days(account: Account, dataset: Dataset) -> Window | None:
+    """The days over which a dataset is read if none are given; None: all. Raises SettingsError."""
+    today = account.project.today()
+    every = Window(account.project.start_date, today)
+    try:
+        if dataset.has_partitions:
+            return account.project.days_of(dataset, today, every)
+        return dataset.options.days(today, every) if dataset.options.has_window else None
+    except OptionsError as error:
+        raise SettingsError(f"The window of {dataset.name} in harvest.yaml: {error}") from None
 
 
 def _chosen(account: Account, names: Sequence[str]) -> list[Dataset]:

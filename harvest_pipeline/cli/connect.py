@@ -6,7 +6,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -18,16 +18,16 @@ from harvest_pipeline.harvest.access import client_with, winning_variables
 from harvest_pipeline.harvest.account import Account, AccountFinder, listed
 from harvest_pipeline.harvest.auth import PersonalAccessToken
 from harvest_pipeline.harvest.client import user_agent
-from harvest_pipeline.harvest.errors import AccountNotFound, StoreUnusable
+from harvest_pipeline.harvest.errors import AccountNotFound, HarvestError, StoreUnusable
 from harvest_pipeline.harvest.http import Patience, Transport
 from harvest_pipeline.harvest.oauth import DEVELOPERS, Consent, TokenSet
 from harvest_pipeline.harvest.redirect import RedirectServer, redirect_address
 from harvest_pipeline.harvest.token_store import StoredAccount, TokenStore, check_name
-from harvest_pipeline.safety import one_line, shown
+from harvest_pipeline.loading.history import proposal
+from harvest_pipeline.safety import is_loopback, one_line
 from harvest_pipeline.sandbox import DEFAULT_PORT as SANDBOX_PORT
 from harvest_pipeline.sandbox.oauth import CLIENT_ID, CLIENT_SECRET
 from harvest_pipeline.settings import Project, SettingsError, load_environment, load_project
-from harvest_pipeline.settings.values import is_loopback
 
 #: A person is waiting, so there are fewer attempts and shorter pauses than in a run.
 PATIENCE = Patience(attempts=3, first_pause=0.5, throttle_cap=60.0)
@@ -92,7 +92,9 @@ def command(
             settings = _of_sandbox(settings)
             # The settings name the account at Harvest.
             requested = _requested(account_id, instance, {}, None)
-        with closing(Transport(user_agent(settings.project.contact), PATIENCE)) as transport:
+        with closing(
+            Transport(user_agent(settings.project.contact), PATIENCE, click.echo)
+        ) as transport:
             if token:
                 tokens = TokenSet(access_token=_token())
             else:
@@ -105,6 +107,8 @@ def command(
             _check_company(store, account)
         store.save(account)
         click.echo(_summary(account, store, project, environment))
+        if said := _first_day(settings, account):
+            click.echo(f"\n{said}")
     except (KeyboardInterrupt, click.Abort):
         click.echo("\nStopped; nothing was stored.", err=True)
         return 130
@@ -193,7 +197,7 @@ def _token() -> str:
 
 def _by_browser(consent: Consent, port: int) -> str:
     """The redirect that this machine's browser is sent to."""
-    with RedirectServer(port) as server:
+    with RedirectServer(port, consent.is_answered_by) as server:
         click.echo(
             "Allow the access in your browser. If it does not open by itself, open this address:"
             f"\n\n{consent.url}\n\nWaiting for five minutes at most; Ctrl-C stops. (With a browser "
@@ -242,10 +246,7 @@ def _identified(
     Raises AccountNotFound, SettingsError if there is no terminal to choose on, and what
     `Caller.get` raises.
     """
-    origin = "Harvest's answer" if tokens.refresh_token else "standard input"
-    credentials = PersonalAccessToken(tokens.access_token, origin)
-    client = client_with(settings, credentials, click.echo, PATIENCE)
-    with closing(client):
+    with closing(client_with(settings, _credentials(tokens), click.echo, PATIENCE)) as client:
         account = _chosen(client.finder, requested)
         identity = client.finder.identify(str(account.id), account.name)
         instance = client.finder.instance_of(str(account.id))
@@ -263,6 +264,21 @@ def _identified(
     )
 
 
+def _credentials(tokens: TokenSet) -> PersonalAccessToken:
+    """These very tokens, which are not renewed meanwhile."""
+    origin = "Harvest's answer" if tokens.refresh_token else "standard input"
+    return PersonalAccessToken(tokens.access_token, origin)
+
+
+def _first_day(settings: configured.Account, account: StoredAccount) -> str | None:
+    """What to set as the first day, if Harvest says since when the account has records."""
+    credentials = _credentials(account.tokens)
+    client = client_with(settings, credentials, click.echo, PATIENCE, account.account_id)
+    with closing(client), suppress(HarvestError):  # the account is connected all the same
+        return proposal(client, settings.records, settings.project.start_date)
+    return None
+
+
 def _chosen(finder: AccountFinder, requested: Requested | None) -> Account:
     """The requested account, else the only one, else the one that the person chooses."""
     accounts = finder.reachable()
@@ -277,7 +293,7 @@ def _chosen(finder: AccountFinder, requested: Requested | None) -> Account:
         found = next(by_id, None) if is_id else finder.at(text, accounts)
         if found is None:
             raise AccountNotFound(
-                f"{source} is {shown(text)}, which this token is not known to reach. "
+                f"{source} is an account that this token is not known to reach. "
                 f"{listed(accounts)} Correct it, or choose on Harvest's page what it may reach."
             )
         return found

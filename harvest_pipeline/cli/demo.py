@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import date, timedelta
 
 import click
@@ -12,7 +12,8 @@ from harvest_pipeline.cli.choice import Run, runs_of
 from harvest_pipeline.cli.dashboard import write_dashboard
 from harvest_pipeline.cli.local import CANCELLED, dagster_environment, ui
 from harvest_pipeline.dashboard.file import parts_of, path_of
-from harvest_pipeline.harvest.access import is_connected
+from harvest_pipeline.harvest.access import client_from_environment, is_connected
+from harvest_pipeline.loading.history import proposal
 from harvest_pipeline.sandbox.server import SandboxServer
 from harvest_pipeline.settings import Account, load_project, project_folder
 from harvest_pipeline.settings.parameters import RunOptions
@@ -98,6 +99,9 @@ def _load(account: Account, environment: Mapping[str, str]) -> int:
     """Load all reports in one run; returns the exit code that `sync` would have."""
     first, last = account.project.start_date, account.project.today()
     if not environment.get("HARVEST_START_DATE"):
+        with closing(client_from_environment(account, environment, print)) as client:
+            if said := proposal(client, account.records, first):
+                print(said)
         first = max(first, last - timedelta(days=_DAYS - 1))
     print(f"Materializing all {len(account.datasets)} reports, {first} to {last}.", flush=True)
     # Importing Dagster takes seconds.

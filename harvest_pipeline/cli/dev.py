@@ -6,6 +6,7 @@ import re
 import click
 
 from harvest_pipeline.cli.local import dagster_environment, ui
+from harvest_pipeline.safety import shown
 from harvest_pipeline.settings import SettingsError, load_project, project_folder
 
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?(:\d{1,5})?", re.IGNORECASE)
@@ -30,8 +31,8 @@ def command(port: int | None, read_only: bool, hosts: tuple[str, ...]) -> int:
     for host in hosts:
         if not _HOST.fullmatch(host):
             raise SettingsError(
-                f"--allow-host {host!r} is not a host name; give the name that browsers show, as "
-                "dagster.example.com or dagster.example.com:8443."
+                f"--allow-host {shown(host)} is not a host name; give the name that browsers show, "
+                "as dagster.example.com or dagster.example.com:8443."
             )
     # An invalid setting would otherwise be an error of the code location in the UI.
     load_project()

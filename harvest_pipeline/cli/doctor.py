@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
+from functools import partial
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -27,6 +28,7 @@ from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import HarvestError, PermissionMissing, RateLimited
 from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.harvest.token_store import TokenStore, is_name
+from harvest_pipeline.loading.history import left_out
 from harvest_pipeline.safety import one_line
 from harvest_pipeline.settings import (
     VARIABLES,
@@ -50,15 +52,9 @@ if TYPE_CHECKING:  # the import takes a second or two
     import dagster as dg
 
 _HOSTS = {"HARVEST_API_URL", "HARVEST_ID_URL"}
-#: Variables whose value is shown: a secret in one of them is rejected.
-_SHOWN = _HOSTS | {"HARVEST_CONFIG", "HARVEST_DUCKDB", "HARVEST_PUBLISH"}
-#: Variables whose value is shown if it is too short for a token. All others only show "set".
-_SHOWN_IF_SHORT = {
-    *("HARVEST_ACCOUNT_ID", "HARVEST_INSTANCE", "HARVEST_CONTACT", "HARVEST_SCHEMA"),
-    *("HARVEST_START_DATE", "HARVEST_TIMEZONE", "HARVEST_DAYS_BACK"),
-    *("HARVEST_SWEEP_REQUESTS", "HARVEST_KEEP_RUNS_DAYS"),
-}
-_SHORT = 40
+#: Variables whose value is checked, so that it is shown if it is not refused. All others, and those
+#: that are refused, only show that they are set: it may be a secret in the wrong variable.
+_CHECKED = {"HARVEST_CONFIG", *filter(None, (f.alias for f in Project.model_fields.values()))}
 #: A person is waiting. The deadline is that of runs: processes use it to see each other's requests.
 _PATIENCE = Patience(read=20.0, attempts=2, first_pause=0.5, throttle_cap=20.0)
 #: Seconds; tokens are renewed two minutes before they expire, by this machine's clock.
@@ -68,6 +64,9 @@ _SPACE = 2**30
 #: Seconds; the daemon sends a heartbeat every 30, and Dagster calls it healthy for half an hour.
 _HEARTBEAT = 150.0
 _LATEST_RUNS = 100
+
+#: For messages about waiting.
+_say = partial(click.echo, err=True)
 
 _any_decoder = msgspec.json.Decoder(dict[str, object])
 
@@ -134,7 +133,8 @@ class _Project:
             except SettingsError as error:
                 names = re.findall(r"HARVEST_[A-Z_]+", error.message)
                 name = next((n for n in names if n in self.environment), "HARVEST_CONFIG")
-                self.refused[name] = error
+                # Without its traceback, which would keep modules beyond the end of the interpreter.
+                self.refused[name] = SettingsError(error.message.removeprefix(f"{name}: "))
                 if name != "HARVEST_CONFIG":
                     del self.environment[name]
         self.base = Project.of(self.environment).accounts[0]
@@ -158,7 +158,7 @@ def _settings(project: _Project) -> Iterator[Finding]:
         yield from _open_to_others(".env", path)
     for name, variable in VARIABLES.items():
         value = project.variables.get(name, variable.default).strip()
-        shown = name in _SHOWN or (name in _SHOWN_IF_SHORT and len(value) <= _SHORT)
+        shown = name in _CHECKED or (name == "HARVEST_ACCOUNT_ID" and value.isdecimal())
         text = f"{value if shown else 'set'} ({project.source(name)})" if value else "not set"
         if name == "HARVEST_CONFIG":
             text += f", which names {', '.join(map(_name, project.named)) or 'no account'}"
@@ -252,11 +252,12 @@ def _account(
                 remedy = f"Run `harvest-pipeline connect{name}`, or set HARVEST_ACCESS_TOKEN."
                 yield Finding("credentials", "wrong", "there are none.", remedy)
         if not offline:
-            with closing(
-                client_from_environment(account, environment, lambda line: None, _PATIENCE)
-            ) as client:
+            with closing(client_from_environment(account, environment, _say, _PATIENCE)) as client:
                 account_id = client.identity.account_id
                 yield from _reader(client)
+                if older := left_out(client, account.records, account.project.start_date):
+                    what, remedy = older.rsplit(". ", 1)
+                    yield Finding("older records", "warning", f"{what}.", remedy)
     except HarvestError as error:
         state = "warning" if isinstance(error, RateLimited) else "wrong"
         yield Finding.from_error("Harvest", error, state)
@@ -327,12 +328,13 @@ def _dagster(project: _Project) -> Iterator[Finding]:
     yield Finding("versions", "ok", ", ".join(f"{each} {version(each)}" for each in packages))
     named = project.variables.get("DAGSTER_HOME")
     home = Path(named) if named else project_folder() / ".dagster"
-    text = f"{home} ({project.source('DAGSTER_HOME')})"
     if named and not (home.is_absolute() and home.is_dir()):
-        text += " is not the full path of a folder, and Dagster does not start with that."
+        text = (
+            "DAGSTER_HOME is not the full path of a folder, and Dagster does not start with that."
+        )
         yield Finding("home", "wrong", text, "Make the folder, or remove DAGSTER_HOME.")
         return
-    yield Finding("home", "ok", text)
+    yield Finding("home", "ok", f"{home} ({project.source('DAGSTER_HOME')})")
     # Opening an instance creates its files.
     if not home.is_dir() or not {each.name for each in home.iterdir()} - {"dagster.yaml"}:
         yield _no_daemon("Dagster has never run with this home")

@@ -35,8 +35,8 @@ def dagster_environment(environment: Mapping[str, str], home: Path) -> dict[str,
     if given := environment.get("DAGSTER_HOME"):
         if not Path(given).is_absolute() or not Path(given).is_dir():
             raise SettingsError(
-                f"DAGSTER_HOME is {given!r}, which is not the full path of a folder; make the "
-                "folder, or remove the variable to use .dagster/."
+                "DAGSTER_HOME is not the full path of a folder; make the folder, or remove the "
+                "variable to use .dagster/."
             )
         return quiet
     make_folder(home)

@@ -2,11 +2,16 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.metadata import version
+from io import StringIO
+from typing import Any
 
 import click
+
+from harvest_pipeline.safety import without_secrets
 
 #: The commands with their short help. The module of each, `harvest_pipeline.cli.<name>`, has a
 #: `command`. Importing all of them would take seconds, even for `--help` and `--version`.
@@ -27,9 +32,28 @@ COMMANDS = {
 }
 #: The exceptions whose text is for a person.
 _ERRORS = {"harvest": "HarvestError", "warehouse": "WarehouseError"}
+#: The exit code that shells use for a program that writes where nobody reads any more (SIGPIPE).
+_UNREAD = 141
+
+
+@contextmanager
+def _while_read() -> Generator[None]:
+    """End the command as soon as what reads its output has ended, as `head` does early."""
+    try:
+        yield
+    except BrokenPipeError:  # click would make the exit code 1 of it, which has a meaning here
+        raise click.exceptions.Exit(_UNREAD) from None
 
 
 class _Lazy(click.Group):
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _while_read():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _while_read():
+            return super().invoke(ctx)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -57,12 +81,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # What commands and their child processes write shows who worked on what.
     os.umask(0o077)
     try:
+        code = _run(arguments)
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed from the beginning
+            stream.flush()
+    except BrokenPipeError:
+        code = _UNREAD
+    if code == _UNREAD:
+        _forget_output()
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
         return (
             harvest_pipeline.main(arguments, prog_name="harvest-pipeline", standalone_mode=False)
             or 0
         )
     except click.ClickException as error:
-        error.show()
+        error.show(told := StringIO())
+        if isinstance(error, click.UsageError):  # click repeats what was typed
+            told = StringIO(without_secrets(told.getvalue()))
+        click.echo(told.getvalue(), err=True, nl=False)
         return error.exit_code
     except click.Abort:
         return 130
@@ -77,3 +116,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         click.echo(f"Error: {error}", err=True)
         return 1
+
+
+def _forget_output() -> None:
+    """Let nothing be left that Python would write, and complain of, when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        with suppress(OSError, ValueError):  # no file at all
+            os.dup2(nowhere, stream.fileno())

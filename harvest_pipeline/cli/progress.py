@@ -1,12 +1,16 @@
 """The progress of one Dagster run, as a person sees it in the terminal."""
 
+import logging
+import os
 import re
+import signal
 import sys
 import threading
 from collections import defaultdict
 from time import monotonic
 from typing import Any, Self
 
+import click
 import dagster as dg
 from rich.console import Console
 from rich.live import Live
@@ -29,6 +33,8 @@ class Progress(Observer):
     def __init__(self, run: Run, *, plain: bool) -> None:
         self.states = {dataset.name: "not begun" for dataset in run.datasets}
         self.models, self.created = len(models_of(run)), 0
+        #: What a report's code has warned of.
+        self.remarks: list[str] = []
         self._problems: dict[str, str] = {}
         self._prefix = f"{run.account.name}__"
         self._models_step = models_step(run.account.name)
@@ -37,6 +43,8 @@ class Progress(Observer):
         self._current: str | None = None
         self._rows = self._requests = self._pages = self._expected = 0
         self._note, self._until, self._began = "", 0.0, monotonic()
+        self._unread = False
+        self.is_person = sys.stderr.isatty()
         self._live: Live | None = None
         if self._console.is_terminal and not self._console.is_dumb_terminal and not plain:
             self._live = Live(
@@ -79,7 +87,9 @@ class Progress(Observer):
         """Handle a line of the run's log, or an event."""
         event = entry.dagster_event
         if event is None:
-            if entry.user_message.startswith(WAITING):
+            if isinstance(entry.level, int) and entry.level >= logging.WARNING:
+                self.remarks.append(entry.user_message)
+            elif entry.user_message.startswith(WAITING):
                 self.waiting(SECONDS_BETWEEN_LINES, entry.user_message.removeprefix(WAITING))
             return
         # A step's key is derived from the asset's: <schema>__<dataset>.
@@ -129,8 +139,13 @@ class Progress(Observer):
         return said
 
     def _say(self, line: str) -> None:
-        if not self._live:
-            self._console.print(line, soft_wrap=True)
+        if self._live or self._unread:
+            return
+        try:
+            click.echo(line, file=self._console.file)
+        except BrokenPipeError:  # what read it has ended, as `head` does: the same as Ctrl-C
+            self._unread = True
+            os.kill(os.getpid(), signal.SIGINT)
 
     def _line(self) -> Text:
         now = monotonic()

@@ -41,7 +41,8 @@ _WAIT = 2.0
 def run_now(run: Run, *, verbose: bool, summary: bool = True) -> int:
     """Execute the run, show its progress, and print how it ended; returns the exit code.
 
-    `verbose` also shows Dagster's log lines; `summary` prints a line for each report and the run.
+    `verbose` also shows Dagster's log lines; `summary` prints a line for each report and the run,
+    and what the reports' code has warned of.
     Raises ClickException for what Dagster rejects.
     """
     run_id = str(uuid.uuid4())
@@ -57,6 +58,8 @@ def run_now(run: Run, *, verbose: bool, summary: bool = True) -> int:
         status = _execute(run, run_id, progress)
     if summary:
         print(_table(run, progress, _loaded_by(run.account, run_id)))
+    for remark in dict.fromkeys(progress.remarks if summary else ()):
+        click.echo(f"\n{remark}", err=True)
     for problem in progress.problems(status):
         click.echo(f"\nError: {problem}", err=True)
     if summary:

@@ -30,7 +30,7 @@ def command(reports: tuple[str, ...], account: str | None, verbose: bool, **give
     for settings in accounts:  # missing credentials are reported by the code that uses them
         client_from_environment(settings, environment, click.echo).close()
     os.environ.update(dagster_environment(environment, project_folder() / ".dagster"))
-    for line in ignored(runs, options):
+    for line in ignored(runs, options, named=bool(reports)):
         click.echo(line, err=True)
     # Importing Dagster takes a second or two, so mistakes are reported before that.
     from harvest_pipeline.cli.running import run_now

@@ -4,6 +4,7 @@ It starts no Dagster run, and only reads the database unless it repairs differen
 """
 
 import json
+import sys
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import date
@@ -15,8 +16,10 @@ from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.cli.choice import chosen_accounts
 from harvest_pipeline.harvest.access import client_from_environment
 from harvest_pipeline.harvest.errors import HarvestError
+from harvest_pipeline.harvest.http import AT_TERMINAL
 from harvest_pipeline.loading.figures import RECORDS as COMPARED
 from harvest_pipeline.loading.figures import themes
+from harvest_pipeline.loading.history import left_out
 from harvest_pipeline.loading.reconcile import Reconciliation
 from harvest_pipeline.loading.statement import Statement
 from harvest_pipeline.loading.verify import Verdict, compare, compare_and_repair
@@ -84,9 +87,10 @@ def _statement(
 ) -> Statement:
     """Compare the account. Raises HarvestError and WarehouseError."""
     warehouse = warehouse_of(account, _say)
-    today = account.project.today()
+    today, start = account.project.today(), account.project.start_date
+    patience = AT_TERMINAL if sys.stderr.isatty() else None
     with (
-        closing(client_from_environment(account, environment, _say)) as client,
+        closing(client_from_environment(account, environment, _say, patience)) as client,
         spool_folder(account.project.state_folder) as folder,
     ):
         if not repair:
@@ -94,13 +98,13 @@ def _statement(
                 compare(client, warehouse, theme, days, today, by_month=True)
                 for theme in themes(account)
             ]
-            return Statement(account, days, outcomes)
+            return Statement(account, days, outcomes, left_out(client, account.records, start))
         identity = client.identity
         again = Reconciliation(
             Loads(client, warehouse, (), folder, _say),
             LoadContext("verify", "verify", int(identity.account_id), identity.reader),
             [RECORDS[name] for theme in themes(account) for name in COMPARED[theme]],
-            Window(account.project.start_date, today),
+            Window(start, today),
             thorough=False,
         )
         outcomes = [
@@ -111,7 +115,7 @@ def _statement(
         ]
         if again.refused:
             raise again.refused
-    return Statement(account, days, outcomes)
+        return Statement(account, days, outcomes, left_out(client, account.records, start))
 
 
 def _days(account: Account, first: date | None, last: date | None) -> Window:

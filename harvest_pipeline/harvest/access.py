@@ -10,7 +10,6 @@ from harvest_pipeline.harvest.errors import AccountNotFound, CredentialsMissing
 from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.harvest.oauth import DEVELOPERS, TokenSet, checked
 from harvest_pipeline.harvest.token_store import StoredAccount, TokenStore, is_name
-from harvest_pipeline.safety import shown
 from harvest_pipeline.settings import Account
 
 OAUTH_FIELDS = ("client_id", "client_secret", "refresh_token")
@@ -244,7 +243,8 @@ def _check_same(stored: StoredAccount, given: Mapping[str, str]) -> None:
     if not same:
         raise AccountNotFound(
             f"The stored account {stored.name} is {stored.account_id} ({stored.instance or '?'}), "
-            f"and {shown(account_id or instance)} is asked for (harvest.yaml or the environment); "
+            f"and {'another id' if account_id else 'another instance'} is asked for "
+            "(harvest.yaml or the environment); "
             f"correct that, or run `harvest-pipeline connect --name {stored.name}` for the other "
             "one."
         )

@@ -19,7 +19,6 @@ from harvest_pipeline.harvest.errors import (
     RecordNotFound,
     one_line,
 )
-from harvest_pipeline.safety import shown
 from harvest_pipeline.scope import Reader
 
 #: The domain after the instance name in an account's address.
@@ -113,15 +112,21 @@ class AccountFinder:
         found = self.at(instance, accounts)
         if found is None:
             raise AccountNotFound(
-                f"No account of this token is known to be at {shown(instance_host(instance))}. "
-                f"{listed(accounts)} Correct HARVEST_INSTANCE, or set HARVEST_ACCOUNT_ID; with the "
+                "No account of this token is known to have the instance of HARVEST_INSTANCE or "
+                f"harvest.yaml. {listed(accounts)} Correct it, or set the account id; with the "
                 "token of a person who is not an administrator only the id will do."
             )
         return found
 
     def reachable(self) -> list[Account]:
         """The Harvest accounts that the token gives access to, without Forecast accounts."""
-        found, _ = self._caller.get(f"{self._id_url}/api/v2/accounts", _accounts_decoder)
+        try:
+            found, _ = self._caller.get(f"{self._id_url}/api/v2/accounts", _accounts_decoder)
+        except RecordNotFound:
+            raise RecordNotFound(
+                f"{self._id_url} (HARVEST_ID_URL) is not where Harvest lists the accounts of a "
+                "token (404). Correct that address, or remove the variable."
+            ) from None
         return [account for account in found.accounts if account.product == "harvest"]
 
     def at(self, instance: str, accounts: Sequence[Account]) -> Account | None:
@@ -143,15 +148,23 @@ class AccountFinder:
         return one_line(host.removesuffix(_DOMAIN)) if host else None
 
     def identify(self, account_id: str, account_name: str | None) -> Identity:
-        """Who the owner of the token is in that account. Raises AccountNotFound."""
+        """Who the owner of the token is in that account. Raises AccountNotFound, and RecordNotFound
+        if the API is somewhere else."""
         try:
             me, _ = self._caller.get(
                 f"{self._api_url}/users/me", _me_decoder, account=account_id, permission="everyone"
             )
         except RecordNotFound:
+            accounts = self._reachable_if_possible()
+            if account_id in [str(account.id) for account in accounts or ()]:
+                raise RecordNotFound(
+                    f"{self._api_url} (HARVEST_API_URL) is not the address of Harvest's API: it "
+                    f"does not know the account {account_id}, which the token reaches. Correct "
+                    "that address, or remove the variable."
+                ) from None
             raise AccountNotFound(
                 f"The token does not reach the account {account_id} (HARVEST_ACCOUNT_ID). "
-                f"{self._listed_if_possible()}"
+                f"{'' if accounts is None else listed(accounts)}"
             ) from None
         return Identity(
             account_id=account_id,
@@ -170,11 +183,11 @@ class AccountFinder:
             return None
         return company.full_domain.lower()
 
-    def _listed_if_possible(self) -> str:
+    def _reachable_if_possible(self) -> list[Account] | None:
         try:
-            return listed(self.reachable())
+            return self.reachable()
         except HarvestError:
-            return ""
+            return None
 
 
 def listed(accounts: Sequence[Account]) -> str:

@@ -3,9 +3,7 @@
 The facts about Harvest that it relies on are in docs/harvest-api.md.
 """
 
-import threading
-from collections.abc import Callable, Mapping
-from time import monotonic
+from collections.abc import Mapping
 from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -48,10 +46,6 @@ class Decoder(Protocol[T_co]):
         ...
 
 
-#: Longer waits than this are logged.
-_QUIET_SECONDS = 3.0
-
-
 class _Unusable(Exception):
     """The body of a 200 response is invalid; the text says why."""
 
@@ -64,14 +58,10 @@ class Caller:
         transport: Transport,
         credentials: Credentials,
         limiter: Limiter,
-        log: Callable[[str], None],
     ) -> None:
         self._transport = transport
         self._credentials = credentials
         self._limiter = limiter
-        self._log = log
-        self._lock = threading.Lock()
-        self._said_until = 0.0
 
     def get(
         self,
@@ -95,6 +85,7 @@ class Caller:
         sharing = _sharing(url, account)
         reports = "/reports/" in path
         headers = {"Harvest-Account-Id": account} if account else None
+        variable = "HARVEST_API_URL" if account else "HARVEST_ID_URL"
         patience = self._transport.patience
         token = self._credentials.token(self._transport)
         renewed = False
@@ -120,6 +111,7 @@ class Caller:
             except TransferFailed as error:
                 kind = AnswerInvalid if isinstance(error, Truncated) else HarvestUnavailable
                 problem = str(error)
+                self._transport.give_up(error, url, variable, failures + 1)
             else:
                 if answer.status == 401 and not renewed:
                     token = self._credentials.renew(self._transport, rejected=token)
@@ -136,10 +128,10 @@ class Caller:
                 raise kind(
                     f"{path} could not be read: {problem} (attempts: {failures}). {TRY_LATER}"
                 )
-            self._wait(
+            self._transport.wait(
                 patience.pause_after(failures),
-                f"{path} could not be read yet: {problem}; attempt {failures + 1} of "
-                f"{patience.attempts} follows",
+                f"{problem}; {path} is asked again, attempt {failures + 1} of {patience.attempts}",
+                url,
             )
 
     def left(self, url: str, account: str) -> Left:
@@ -158,7 +150,7 @@ class Caller:
                     "run again then.",
                     retry_after=wait.seconds,
                 )
-            self._wait(wait.seconds, wait.reason)
+            self._transport.wait(wait.seconds, wait.reason)
         observer().requested()
 
     def _pause(
@@ -179,17 +171,6 @@ class Caller:
                 "that time; other programs that use the account count too.",
                 retry_after=pause,
             )
-
-    def _wait(self, seconds: float, reason: str) -> None:
-        until = monotonic() + seconds
-        with self._lock:  # many threads wait for the same thing: it is logged once
-            due = seconds > _QUIET_SECONDS and until > self._said_until + _QUIET_SECONDS
-            if due:
-                self._said_until = until
-        if due:
-            self._log(f"Waiting {seconds:.0f} seconds: {reason}.")
-            observer().waiting(seconds, reason)
-        self._transport.pause(seconds)
 
 
 def _sharing(url: str, account: str | None) -> str:

@@ -33,7 +33,6 @@ from harvest_pipeline.harvest.http import (
 from harvest_pipeline.harvest.limits import Left, Limiter, Limits
 from harvest_pipeline.harvest.pages import LARGEST_PAGE, Page, Pass, followed
 from harvest_pipeline.harvest.progress import observer
-from harvest_pipeline.safety import shown
 
 T = TypeVar("T")
 
@@ -69,17 +68,17 @@ class HarvestClient:
     ) -> None:
         if account_id is not None and not (account_id.isascii() and account_id.isdigit()):
             raise AccountNotFound(
-                f"HARVEST_ACCOUNT_ID is {shown(account_id)}; an account id is a number. Set "
-                "HARVEST_INSTANCE instead, if that is the name of the account."
+                "HARVEST_ACCOUNT_ID is not a number, as each account id is. Set HARVEST_INSTANCE "
+                "instead, if that is the name of the account."
             )
         self.api_url = api_url.rstrip("/")
         self.patience = patience or Patience()
         self.log = log
         self._given_account = account_id
         self._instance = instance
-        self._transport = Transport(user_agent(contact), self.patience)
+        self._transport = Transport(user_agent(contact), self.patience, log)
         self._limiter = Limiter(state_folder, limits)
-        self._caller = Caller(self._transport, credentials, self._limiter, log)
+        self._caller = Caller(self._transport, credentials, self._limiter)
         self.finder = AccountFinder(self._caller, self.api_url, id_url.rstrip("/"))
 
     @property

@@ -159,6 +159,12 @@ class HarvestUnavailable(HarvestError):
     retryable = True
 
 
+class HostUnreachable(HarvestUnavailable):
+    """A host has never answered while a person was waiting, who may mend its address."""
+
+    retryable = False
+
+
 class AnswerInvalid(HarvestError):
     """The response is not one of the Harvest API, after several attempts.
 

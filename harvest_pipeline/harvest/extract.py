@@ -17,7 +17,7 @@ from harvest_pipeline.catalogue.columns import ACCOUNT_ID, TODAY, Paging, Record
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import PermissionMissing, ReadNotProven, RecordNotFound
-from harvest_pipeline.harvest.pages import ObjectDecoder, Page, PageDecoder, Pass
+from harvest_pipeline.harvest.pages import LARGEST_PAGE, ObjectDecoder, Page, PageDecoder, Pass
 from harvest_pipeline.harvest.spool import Front, Line, SpoolFile
 from harvest_pipeline.scope import Filters, Proof, Rejected, Scope, Spool, Window
 
@@ -25,13 +25,6 @@ from harvest_pipeline.scope import Filters, Proof, Rejected, Scope, Spool, Windo
 READS = 3
 
 _any_decoder = msgspec.json.Decoder(dict[str, object])
-
-
-class _Totals(msgspec.Struct):
-    total_entries: int | None = None
-
-
-_totals_decoder = msgspec.json.Decoder(_Totals)
 
 
 def read(
@@ -165,9 +158,11 @@ def count(client: HarvestClient, record: Record, scope: Scope) -> int | None:
     path, params = question(record, scope)
     answer, _ = client.get(
         f"{client.api_url}{path}",
-        _totals_decoder,
+        # Not only the total: the one record may be one that has to be set aside.
+        PageDecoder(record),
         {**params, "per_page": "1"},
-        permission=record.permission,
+        record.permission,
+        LARGEST_PAGE,
     )
     return answer.total_entries
 

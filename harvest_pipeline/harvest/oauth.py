@@ -8,12 +8,12 @@ its limits on time and size (docs/decisions.md).
 from dataclasses import dataclass, replace
 from time import time
 from typing import Literal, NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from oauthlib.common import add_params_to_uri, generate_token
 from oauthlib.oauth2 import OAuth2Error, WebApplicationClient
-from oauthlib.oauth2.rfc6749.errors import AccessDeniedError, MismatchingStateError
+from oauthlib.oauth2.rfc6749.errors import AccessDeniedError
 
 from harvest_pipeline.harvest.errors import (
     TRY_LATER,
@@ -33,7 +33,6 @@ from harvest_pipeline.harvest.http import (
     TransferFailed,
     Transport,
 )
-from harvest_pipeline.safety import one_line
 
 DEVELOPERS = "https://id.getharvest.com/developers"
 
@@ -121,33 +120,42 @@ class Consent(Secret):
         address = f"{id_url.rstrip('/')}/oauth2/authorize"
         self.url: str = add_params_to_uri(address, list(question.items()))
 
+    def is_answered_by(self, answer: str) -> bool:
+        """Whether `answer`, the target of a redirect or its whole address, has the `state` of this
+        request, which no other web page knows."""
+        try:
+            return parse_qs(urlsplit(answer.strip()).query).get("state") == [self._state]
+        except ValueError:
+            return False
+
     def code(self, answer: str) -> str:
         """The code in the response: the target of the redirect, or its whole address.
 
         Raises AuthorizationRefused if the person refused, and AuthorizationInvalid if the response
-        is not for this request, or has no code.
+        is not for this request, or has no code. Their texts repeat nothing of the response.
         """
+        if not self.is_answered_by(answer):
+            raise AuthorizationInvalid(
+                "The answer of the browser does not belong to this request (its state is missing "
+                "or another one), so it was not used; run the command again, and paste the whole "
+                "address if you paste it."
+            )
         try:
             # oauthlib accepts https only; this address never leaves the machine.
             address = f"https://127.0.0.1/?{urlsplit(answer.strip()).query}"
             found = self._client.parse_request_uri_response(address, self._state)
             return checked(found["code"], "The code")
-        except (MismatchingStateError, ValueError):
-            raise AuthorizationInvalid(
-                "The answer of the browser does not belong to this request (its state is missing "
-                "or another one), so it was not used; run the command again, and paste the whole "
-                "address if you paste it."
-            ) from None
         except AccessDeniedError:
             raise AuthorizationRefused(
                 "Access was refused on Harvest's page, so nothing is connected; run the command "
                 "again to be asked again."
             ) from None
         except (OAuth2Error, CredentialsMalformed) as error:
-            said = error.error if isinstance(error, OAuth2Error) else "malformed_code"
+            # oauthlib's name of the error: another one is words of whoever made the answer.
+            said = type(error).error if isinstance(error, OAuth2Error) else "malformed_code"
             raise AuthorizationRefused(
-                f"Harvest's page ended without giving access ({one_line(str(said), 60)}); look at "
-                f"the application at {DEVELOPERS}, and run the command again."
+                f"Harvest's page ended without giving access ({said or 'an unknown error'}); look "
+                f"at the application at {DEVELOPERS}, and run the command again."
             ) from None
 
     def tokens(self, transport: Transport, code: str) -> TokenSet:
@@ -231,11 +239,14 @@ def _post(transport: Transport, url: str, form: dict[str, str]) -> Answer:
             return transport.exchange("POST", url, auth=NoAuthorization(), data=form)
         except TransferFailed as error:
             failures += 1
-            if failures == patience.attempts or not isinstance(error, NeverSent):
+            sent = not isinstance(error, NeverSent)
+            transport.give_up(error, url, "HARVEST_ID_URL", failures, last=sent)
+            problem = f"{error}; an access token is asked for again"
+            if failures == patience.attempts or sent:
                 raise HarvestUnavailable(
                     f"Harvest gave no access token: {error} (attempts: {failures}). {TRY_LATER}"
                 ) from error
-        transport.pause(patience.pause_after(failures))
+        transport.wait(patience.pause_after(failures), problem, url)
 
 
 def _refusal(answer: Answer) -> HarvestError:

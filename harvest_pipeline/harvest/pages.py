@@ -25,6 +25,7 @@ from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.harvest.errors import AnswerInvalid, one_line
 from harvest_pipeline.harvest.spool import Line
 from harvest_pipeline.harvest.unusable import LARGEST_RECORD, RecordId, cut
+from harvest_pipeline.safety import host_of
 from harvest_pipeline.scope import Rejected
 
 #: The maximum that Harvest allows.
@@ -244,16 +245,10 @@ def followed(link: str, url: str) -> str:
     if there != here:
         # Only the host is shown: the rest of the address may contain a token.
         raise AnswerInvalid(
-            f"The next page of {path} is said to be at {_host_of(there)}, which is another place; "
-            "no token was sent there. Look at HARVEST_API_URL, and for a proxy in between."
+            f"The next page of {path} is said to be at {host_of(there) or 'no host'}, which is "
+            "another place; no token was sent there. Look at HARVEST_API_URL, and for a proxy in "
+            "between."
         )
     if len(link) > _LONGEST_LINK:
         raise AnswerInvalid(f"The address of the next page of {path} has {len(link)} letters.")
     return link
-
-
-def _host_of(address: str) -> str:
-    try:
-        return one_line(urlsplit(address).hostname or "no host")
-    except ValueError:
-        return "no host"

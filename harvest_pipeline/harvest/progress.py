@@ -6,7 +6,13 @@ from contextlib import contextmanager
 
 class Observer:
     """Gets the progress of a read; called from any thread, and must not raise. This one
-    does nothing."""
+    does nothing.
+
+    `is_person`: somebody is waiting at a terminal, so that a host that does not answer is given up
+    soon.
+    """
+
+    is_person = False
 
     def requested(self) -> None:
         """A request was sent, or attempted."""

@@ -1,5 +1,6 @@
 """The local address that Harvest redirects the browser to (RFC 8252, section 7.3)."""
 
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from time import monotonic
 from typing import Any
@@ -24,12 +25,13 @@ def redirect_address(port: int | str) -> str:
 
 
 class RedirectServer(HTTPServer):
-    """Listens on 127.0.0.1 until the end of the block, for one redirect.
+    """Listens on 127.0.0.1 until the end of the block, for one redirect that `is_expected`: any
+    web page can make the browser request this address.
 
     Raises SettingsError if the port cannot be used.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, is_expected: Callable[[str], bool]) -> None:
         try:
             super().__init__((_HOST, port), _Handler)
         except OSError as error:
@@ -38,10 +40,12 @@ class RedirectServer(HTTPServer):
                 f"({error.strerror}): choose another with --port, and register "
                 f"{redirect_address('<port>')} as the redirect URL of your OAuth 2 application."
             ) from None
+        self.is_expected = is_expected
         self.answer: str | None = None
 
     def wait(self, seconds: float) -> str:
-        """The target of the first redirect. Raises AuthorizationInvalid if none comes in time."""
+        """The target of the first expected redirect. Raises AuthorizationInvalid if there is none
+        in time."""
         until = monotonic() + seconds
         while self.answer is None:
             self.timeout = until - monotonic()
@@ -65,8 +69,8 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 2.0
 
     def do_GET(self) -> None:
-        if self.path.partition("?")[0] != _PATH:
-            self.send_error(404)
+        if self.path.partition("?")[0] != _PATH or not self.server.is_expected(self.path):
+            self.send_error(404, explain="Open the address that the terminal shows, once more.")
             return
         self.server.answer = self.path
         self.send_response(200)

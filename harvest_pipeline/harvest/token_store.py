@@ -74,7 +74,7 @@ def check_name(name: str) -> str:
     if is_name(name):
         return name
     raise StoreUnusable(
-        f"{one_line(name, 60)!r} cannot be the name of an account: use up to 40 small letters, "
+        f"{shown(name)} cannot be the name of an account: use up to 40 small letters, "
         "digits and underscores, with a letter first, such as acme."
     )
 
@@ -105,8 +105,8 @@ class TokenStore:
         folder = Path(os.path.expanduser(named))  # noqa: PTH111 - unchanged if no such user
         if not folder.is_absolute():
             raise StoreUnusable(
-                f"HARVEST_TOKEN_STORE is {shown(named)}; it must be the whole path of a folder, or "
-                "`keyring`, or be removed."
+                "HARVEST_TOKEN_STORE must be the whole path of a folder, or `keyring`; correct or "
+                "remove it."
             )
         return cls(folder, "file")
 

@@ -267,19 +267,29 @@ class Reconciliation:
             with self._loads.warehouse.reader() as connection:
                 days = coverage.kept_days(connection, parent, self._window)
             window = Window(min(days), max(days))
-        scope = Scope(record.name, window)
-        yield from self._loads.children(record, parent, scope, self._loads.due)
-        if sweep:
-            yield from self._loads.children(
-                record, parent, scope, lambda every: sweep.chosen(parent.day, every)
-            )
+
+        def chosen(every: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            due = self._loads.due(every)
+            if sweep is None:
+                return due
+            taken = {row[parent.key] for row in due}
+            others = [row for row in every if row[parent.key] not in taken]
+            return due + sweep.chosen(parent.day, others)
+
+        yield from self._loads.children(record, parent, Scope(record.name, window), chosen)
 
     def _read_again(self, lists: Sequence[Record], sweep: Sweep) -> None:
         """Read in full again what was read longest ago."""
-        for record in lists:
-            with self._loads.warehouse.reader() as connection:
-                read_at = coverage.read_at(connection, record.name, self._context.reader)
-                rows = rows_by_day(connection, record) if record.day else {}
+        with self._loads.warehouse.reader() as connection:
+            there = [
+                (
+                    record,
+                    coverage.read_at(connection, record.name, self._context.reader),
+                    rows_by_day(connection, record) if record.day else {},
+                )
+                for record in lists
+            ]
+        for record, read_at, rows in there:
             windows: list[Window | None] = []
             if record.day:
                 by_day = {day: at for day, at in read_at.items() if day}

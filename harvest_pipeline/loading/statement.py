@@ -29,11 +29,15 @@ _ORDER = [
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """The results for an account after the comparison of `days`."""
+    """The results for an account after the comparison of `days`.
+
+    `left_out` says what is not loaded because of the start date, if anything; see `history`.
+    """
 
     account: Account
     days: Window
     outcomes: Sequence[Outcome]
+    left_out: str | None
 
     @property
     def verdict(self) -> Verdict:
@@ -52,7 +56,7 @@ class Statement:
             return None
         first, last = self.days.first, self.days.last
         at = self.outcomes[0].at
-        return Comparison(at, first, last, str(self.verdict), len(self.differences))
+        return Comparison(at, first, last, str(self.verdict), len(self.differences), self.left_out)
 
     def text(self) -> str:
         """The statement as text, at most 100 columns wide except for the sentences."""
@@ -139,9 +143,8 @@ class Statement:
         ]
 
     def _said(self) -> list[str]:
-        return list(
-            dict.fromkeys(sentence for outcome in self.outcomes for sentence in reasons(outcome))
-        )
+        every = [sentence for outcome in self.outcomes for sentence in reasons(outcome)]
+        return list(dict.fromkeys(filter(None, [*every, self.left_out])))
 
     def _last_line(self) -> str:
         every = len(self.differences)

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -43,6 +43,7 @@ class Loads:
 
     `runs` are this run and the ones that it retries: what they have loaded is not requested again.
     `only_changed`: children are only read for parents that changed since theirs were read.
+    `loaded` are the records that had been loaded before.
     """
 
     client: HarvestClient
@@ -51,6 +52,7 @@ class Loads:
     folder: Path
     log: Callable[[str], object]
     only_changed: bool = False
+    loaded: Collection[str] = ()
 
     def spools(self, record: Record, scope: Scope) -> Iterator[Spool]:
         """Read what is missing of a scope of `record`, piece by piece; nothing if it is complete.

@@ -15,9 +15,8 @@ import msgspec
 from dagster_shared.error import SerializableErrorInfo
 
 from harvest_pipeline.orchestration.checks import check_specs
-from harvest_pipeline.safety import one_line
+from harvest_pipeline.safety import is_loopback, one_line
 from harvest_pipeline.settings import Account, Project
-from harvest_pipeline.settings.values import is_loopback
 
 #: Dagster limits a tick to 60 seconds.
 _SEND_SECONDS = 30.0

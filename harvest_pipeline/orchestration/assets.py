@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from harvest_pipeline.loading.history import left_out
 from harvest_pipeline.orchestration.checks import check_specs
 from harvest_pipeline.orchestration.io_manager import Reading
 from harvest_pipeline.orchestration.metadata import CURRENT, definition_metadata
@@ -66,6 +67,10 @@ def dataset_asset(
             ask = _asked(context, dataset, account)
         with reading(context, account, retry, only_changed=only_changed) as loads:
             identity = loads.client.identity
+            if record.name not in loads.loaded:
+                start = account.project.start_date
+                if sentence := left_out(loads.client, [record], start):
+                    context.log.warning(sentence)
             done = Reading(
                 dataset,
                 ask,

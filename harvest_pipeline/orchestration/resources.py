@@ -15,6 +15,8 @@ from pydantic import ConfigDict, Field, PrivateAttr
 
 from harvest_pipeline.harvest.access import client_of, variables
 from harvest_pipeline.harvest.client import HarvestClient
+from harvest_pipeline.harvest.http import AT_TERMINAL
+from harvest_pipeline.harvest.progress import observer
 from harvest_pipeline.settings import Account
 from harvest_pipeline.settings.parameters import DAYS, RunOptions, kind_of
 from harvest_pipeline.settings.values import STATUSES
@@ -157,7 +159,8 @@ class HarvestResource(dg.ConfigurableResource["HarvestResource"]):
         if self._client is None:
             # Dagster's own logger writes the line to the log of the current step.
             log = dg.get_dagster_logger().info
-            self._client = client_of(account, self.model_dump(), os.environ, log)
+            patience = AT_TERMINAL if observer().is_person else None
+            self._client = client_of(account, self.model_dump(), os.environ, log, patience)
         return self._client
 
     def _get_initialize_and_run_fn(self) -> Initialize:

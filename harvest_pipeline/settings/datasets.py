@@ -21,7 +21,6 @@ from harvest_pipeline.catalogue.columns import Record, Report
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS, record_of
 from harvest_pipeline.models import OTHER_TABLES, models
-from harvest_pipeline.safety import shown
 from harvest_pipeline.scope import Filters
 from harvest_pipeline.settings.parameters import (
     DAYS,
@@ -53,7 +52,7 @@ def _known(report: object) -> Report:
         return REPORTS[cast("str", report)]
     near = get_close_matches(str(report), REPORTS, n=1, cutoff=0.7)
     hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(REPORTS)}"
-    raise ValueError(f"there is no report {shown(str(report))}; {hint}")
+    raise ValueError(f"there is no such report; {hint}")
 
 
 #: A report by its name.
@@ -113,7 +112,7 @@ class Schedule(Model):
                 dg.ScheduleDefinition(name="tried", job_name="tried", cron_schedule=cron)
         except (dg.DagsterInvalidDefinitionError, UserWarning):
             raise ValueError(
-                f"{shown(cron)} is no cron expression; write minute, hour, day of the month, month "
+                "this is no cron expression; write minute, hour, day of the month, month "
                 'and day of the week, such as "0 6 * * 1-5"'
             ) from None
         return cron

@@ -8,7 +8,6 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from harvest_pipeline.safety import shown
 from harvest_pipeline.settings.datasets import TAKEN, AnyReport, Dataset, report_datasets
 from harvest_pipeline.settings.values import Instance, Model, Name, misplaced
 
@@ -176,7 +175,7 @@ def _wrong_account(account: str | None, names: list[str]) -> str | None:
         return f"there are several accounts; choose one of {', '.join(names)}"
     if not names:
         return "`accounts:` names none; name it there, or leave account out"
-    return f"there is no account {shown(account)}; choose one of {', '.join(names)}"
+    return f"there is no such account; choose one of {', '.join(names)}"
 
 
 def json_schema() -> dict[str, Any]:

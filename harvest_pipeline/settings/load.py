@@ -51,9 +51,10 @@ def read_file(path: Path) -> ProjectFile:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
+        ours = path == project_folder() / "harvest.yaml"
         raise SettingsError(
-            f"{path} (HARVEST_CONFIG) cannot be read: {error.strerror}; correct the path, or "
-            "remove the variable."
+            f"{path if ours else 'The file that HARVEST_CONFIG names'} cannot be read: "
+            f"{error.strerror}; correct the {'file' if ours else 'path, or remove the variable'}."
         ) from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path} is not a text file in UTF-8; save it as one.") from error

@@ -20,16 +20,17 @@ from pydantic import (
     model_validator,
 )
 
+from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import records_inside
 from harvest_pipeline.models import OTHER_TABLES, models, tables_of
 from harvest_pipeline.models import Model as SqlModel
-from harvest_pipeline.safety import shown
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.environment import SettingsError, project_folder
 from harvest_pipeline.settings.harvest_yaml import ProjectFile
 from harvest_pipeline.settings.parameters import WindowOptions
 from harvest_pipeline.settings.values import (
+    NO_CONTACT,
     Contact,
     DatabaseFile,
     HarvestUrl,
@@ -158,7 +159,7 @@ class Project(Model):
     @classmethod
     def _may_be_missing(cls, text: object, info: ValidationInfo) -> object:
         if text == "":
-            return "HARVEST_CONTACT is not set" if info.field_name == "contact" else None
+            return NO_CONTACT if info.field_name == "contact" else None
         return text
 
     @field_validator("start_date", mode="before")
@@ -167,11 +168,11 @@ class Project(Model):
         try:
             start = date.fromisoformat(text)
         except ValueError:
-            raise ValueError(f"{shown(text)} is not a day; write it as 2024-01-31") from None
+            raise ValueError("this is not a day; write it as 2024-01-31") from None
         zone = info.data.get("timezone", "UTC")
         if start > (today := _today(zone)):
             raise ValueError(
-                f"{text} is in the future (today is {today} in {zone}); set it to the first day "
+                f"{start} is in the future (today is {today} in {zone}); set it to the first day "
                 "that you want"
             )
         return start
@@ -285,6 +286,11 @@ class Account:
             if each.is_report:
                 there |= {each.record.name, *(r.name for r in records_inside(each.record))}
         return tuple(model for name, model in models().items() if tables_of(name) <= there)
+
+    @property
+    def records(self) -> list[Record]:
+        """The records of its datasets, each once."""
+        return list({each.record.name: each.record for each in self.datasets}.values())
 
     def zone_of(self, dataset: Dataset) -> str:
         """The IANA name of the time zone in which a dataset's schedule counts days."""

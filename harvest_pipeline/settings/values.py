@@ -5,10 +5,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -22,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from harvest_pipeline.safety import shown
+from harvest_pipeline.safety import may_be_secret, trusted
 from harvest_pipeline.settings.environment import project_folder
 
 #: Ten years: more is a typing mistake.
@@ -30,13 +28,16 @@ _MOST_DAYS = 3660
 _MOST_IDS = 1000
 _NAME = r"^[a-z][a-z0-9_]{0,39}$"
 _RELATIVE = re.compile(r"(\d{1,4})(?:\s+days?\s+(?:back|ago))?")
-#: Harvest's domains: tokens are sent to no other host on the internet.
-_HARVEST = (".harvestapp.com", ".getharvest.com")
 _INSTANCE = re.compile(r"(https?://)?[a-z0-9-]{1,63}(\.harvestapp\.com)?(/.*)?", re.IGNORECASE)
 #: The endings of a published copy that is one file; any other path is a folder of Parquet, which is
 #: a link to a folder beside it whose name goes on with VERSION.
 FILE_ENDINGS = (".duckdb", ".db")
 VERSION = ".published-"
+#: The endings of names that are no secrets, however they look.
+_ENDINGS = (*FILE_ENDINGS, ".csv", ".parquet")
+#: What Harvest is told in every request if nobody has set HARVEST_CONTACT.
+NO_CONTACT = "HARVEST_CONTACT is not set"
+_CONTACT = re.compile(r"[!-'*-9;-?A-~]+@[!-'*-9;-?A-~]+|https?://[!-'*-?A-~]+")
 STATUSES = ["none", "draft", "open", "paid", "closed"]
 
 
@@ -84,16 +85,6 @@ def misplaced(reason: str, *place: str | int) -> PydanticCustomError:
     return PydanticCustomError("misplaced", "{reason}", {"reason": reason, "place": place})
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _name(text: str) -> str:
     if not re.fullmatch(_NAME, text):
         raise ValueError(
@@ -108,7 +99,7 @@ def _timezone(text: str) -> str:
         ZoneInfo(text)
     except (KeyError, ValueError, OSError):
         raise ValueError(
-            f"{shown(text)} is not a time zone; use an IANA name such as Europe/Berlin or UTC"
+            "this is not a time zone; use an IANA name such as Europe/Berlin or UTC"
         ) from None
     return text
 
@@ -130,68 +121,62 @@ def _url(text: str) -> str:
     # The value is not repeated: it may contain, or be, a token.
     if "@" in text:
         raise ValueError("it holds a user name or password; remove them from the address")
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        parts = urlsplit("")
-    if not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("this is not an address such as https://api.harvestapp.com/v2; correct it")
-    harvest = parts.scheme == "https" and parts.hostname.endswith(_HARVEST)
-    if not harvest and not (parts.scheme in ("http", "https") and is_loopback(parts.hostname)):
-        raise ValueError(
-            f"it leads to {shown(parts.hostname)}: a token is only sent to Harvest "
-            "(https://….harvestapp.com, https://….getharvest.com) or to this machine (127.0.0.1); "
-            "change the address or remove the variable"
-        )
-    return text.rstrip("/")
+    if "?" in text or "#" in text:
+        raise ValueError("it ends with more than a path; remove what begins with ? or #")
+    return trusted(text).rstrip("/")
 
 
 def _path(text: object) -> Path:
+    _check_path(str(text))
     return (project_folder() / Path(str(text)).expanduser()).resolve()
 
 
-def _no_address(text: object) -> None:
-    if "://" in str(text) or str(text).startswith((":memory:", "md:", "ducklake:")):
+def _check_path(text: str) -> None:
+    if "://" in text or text.startswith((":memory:", "md:", "ducklake:")):
         # Such addresses contain passwords.
         raise ValueError("it must be the path of a file; this is an address, or no file at all")
+    # Paths are shown, and any text is one.
+    if may_be_secret(text) and "/" not in text and Path(text).suffix.lower() not in _ENDINGS:
+        raise ValueError(
+            "this may be a secret in the wrong place; if it is a path, begin it with ./"
+        )
 
 
 def _duckdb(text: object) -> Path:
-    _no_address(text)
     path = _path(text)
     if path.is_dir():
-        raise ValueError(f"{str(text)!r} is a folder; name a file in it")
+        raise ValueError("it is a folder; name a file in it")
     return path
 
 
 def _copy(text: object) -> Path:
     """The place of a copy; a folder of Parquet is a link to the version that was published."""
-    _no_address(text)
+    _check_path(str(text))
     given = project_folder() / Path(str(text)).expanduser()
     path = given.parent.resolve() / given.name
     if path.is_symlink() and not path.readlink().name.startswith(f"{path.name}{VERSION}"):
         path = path.resolve()  # somebody else's link
     if path.suffix.lower() in FILE_ENDINGS:
         if path.is_dir():
-            raise ValueError(f"{str(text)!r} is a folder; name a file in it")
+            raise ValueError("it is a folder; name a file in it")
     elif path.is_file() or (path.is_dir() and not path.is_symlink() and any(path.iterdir())):
         raise ValueError(
-            f"{str(text)!r} is there and holds something else; name a new folder for Parquet, or a "
-            "file whose name ends with .duckdb"
+            "it is there and holds something else; name a new folder for Parquet, or a file whose "
+            "name ends with .duckdb"
         )
     return path
 
 
 def _schema(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", text):
-        raise ValueError(f"{shown(text)} is not a word of letters, digits and underscores")
+        raise ValueError("this is not a word of letters, digits and underscores; choose one")
     if text == "io_manager":  # Dagster's name for another resource
         raise ValueError("'io_manager' is taken; choose another one")
     return text
 
 
 def _contact(text: str) -> str:
-    if not re.fullmatch(r"[\x20-\x7e]+", text) or "(" in text or ")" in text:
+    if text != NO_CONTACT and not _CONTACT.fullmatch(text):
         raise ValueError(
             "it must be an e-mail address or a web address in plain letters; Harvest uses it to "
             "reach you about your requests"
@@ -213,7 +198,7 @@ def _day(value: object) -> object:
         return date.fromisoformat(text)
     except ValueError:
         raise ValueError(
-            f"{shown(str(value))} is no day; write 2026-11-02, today, yesterday, or 10 days back"
+            "this is no day; write 2026-11-02, today, yesterday, or 10 days back"
         ) from None
 
 
@@ -226,7 +211,7 @@ def _instant(value: object) -> object:
             return kind.fromisoformat(text)
         except ValueError:
             continue
-    raise ValueError(f"{shown(text)} is no instant; write 2026-11-02, or 2026-11-02T14:30:00Z")
+    raise ValueError("this is no instant; write 2026-11-02, or 2026-11-02T14:30:00Z")
 
 
 def _ids(value: object) -> object:
@@ -237,9 +222,10 @@ def _ids(value: object) -> object:
         else str("" if value is None else value).split(",")
     )
     texts = [str(part).strip() for part in parts]
-    for text in texts:
+    for number, text in enumerate(texts, 1):
         if text and not re.fullmatch(r"0*[1-9][0-9]{0,17}", text, re.ASCII):
-            raise ValueError(f"{shown(text)} is no id; ids are numbers such as 14307913")
+            which = f"number {number} of these" if len(texts) > 1 else "this"
+            raise ValueError(f"{which} is no id; ids are numbers such as 14307913")
     ids = sorted({int(text) for text in texts if text})
     if len(ids) > _MOST_IDS:
         raise ValueError(f"these are {len(ids)} ids; {_MOST_IDS} are the most")

@@ -18,6 +18,13 @@ TABLE = tables.Table(
         Column("last_day", DAY, "The last day that was compared.", ()),
         Column("verdict", TEXT, "equal, different or not proven.", ()),
         Column("differences", "BIGINT", "Figures of a month that differ.", ()),
+        Column(
+            "left_out",
+            TEXT,
+            "What Harvest has from before the first day, in a sentence; null: nothing.",
+            (),
+            nullable=True,
+        ),
     ),
 )
 
@@ -31,13 +38,14 @@ class Comparison:
     last_day: date
     verdict: str
     differences: int
+    left_out: str | None = None
 
 
 def write(connection: duckdb.DuckDBPyConnection, comparison: Comparison) -> None:
     """Add a comparison. Runs in the caller's transaction. Raises duckdb.Error."""
     tables.prepare_tables(connection, TABLE)
     values = [getattr(comparison, column.name) for column in TABLE.columns]
-    connection.execute(f"INSERT INTO {TABLE.name} VALUES (?, ?, ?, ?, ?)", values)
+    connection.execute(f"INSERT INTO {TABLE.name} VALUES (?, ?, ?, ?, ?, ?)", values)
 
 
 def latest(connection: duckdb.DuckDBPyConnection) -> Comparison | None:

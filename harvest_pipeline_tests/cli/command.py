@@ -14,14 +14,35 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import click
 import dagster as dg
 import duckdb
 
+from harvest_pipeline.cli.main import harvest_pipeline
 from harvest_pipeline.settings import project_folder
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
 _CODE = "import sys; from harvest_pipeline.cli.main import main; sys.exit(main())"
+
+
+def every_command(
+    command: click.Command = harvest_pipeline, *words: str
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Each command that can be run, with the words that call it."""
+    with click.Context(command) as context:
+        if not isinstance(command, click.Group) or command.invoke_without_command:
+            yield words, command
+        if isinstance(command, click.Group):
+            for name in command.list_commands(context):
+                below = command.get_command(context, name)
+                assert below is not None
+                yield from every_command(below, *words, name)
+
+
+def arguments_of(command: click.Command) -> list[str]:
+    """A word for each argument without which the command does not run."""
+    return ["x" for each in command.params if isinstance(each, click.Argument) and each.required]
 
 
 class Place:

@@ -170,12 +170,12 @@ def test_what_cannot_be_is_refused(names: list[str], given: dict[str, Any], sent
         ({"end_date": "today"}, "--to needs --from; it is set in the command."),
         (
             {"start_date": "2026-13-01"},
-            "--from: '2026-13-01' is no day; write 2026-11-02, today, yesterday, or 10 days back; "
+            "--from: this is no day; write 2026-11-02, today, yesterday, or 10 days back; "
             "it is set in the command.",
         ),
         (
             {"full_refresh": True, "updated_since": "today"},
-            "--updated-since: 'today' is no instant; write 2026-11-02, or 2026-11-02T14:30:00Z; it "
+            "--updated-since: this is no instant; write 2026-11-02, or 2026-11-02T14:30:00Z; it "
             "is set in the command.",
         ),
     ],
@@ -188,10 +188,29 @@ def test_sentences_have_the_names_that_were_typed(given: dict[str, Any], sentenc
 
 def test_options_that_some_reports_ignore_are_named_with_these() -> None:
     given = {"start_date": "10", "end_date": "5", "invoice_status": "paid"}
-    assert ignored(runs("invoices", "daily", "tasks", **given), options_of(given)) == [
+    some = runs("invoices", "daily", "tasks", **given)
+    assert ignored(some, options_of(given), named=True) == [
         "--from and --to mean nothing for tasks.",
         "--invoice-status means nothing for daily, tasks.",
     ]
+
+
+def test_a_sync_of_all_does_not_warn_of_reports_that_have_no_days() -> None:
+    days = {"start_date": "10", "end_date": "5"}
+    assert ignored(runs(**days), options_of(days), named=False) == []
+    part = {**days, "invoice_status": "paid"}
+    (line,) = ignored(runs(**part), options_of(part), named=False)
+    assert line.startswith("--invoice-status means nothing for all_projects_time_entries, ")
+
+
+def test_the_days_that_are_read_are_told_also_where_they_are_those_of_the_dataset() -> None:
+    (run,) = runs("history", "invoices", "clients")
+    told = {each.name: run.days_of(each) for each in run.datasets}
+    assert told == {"history": str(back(7)), "invoices": str(back(30)), "clients": "all"}
+    ended = settings(dataset("ended", "projects", "append", start_date="2025-01-01"))
+    assert refusal("ended", account=ended).startswith(
+        "The window of ended in harvest.yaml: start_date is 2025-01-01, and the first partition is"
+    )
 
 
 def test_a_dataset_of_one_account_is_looked_for_in_that_account() -> None:

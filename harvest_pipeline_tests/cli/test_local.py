@@ -2,6 +2,7 @@
 
 import socket
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -45,8 +46,8 @@ def test_a_proxys_name_that_is_no_host_name_is_told(
 def test_a_home_that_is_not_there_is_told(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("DAGSTER_HOME", home := str(tmp_path / "none"))
-    assert told(capsys).startswith(f"Error: DAGSTER_HOME is {home!r}, which is not ")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "none"))
+    assert told(capsys).startswith("Error: DAGSTER_HOME is not the full path")
 
 
 def test_the_home_that_is_made_is_the_owners_alone(tmp_path: Path) -> None:
@@ -64,3 +65,8 @@ def test_the_home_that_is_made_is_the_owners_alone(tmp_path: Path) -> None:
         assert (home / "dagster.yaml").samefile(project_folder() / "dagster.yaml")
         (home / "dagster.yaml").unlink()
         home.rmdir()
+
+
+def test_make_has_a_way_to_look_only() -> None:
+    command = ["make", "-n", "-C", str(project_folder()), "dev", "READ_ONLY=1"]
+    assert '/harvest-pipeline" dev --read-only' in subprocess.check_output(command, text=True)

@@ -1,5 +1,6 @@
 """`harvest-pipeline sync` from a shell: a real run of the instance, and what is said of it."""
 
+import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,9 +12,9 @@ import yaml
 from harvest_pipeline.orchestration.partitions import range_tags
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import project_folder
-from harvest_pipeline_tests.cli.command import Place
+from harvest_pipeline_tests.cli.command import Place, Terminal
 from harvest_pipeline_tests.sandbox.server import SandboxServer
-from harvest_pipeline_tests.sandbox.truth import truth
+from harvest_pipeline_tests.sandbox.truth import days_of, truth
 from harvest_pipeline_tests.surroundings import utc_today
 
 pytestmark = pytest.mark.slow
@@ -33,7 +34,9 @@ class Synced:
         self.place = place
         self.days = days_ago(40, 5)
         first, last = str(self.days.first), str(self.days.last)
-        self.done = place.run("sync", *CHOSEN, "--from", first, "--to", last)
+        self.done = place.run(
+            *("sync", *CHOSEN, "--from", first, "--to", last), HARVEST_START_DATE=first
+        )
         self.run = place.last_run()
 
     def cells(self, report: str) -> list[str]:
@@ -68,9 +71,15 @@ def test_without_a_terminal_a_line_tells_when_a_report_begins_and_when_it_ends(
 ) -> None:
     lines = synced.done.stderr.splitlines()
     assert lines[0] == "--from and --to mean nothing for clients."
-    assert [line.split(":")[0] for line in lines[1:]] == [
+    assert [line.split(":")[0] for line in lines[1:-2]] == [
         name for name in CHOSEN for _ in ("begins", "ends")
     ]
+    older = [
+        day
+        for day in days_of(synced.place.sandbox.account.records, "invoices")
+        if day < synced.days.first
+    ]
+    assert f"Harvest has {len(older)} invoices, the oldest of {older[0]}." in lines[-1]
     assert synced.done.stderr.isascii()
 
 
@@ -133,6 +142,27 @@ def test_a_failure_is_its_sentence_said_once_and_exit_code_1(place: Place) -> No
     assert errors[0].startswith("Error: clients, invoices: Harvest does not accept")
     assert errors[1:] == ["Error: invoice_payments: not read, because what it needs failed."]
     assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_a_host_that_does_not_answer_is_named_at_once_and_given_up_while_a_person_waits(
+    place: Place,
+) -> None:
+    """Without a person Dagster would try each report three times, a minute apart."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        host = f"127.0.0.1:{closed.getsockname()[1]}"
+    place.environment["HARVEST_API_URL"] = f"http://{host}/v2"
+    terminal = Terminal(place, "sync", "clients", "tasks", columns=200)
+    problem = f"there is no connection to {host}, connection refused"
+    terminal.until(lambda: f": {problem}; /v2/users/me is asked again" in terminal.output)
+    assert terminal.end() == 1
+    sentence = (
+        f"Error: clients, tasks: The host of HARVEST_API_URL does not answer: {problem} (attempts: "
+        "5). Check the network, and that variable."
+    )
+    assert sentence in terminal.lines()
+    with place.instance() as instance:
+        events = [entry.dagster_event for entry in instance.all_logs(place.last_run().run_id)]
+    assert not any(event and event.is_step_up_for_retry for event in events)
 
 
 def test_several_accounts_are_read_one_after_the_other(tmp_path: Path) -> None:

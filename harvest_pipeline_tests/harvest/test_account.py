@@ -6,6 +6,7 @@ from harvest_pipeline.harvest.errors import (
     AccountAmbiguous,
     AccountNotFound,
     HarvestError,
+    RecordNotFound,
     TokenRejected,
 )
 from harvest_pipeline_tests.harvest import fault_server as fault
@@ -88,7 +89,6 @@ def test_an_unknown_instance_lists_what_there_is(
         pytest.raises(AccountNotFound) as caught,
     ):
         _ = make_client(server.url, account_id=None, instance="acme").identity
-    assert "acme.harvestapp.com" in str(caught.value)
     assert "1204417 Northlight Studio" in str(caught.value)
     assert "HARVEST_INSTANCE" in str(caught.value)
 
@@ -98,6 +98,32 @@ def test_an_account_out_of_reach_lists_what_is_in_reach(make_client: MakeClient)
         _ = make_client(server.url, account_id="99").identity
     assert "99 (HARVEST_ACCOUNT_ID)" in str(caught.value)
     assert "1204417 Northlight Studio, 1204500 North Bakery" in str(caught.value)
+
+
+def test_an_address_that_is_not_that_of_the_api_is_named_and_not_the_account(
+    make_client: MakeClient,
+) -> None:
+    """The token reaches the account, and no account is known there."""
+
+    def elsewhere(request: Request) -> Action:
+        if request.path.startswith("/v2"):
+            return fault.answer({"status": 404}, 404)
+        return Accounts(STUDIO)(request)
+
+    with FaultServer(elsewhere) as server, pytest.raises(RecordNotFound) as caught:
+        _ = make_client(server.url).identity
+    assert str(caught.value).startswith(f"{server.url}/v2 (HARVEST_API_URL) is not the address of")
+
+
+def test_an_address_that_lists_no_accounts_is_named(make_client: MakeClient) -> None:
+    with (
+        FaultServer(Accounts(STUDIO)) as server,
+        FaultServer(fault.script(fault.answer({}, 404))) as other,
+    ):
+        client = make_client(server.url, id_url=other.url, account_id=None)
+        with pytest.raises(RecordNotFound) as caught:
+            _ = client.identity
+    assert str(caught.value).startswith(f"{other.url} (HARVEST_ID_URL) is not where Harvest lists")
 
 
 @pytest.mark.parametrize("account_id", ["acme", "12 04", "1204417\nX: y", "", "-1"])

@@ -125,7 +125,7 @@ def test_a_lost_answer_to_a_refresh_is_not_asked_for_again(make_client: MakeClie
 def test_a_refresh_that_was_never_sent_is_tried_again(make_client: MakeClient) -> None:
     with FaultServer(OAuthServer()) as server:
         unreachable = server.url
-    with pytest.raises(HarvestUnavailable, match=r"no connection to the host \(attempts: 3\)"):
+    with pytest.raises(HarvestUnavailable, match=r"no connection to .* \(attempts: 3\)"):
         get(make_client(unreachable, credentials=oauth(unreachable)))
 
 
@@ -215,7 +215,7 @@ def test_a_redirect_of_a_refresh_is_not_blamed_on_the_token(make_client: MakeCli
 def test_a_stored_token_is_blamed_by_the_name_that_it_was_given() -> None:
     token = PersonalAccessToken("pat", origin="the stored account acme", remedy="connect it again")
     with pytest.raises(TokenRejected, match=r"of the stored account acme.*; connect it again\.$"):
-        token.renew(Transport("tests", Patience()), rejected="pat")
+        token.renew(Transport("tests", Patience(), print), rejected="pat")
 
 
 CANARY = "canary-4711"

@@ -1,14 +1,23 @@
 """What goes where: the token and the account id to Harvest's own list, in headers, nowhere else."""
 
+import socket
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
+from requests import Request
+from requests.adapters import HTTPAdapter
+from urllib3.util import parse_url
 
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.harvest.errors import AnswerInvalid, HarvestError
+from harvest_pipeline.harvest.errors import AnswerInvalid, HarvestError, HostNotTrusted
 from harvest_pipeline.harvest.extract import read
+from harvest_pipeline.harvest.http import Patience, Transport
+from harvest_pipeline.harvest.oauth import TokenSet, renewed
+from harvest_pipeline.safety import host_of, is_loopback, trusted
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.conftest import TOKEN, MakeClient
 from harvest_pipeline_tests.harvest.fault_server import FaultServer, script
@@ -109,12 +118,77 @@ def test_a_proxy_for_https_sees_a_host_name_only(
     with FaultServer(script(fault.raw(b"", 502))) as proxy:
         monkeypatch.setenv(variable, proxy.url)
         monkeypatch.setenv("NO_PROXY", "")
-        client = make_client("https://harvest.invalid")
+        client = make_client("https://invalid.harvestapp.com")
         with pytest.raises(HarvestError):
             client.get(f"{client.api_url}/thing", ANY)
         assert {request.method for request in proxy.requests} == {"CONNECT"}
         for secret in (TOKEN, ACCOUNT, "/v2/thing"):
             assert secret.encode() not in proxy.bytes_received
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example:{port}\\.harvestapp.com",
+        "http://evil.example:{port}\\@127.0.0.1",
+        "http://127.0.0.1@evil.example:{port}",
+        "http://evil.example:{port}",
+        "http://evil.harvestapp.com:{port}",
+        "https://evil.example:{port}?.harvestapp.com",
+        "https://evil.example:{port}#.harvestapp.com",
+    ],
+)
+def test_whatever_made_an_address_nothing_is_sent_to_another_host(
+    url: str, evil: FaultServer, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last look is at the very address that is connected to; here every name leads to one
+    server."""
+    port = int(evil.host.rpartition(":")[2])
+    there = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: there)
+    client = make_client(url.format(port=port))
+    with pytest.raises(HostNotTrusted, match=r"^A request was not sent") as refused:
+        client.get(f"{client.api_url}/thing", ANY)
+    assert not refused.value.retryable
+    tokens = TokenSet(refresh_token="refresh-canary", client_id="id", client_secret="secret")
+    with pytest.raises(HostNotTrusted):
+        renewed(Transport("tests", Patience(attempts=1)), client.api_url, tokens)
+
+
+#: What parsers disagree about.
+_ODD = [
+    *"\\@?#;:/.[]-_*&=,'x \t\n\r\x00\xad\uff0f\uff0e\u3002\uff45\u212a\ud800",
+    "//",
+    "%5c",
+    "%2f",
+]
+_ODD += ["%40", ":443", ":0", "xn--", "/v2", ""]
+_AROUND = ["evil.example{}.harvestapp.com", "evil{}api.harvestapp.com", "{}api.harvestapp.com"]
+_AROUND += ["api.harvestapp.com{}evil.example", "127.0.0.1{}evil.example", "[::1]{}evil.example"]
+
+
+@pytest.mark.parametrize("around", _AROUND)
+def test_of_a_trusted_address_all_parsers_read_the_same_trusted_host(around: str) -> None:
+    written = {*map(chr, range(0x10000)), *map("".join, product(_ODD, repeat=2))}
+    addresses = {f"https://{around.replace('{}', odd)}" for odd in written}
+    found = {address for each in addresses if (address := _trusted(each))}
+    assert 0 < len(found) < 1_000
+    for address in found:
+        prepared = Request("GET", address).prepare()
+        split, parsed = urlsplit(address), parse_url(prepared.url or "")
+        connected = HTTPAdapter().get_connection_with_tls_context(prepared, True)
+        host = host_of(address)
+        assert host and (is_loopback(host) or host.endswith(".harvestapp.com"))
+        hosts = {split.hostname, (parsed.host or "").strip("[]"), connected.host.strip("[]")}
+        assert (address, hosts) == (address, {host})
+        assert (split.port or 443) == (parsed.port or 443) == connected.port
+
+
+def _trusted(address: str) -> str | None:
+    try:
+        return trusted(address)
+    except ValueError:
+        return None
 
 
 def test_cookies_of_a_server_do_not_reach_another(

@@ -9,12 +9,18 @@ from typing import Any
 import msgspec
 import pytest
 
+from harvest_pipeline.harvest import http
 from harvest_pipeline.harvest.client import HarvestClient
-from harvest_pipeline.harvest.errors import AnswerInvalid, HarvestError, HarvestUnavailable
+from harvest_pipeline.harvest.errors import (
+    AnswerInvalid,
+    HarvestError,
+    HarvestUnavailable,
+    HostUnreachable,
+)
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.conftest import TOKEN, MakeClient
 from harvest_pipeline_tests.harvest.fault_server import Action, FaultServer, script
-from harvest_pipeline_tests.waiting import soon
+from harvest_pipeline_tests.waiting import soon, wait_for
 
 ANY = msgspec.json.Decoder(dict[str, object])
 #: A deadline that a busy machine does not exceed where the answer comes at once.
@@ -110,7 +116,7 @@ def test_silence_is_given_up_before_the_deadline(make_client: MakeClient) -> Non
     for silent in (fault.hang, fault.stop_in_the_middle):
         with (
             FaultServer(script(silent)) as server,
-            pytest.raises(HarvestUnavailable, match=r"nothing came for 0\.3 seconds"),
+            pytest.raises(HarvestUnavailable, match=r"nothing came from [\d.:]+ for 0\.3 seconds"),
         ):
             get(make_client(server.url, read=0.3, attempts=1))
 
@@ -134,7 +140,7 @@ def test_a_name_that_does_not_resolve_for_a_moment_costs_nothing(
         if failures == 2:
             assert get(client) == {"id": 1}
         else:
-            with pytest.raises(HarvestUnavailable, match=r"no connection .*\(attempts: 3\)"):
+            with pytest.raises(HarvestUnavailable, match=r"name is not known \(attempts: 3\)"):
                 get(client)
         assert client.requests == 3
 
@@ -142,8 +148,58 @@ def test_a_name_that_does_not_resolve_for_a_moment_costs_nothing(
 def test_nobody_listening_is_said_to_be_unreachable(make_client: MakeClient) -> None:
     with FaultServer(script(fault.hang)) as server:
         url = server.url
-    with pytest.raises(HarvestUnavailable, match=r"no connection to the host \(attempts: 3\)"):
+    with pytest.raises(HarvestUnavailable) as caught:
         get(make_client(url))
+    assert str(caught.value) == (
+        "The host of HARVEST_API_URL does not answer: there is no connection to "
+        f"{url.removeprefix('http://')}, connection refused (attempts: 3). Check the network, and "
+        "that variable."
+    )
+    assert caught.value.retryable
+
+
+def test_a_host_that_never_answers_is_given_up_for_good_while_a_person_waits(
+    make_client: MakeClient,
+) -> None:
+    """Otherwise each report of a run would try it for a minute."""
+    with FaultServer(script(fault.hang)) as server:
+        client = make_client(server.url, read=0.3, attempts=99, contact=0.2)
+        for _ in range(2):
+            with pytest.raises(HostUnreachable, match=r"nothing came .*attempts: 1") as caught:
+                get(client)
+            assert not caught.value.retryable
+        assert len(server.requests) == 1
+
+
+def test_a_host_that_has_answered_is_tried_on_whoever_waits(make_client: MakeClient) -> None:
+    with FaultServer(script(fault.answer({}), fault.hang, fault.answer({"id": 1}))) as server:
+        client = make_client(server.url, read=0.3, contact=0.2)
+        assert [get(client), get(client)] == [{}, {"id": 1}]
+
+
+def test_the_first_failure_of_a_host_that_has_not_answered_is_told(
+    make_client: MakeClient, log: list[str]
+) -> None:
+    with FaultServer(script(fault.reset)) as server, pytest.raises(HarvestUnavailable):
+        get(make_client(server.url, attempts=2))
+    (told,) = log
+    assert told.endswith(
+        f"the connection to {server.host} broke; /v2/thing is asked again, attempt 2 of 2."
+    )
+
+
+def test_its_silence_is_told_before_it_is_over(
+    make_client: MakeClient, log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "_FIRST_WORD_SECONDS", 0.1)
+
+    def respond(_: fault.Request) -> Action:
+        wait_for(lambda: log)
+        return fault.answer({})
+
+    with FaultServer(respond) as server:
+        assert get(make_client(server.url)) == {}
+    assert log == [f"Waiting 600 seconds: {server.host} has not answered yet."]
 
 
 def test_netrc_does_not_replace_the_token(

@@ -122,7 +122,7 @@ def test_a_damaged_entry_can_be_removed_or_replaced(store: TokenStore, folder: P
 
 @pytest.mark.parametrize("named", ["accounts", "./accounts", "keyrings", "~nobody-such/x"])
 def test_a_relative_folder_is_refused(named: str) -> None:
-    with pytest.raises(StoreUnusable, match="HARVEST_TOKEN_STORE is"):
+    with pytest.raises(StoreUnusable, match="HARVEST_TOKEN_STORE must be"):
         TokenStore.from_environment({"HARVEST_TOKEN_STORE": named})
 
 

@@ -89,7 +89,7 @@ def test_an_account_out_of_reach_is_answered_with_those_in_reach(
 
 def test_an_account_id_that_is_no_number_is_named(project: Project) -> None:
     project.set(HARVEST_ACCOUNT_ID="acme")
-    assert failure_of(project.materialize("clients")).startswith("HARVEST_ACCOUNT_ID is 'acme'")
+    assert failure_of(project.materialize("clients")).startswith("HARVEST_ACCOUNT_ID is not a")
 
 
 def test_an_instance_name_finds_the_account(project: Project) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.sandbox.records import Records, Table
 from harvest_pipeline.sandbox.reports import budget_rows
 
@@ -73,6 +74,12 @@ def truth(records: Records, kind: str, today: date | None = None) -> list[dict[s
             if user.id in people
         ]
     return [_plain(record) for record in records.table(kind).ascending()]
+
+
+def days_of(records: Records, kind: str) -> list[date]:
+    """The days of all records of a kind that Harvest lists by day, ascending."""
+    column = RECORDS[kind].day or ""
+    return sorted(date.fromisoformat(str(row[column])) for row in truth(records, kind))
 
 
 def identity(kind: str, row: dict[str, Any]) -> int:

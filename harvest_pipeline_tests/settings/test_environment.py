@@ -15,8 +15,10 @@ from dagster._core.secrets.env_file import get_env_var_dict
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harvest_pipeline.cli.main import main
 from harvest_pipeline.settings import SettingsError, environment, load_environment, project_folder
 from harvest_pipeline.settings.environment import dotenv
+from harvest_pipeline_tests.cli.command import arguments_of, every_command
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 
 DAGSTER = ("-m", "dagster", "asset", "materialize", "-m", "harvest_pipeline.definitions")
@@ -137,9 +139,10 @@ def test_the_first_process_of_many_says_what_the_others_cannot_see(place: Place)
 @pytest.mark.parametrize(
     ("encoding", "command"),
     [
-        ("cp1252", ("sync", "clients")),
-        ("utf-16", ("dev", "--port", "0")),
-        ("utf-16-le", ("demo", "--once")),
+        ("cp1252", (*HARVEST, "sync", "clients")),
+        ("utf-16", (*HARVEST, "dev", "--port", "0")),
+        ("utf-16-le", (*HARVEST, "demo", "--once")),
+        ("cp1252", ("-m", "dagster", "asset", "list", "-m", "harvest_pipeline.definitions")),
     ],
 )
 def test_a_dotenv_in_another_encoding_is_refused_in_one_sentence(
@@ -147,13 +150,35 @@ def test_a_dotenv_in_another_encoding_is_refused_in_one_sentence(
 ) -> None:
     (place.folder / ".env").write_bytes(f"HARVEST_CONTACT=müller@{CANARY}.de\n".encode(encoding))
     sentence = f"{place.folder / '.env'} is not a text file in UTF-8; save it as one."
-    done = place.python(*HARVEST, *command)
+    done = place.python(*command)
     assert (done.returncode, done.stderr) == (1, f"Error: {sentence}\n")
     done = place.python(*HARVEST, "doctor", "--offline")
     assert done.returncode == 1
     assert sentence.partition(";")[0] in done.stdout
     assert CANARY not in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize(
+    "words", [words for words, _ in every_command() if words != ("sandbox",)], ids=" ".join
+)
+def test_each_command_says_that_sentence(
+    words: tuple[str, ...],
+    encoding: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """All but the sandbox, which reads no settings."""
+    monkeypatch.delenv("PYTHON_DOTENV_DISABLED")
+    monkeypatch.setattr(environment, "project_folder", lambda: tmp_path)
+    (tmp_path / ".env").write_bytes("HARVEST_CONTACT=müller\n".encode(encoding))
+    command = dict(every_command())[words]
+    assert main([*words, *arguments_of(command)]) in (1, 2)
+    printed = "".join(capsys.readouterr())
+    assert f"{tmp_path / '.env'} is not a text file in UTF-8" in printed
+    assert ("wrong    .env " in printed) if words == ("doctor",) else printed.count("\n") == 1
 
 
 NAMES = ("HARVEST_SCHEMA", "HARVEST_DUCKDB", "HARVEST_CONTACT", "OTHER")

@@ -112,11 +112,11 @@ def with_dataset(*lines: str, report: str = "daily") -> str:
         ),
         (
             with_dataset(report="dayly"),
-            "line 3: datasets.0.report: there is no report 'dayly'; did you mean daily?",
+            "line 3: datasets.0.report: there is no such report; did you mean daily?",
         ),
         (
             with_dataset(report="profits"),
-            f"line 3: datasets.0.report: there is no report 'profits'; choose one of {ALL}.",
+            f"line 3: datasets.0.report: there is no such report; choose one of {ALL}.",
         ),
         ("datasets:\n  - name: mine\n", f"line 2: datasets.0.report: {MISSING}"),
         (
@@ -169,12 +169,12 @@ def with_dataset(*lines: str, report: str = "daily") -> str:
         ),
         (
             with_dataset("filters: {project_ids: [1, x]}"),
-            "line 4: datasets.0.filters.project_ids: 'x' is no id; ids are numbers such as "
-            "14307913.",
+            "line 4: datasets.0.filters.project_ids: number 2 of these is no id; ids are numbers "
+            "such as 14307913.",
         ),
         (
             with_dataset("filters: {updated_since: soon}"),
-            "line 4: datasets.0.filters.updated_since: 'soon' is no instant; write 2026-11-02, or "
+            "line 4: datasets.0.filters.updated_since: this is no instant; write 2026-11-02, or "
             "2026-11-02T14:30:00Z.",
         ),
         (
@@ -193,7 +193,7 @@ def with_dataset(*lines: str, report: str = "daily") -> str:
         ),
         (
             with_dataset("window:", "  start_date: 2026-02-30"),
-            "line 5: datasets.0.window.start_date: '2026-02-30' is no day; write 2026-11-02, "
+            "line 5: datasets.0.window.start_date: this is no day; write 2026-11-02, "
             "today, yesterday, or 10 days back.",
         ),
         (
@@ -207,11 +207,11 @@ def with_dataset(*lines: str, report: str = "daily") -> str:
         ),
         (
             with_dataset("schedule:", '  cron: "0 25 * * *"'),
-            f"line 5: datasets.0.schedule.cron: '0 25 * * *' {CRON}",
+            f"line 5: datasets.0.schedule.cron: this {CRON}",
         ),
         (
             with_dataset('schedule: {cron: "*/90 * * * *"}'),
-            f"line 4: datasets.0.schedule.cron: '*/90 * * * *' {CRON}",
+            f"line 4: datasets.0.schedule.cron: this {CRON}",
         ),
         (
             with_dataset("schedule:", "  cron: */5 * * * *"),
@@ -219,7 +219,7 @@ def with_dataset(*lines: str, report: str = "daily") -> str:
         ),
         (
             with_dataset("schedule:", "  cron: 0 6 * * *", "  timezone: Berlin"),
-            "line 6: datasets.0.schedule.timezone: 'Berlin' is not a time zone; use an IANA name "
+            "line 6: datasets.0.schedule.timezone: this is not a time zone; use an IANA name "
             "such as Europe/Berlin or UTC.",
         ),
         (
@@ -262,7 +262,7 @@ def with_dataset(*lines: str, report: str = "daily") -> str:
         ),
         (
             "accounts: [{name: a}, {name: b}]\n" + with_dataset("account: c"),
-            "line 5: datasets.0.account: there is no account 'c'; choose one of a, b.",
+            "line 5: datasets.0.account: there is no such account; choose one of a, b.",
         ),
         (
             "accounts: [{name: a}, {name: b}]\n" + with_dataset(),
@@ -270,7 +270,7 @@ def with_dataset(*lines: str, report: str = "daily") -> str:
         ),
         (
             "disabled_reports:\n  - tasks\n  - dailly\n",
-            "line 3: disabled_reports.1: there is no report 'dailly'; did you mean daily?",
+            "line 3: disabled_reports.1: there is no such report; did you mean daily?",
         ),
         (
             f"\ndisabled_reports: [{ALL}]\n",

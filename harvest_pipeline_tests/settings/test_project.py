@@ -101,6 +101,68 @@ def test_a_token_may_go_to_harvest_and_to_this_machine(url: str) -> None:
     assert Project.of({"HARVEST_API_URL": f"{url}/"}).api_url == url
 
 
+def test_a_host_in_capital_letters_is_the_same_host() -> None:
+    project = Project.of({"HARVEST_API_URL": "HTTPS://API.HarvestApp.com/v2"})
+    assert project.api_url == "https://api.harvestapp.com/v2"
+
+
+#: Hosts that URL parsers, or their readers, take for different ones.
+AMBIGUOUS = [
+    r"https://evil.example\.harvestapp.com/v2",
+    r"https://evil.example\\.harvestapp.com/v2",
+    r"http://evil.example\127.0.0.1/v2",
+    "https://evil.example%5c.harvestapp.com/v2",
+    "https://evil.example%2f.harvestapp.com/v2",
+    "https://evil.example%00.harvestapp.com/v2",
+    "https://evil.example;.harvestapp.com/v2",
+    "https://evil.example,.harvestapp.com/v2",
+    "https://evil.example&.harvestapp.com/v2",
+    "https://evil.example\t.harvestapp.com/v2",
+    "https://evil.example\n.harvestapp.com/v2",
+    "https://evil.example .harvestapp.com/v2",
+    "https://evil.example\x00.harvestapp.com/v2",
+    "https://evil.example#.harvestapp.com/v2",
+    "https://evil.example?.harvestapp.com/v2",
+    "https://evil.example:443:.harvestapp.com/v2",
+    "https://evil.example:.harvestapp.com/v2",
+    "https://evil.example@.harvestapp.com/v2",
+    "https://evil.example\uff0f.harvestapp.com/v2",
+    "https://evil.example\uff03.harvestapp.com/v2",
+    "https://\uff45vil.harvestapp.com/v2",
+    "https://evil.example\u3002harvestapp.com/v2",
+    "https://api.harvestapp.com\uff0eevil.example/v2",
+    "https://api.\u212aarvestapp.com/v2",
+    "https://api.harvestapp.com./v2",
+    "https://api..harvestapp.com/v2",
+    "https://.harvestapp.com/v2",
+    "https:///api.harvestapp.com/v2",
+    "https:/api.harvestapp.com/v2",
+    r"https:\\api.harvestapp.com\v2",
+    "https://api.harvestapp.com:0/v2",
+    "https://api.harvestapp.com:65536/v2",
+    "https://api.harvestapp.com:/v2",
+    "https://api.harvestapp.com:४४३/v2",
+    "https://api.harvestapp.com/v2\nX-Evil: 1",
+    r"https://api.harvestapp.com/v2\..",
+    "http://127.1/v2",
+    "http://2130706433/v2",
+    "http://0x7f000001/v2",
+    "http://0177.0.0.1/v2",
+    "http://localhost./v2",
+    "http://[::1/v2",
+    "http://[::1%25eth0]/v2",
+    "http://[::1].evil.example/v2",
+    "http://[evil.example]/v2",
+]
+
+
+@pytest.mark.parametrize("variable", ["HARVEST_API_URL", "HARVEST_ID_URL"])
+@pytest.mark.parametrize("url", AMBIGUOUS)
+def test_a_host_that_parsers_may_read_differently_is_refused(url: str, variable: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{variable}: "):
+        Project.of({variable: url})
+
+
 LATER = (date.today() + timedelta(days=2)).isoformat()
 
 
@@ -113,7 +175,7 @@ LATER = (date.today() + timedelta(days=2)).isoformat()
         ("HARVEST_API_URL", "https://api.harvestapp.com.evil.example", "only sent to Harvest"),
         ("HARVEST_API_URL", "https://api.harvestapp.com@evil.example", "user name or password"),
         ("HARVEST_API_URL", "http://127.0.0.1.evil.example/v2", "only sent to Harvest"),
-        ("HARVEST_API_URL", "ftp://127.0.0.1/v2", "only sent to Harvest"),
+        ("HARVEST_API_URL", "ftp://127.0.0.1/v2", "not an address"),
         ("HARVEST_API_URL", "api.harvestapp.com", "not an address"),
         ("HARVEST_API_URL", "https://me:secret@api.harvestapp.com", "user name or password"),
         ("HARVEST_ID_URL", "http://id.getharvest.com", "only sent to Harvest"),

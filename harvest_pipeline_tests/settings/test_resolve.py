@@ -174,10 +174,13 @@ def test_a_run_may_not_leave_only_changes_in_a_table_that_is_replaced() -> None:
         ),
         (
             {"start_date": "soon"},
-            "start_date: 'soon' is no day; write 2026-11-02, today, yesterday, or 10 days back",
+            "start_date: this is no day; write 2026-11-02, today, yesterday, or 10 days back",
         ),
-        ({"project_ids": "1, x"}, "project_ids: 'x' is no id; ids are numbers such as 14307913"),
-        ({"project_ids": True}, "project_ids: 'True' is no id; ids are numbers such as 14307913"),
+        (
+            {"project_ids": "1, x"},
+            "project_ids: number 2 of these is no id; ids are numbers such as 14307913",
+        ),
+        ({"project_ids": True}, "project_ids: this is no id; ids are numbers such as 14307913"),
         (
             {"invoice_status": "late"},
             "invoice_status: choose one of none, draft, open, paid, closed",

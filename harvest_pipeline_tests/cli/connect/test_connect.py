@@ -18,6 +18,7 @@ from harvest_pipeline_tests.cli.ui.conftest import free_port
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.fault_server import FaultServer
 from harvest_pipeline_tests.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.truth import days_of
 from harvest_pipeline_tests.waiting import PATIENCE
 
 APPLICATION = {"HARVEST_CLIENT_ID": CLIENT_ID, "HARVEST_CLIENT_SECRET": CLIENT_SECRET}
@@ -51,7 +52,8 @@ def test_allowing_stores_the_account(person: Person, sandbox: SandboxServer) -> 
         assert fact in command.output
     assert person.stored() == ["harvest"]
     assert stat.S_IMODE((person.store / "accounts.json").stat().st_mode) == 0o600
-    assert sandbox.account.request_log.paths() == [
+    paths = sandbox.account.request_log.paths()
+    assert paths[:6] == [
         "/oauth2/authorize",
         "/oauth2/authorize",
         TOKEN_PATH,
@@ -59,13 +61,17 @@ def test_allowing_stores_the_account(person: Person, sandbox: SandboxServer) -> 
         "/v2/users/me",
         "/v2/company",
     ]
+    assert set(paths[6:]) == {"/v2/time_entries", "/v2/expenses", "/v2/invoices"}
+    assert (
+        f"HARVEST_START_DATE={days_of(sandbox.account.records, 'time_entries')[0]} loads all of it"
+        in command.output
+    )
 
 
 @pytest.mark.parametrize(
     ("what", "said"),
     [
         ("refused", "Access was refused on Harvest's page"),
-        ("wrong state", "does not belong to this request"),
         ("late", "has expired or has been used"),
     ],
 )
@@ -74,8 +80,6 @@ def test_an_answer_without_a_good_code_stores_nothing(
 ) -> None:
     with person.start(*connect("--sandbox")) as command:
         redirect = decide(command.address(), decision="deny" if what == "refused" else "allow")
-        if what == "wrong state":
-            redirect = re.sub(r"state=[^&]+", "state=another", redirect)
         if what == "late":
             sandbox.world.clock.advance(601)
         assert requests.get(redirect, timeout=PATIENCE).status_code == 200
@@ -84,6 +88,30 @@ def test_an_answer_without_a_good_code_stores_nothing(
     assert f"Error: {said}" in command.output or said in command.output
     assert "Traceback" not in command.output
     assert (TOKEN_PATH in sandbox.account.request_log.paths()) == (what == "late")
+
+
+def test_a_request_of_another_page_neither_ends_the_waiting_nor_says_anything(
+    person: Person, sandbox: SandboxServer
+) -> None:
+    with person.start(*connect("--sandbox")) as command:
+        redirect = decide(command.address(), str(sandbox.account_id))
+        callback, _, query = redirect.partition("?")
+        state = re.findall(r"state=[^&]+", query)[0]
+        for other in (
+            "",
+            "error=canary&error_description=canary",
+            "error=access_denied&state=canary",
+            f"code=canary&{state}&state=canary",
+            f"code=canary&{state}&{state}",
+            f"code=canary&STATE{state[5:]}",
+        ):
+            answer = requests.get(f"{callback}?{other}", timeout=PATIENCE)
+            assert (answer.status_code, "canary" in answer.text) == (404, False)
+        assert requests.post(redirect, timeout=PATIENCE).status_code == 501
+        assert requests.get(redirect, timeout=PATIENCE).status_code == 200
+        assert command.wait() == 0
+    assert person.stored() == ["harvest"]
+    assert "canary" not in command.output
 
 
 def test_a_browser_that_never_comes_back_is_not_waited_for(
@@ -98,8 +126,11 @@ def test_a_browser_that_never_comes_back_is_not_waited_for(
 
 def test_a_port_that_is_taken_is_told_in_one_sentence() -> None:
     port = free_port()
-    with RedirectServer(port), pytest.raises(SettingsError, match=f"Port {port} .*--port"):
-        RedirectServer(port)
+    with (
+        RedirectServer(port, bool),
+        pytest.raises(SettingsError, match=f"Port {port} .*--port"),
+    ):
+        RedirectServer(port, bool)
 
 
 def test_without_an_application_a_script_is_told_what_to_set(person: Person) -> None:
@@ -185,7 +216,7 @@ def test_an_account_out_of_reach_is_named_with_where_it_was_set(
     token = f"{sandbox.tokens['administrator']}\n"
     command = person.run("connect", "--token", "-", *arguments, typed=token, **variables)
     assert (command.code, person.stored()) == (1, [])
-    assert f"{way} is '99'" in command.output
+    assert f"{way} is an account that this token is not known to reach" in command.output
     assert str(sandbox.account_id) in command.output
 
 

@@ -71,7 +71,8 @@ def test_one_to_look_stands_beside_it_and_changes_nothing(
 
     output = tmp_path / "look.txt"
     with started_dev(environment, output, "--read-only", before=ignore_sigint) as look:
-        assert not any(PARTS["daemon"] in each for each in look.processes().values())
+        commands = " ".join(look.processes().values())
+        assert [name for name, of in PARTS.items() if of in commands] == ["server", "proxy", "code"]
         with pytest.raises(AssertionError, match="UnauthorizedError"):
             look.launch("harvest", "people")
         report = f"{look.url}/report_asset_materialization/x"

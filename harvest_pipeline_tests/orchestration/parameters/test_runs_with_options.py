@@ -120,7 +120,7 @@ def test_filters_and_since_when_are_taken_by_a_launch_over_partitions(stage: Sta
         ),
         (
             {"project_ids": "14307913; 14308069"},
-            "project_ids: '14307913; 14308069' is no id; ids are numbers such as 14307913; it is "
+            "project_ids: this is no id; ids are numbers such as 14307913; it is "
             "set in report_options of the launch.",
         ),
         (
