@@ -19,7 +19,7 @@ from rich.text import Text
 from harvest_pipeline.cli.demo import _sandbox_environment
 from harvest_pipeline.settings import project_folder
 from harvest_pipeline_tests.browser import FLAGS
-from harvest_pipeline_tests.cli.ui.conftest import started_dev
+from harvest_pipeline_tests.cli.ui.conftest import REPOSITORY, Dev, started_dev
 
 IMAGES = project_folder() / "docs" / "images"
 COMMAND = Path(sys.executable).with_name("harvest-pipeline")
@@ -37,13 +37,13 @@ def main() -> None:
             browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
             size = {"width": WIDTH, "height": HEIGHT}
             page = browser.new_page(viewport=size, device_scale_factor=2)
-            switch(environment, "start")
+            switch(dev, "start")
             for name, (path, prepare, height) in PICTURES.items():
                 page.goto(f"{dev.url}{path}" if path.startswith("/") else path)
                 prepare(page)
                 picture(page, name, height)
             browser.close()
-            switch(environment, "stop")
+            switch(dev, "reset")
 
 
 def picture(page: Any, name: str, height: int) -> None:
@@ -91,11 +91,15 @@ def filtered(page: Any) -> None:
     page.locator("#client").select_option("Glühwürmchen Verlag")
 
 
-def switch(environment: Mapping[str, str], verb: str) -> None:
-    """Start or stop the sensor and the schedule."""
-    for kind, name in (("sensor", "harvest_changes"), ("schedule", "harvest_reconcile")):
-        dagster = [COMMAND.with_name("dagster"), kind, verb, name, "-w", "workspace.yaml"]
-        subprocess.run(dagster, env=environment, cwd=project_folder(), check=True)
+def switch(dev: Dev, verb: str) -> None:
+    """Start the sensor and the schedule, or reset them to what they are at first: off."""
+    dev.ask(
+        f"mutation($sensor: SensorSelector!, $schedule: ScheduleSelector!) {{"
+        f" {verb}Sensor(sensorSelector: $sensor) {{ __typename }}"
+        f" {verb}Schedule(scheduleSelector: $schedule) {{ __typename }} }}",
+        sensor={**REPOSITORY, "sensorName": "harvest_changes"},
+        schedule={**REPOSITORY, "scheduleName": "harvest_reconcile"},
+    )
 
 
 DASHBOARD = (project_folder() / "data" / "sandbox" / "harvest-dashboard.html").as_uri()
@@ -107,7 +111,7 @@ PICTURES: dict[str, tuple[str, Callable[[Any], None], int]] = {
     "catalog": ("/assets", has("365 partitions"), HEIGHT),
     "lineage": (f"{ASSET}/receivables?view=lineage", has("receivables_by_client"), HEIGHT),
     "asset": (f"{ASSET}/receivables", has("Latest materialization"), HEIGHT),
-    "reconciliation": (f"{ASSET}/reconciliation", has("Latest materialization"), 800),
+    "reconciliation": (f"{ASSET}/reconciliation", has("Latest materialization"), 785),
     "backfill": (f"{ASSET}/invoices", backfill, 720),
     "automation": ("/automation", has("ago"), 320),
 }

@@ -160,7 +160,11 @@ class HarvestUnavailable(HarvestError):
 
 
 class HostUnreachable(HarvestUnavailable):
-    """A host has never answered while a person was waiting, who may mend its address."""
+    """A host has never answered while a person was waiting, who may mend its address.
+
+    Look at your network, and at the variable that the message names. Behind a company's proxy, set
+    `HTTPS_PROXY` (docs/deploy.md, Proxies and certificates).
+    """
 
     retryable = False
 

@@ -54,7 +54,7 @@ def _section(errors: Mapping[str, _Error], error: _Error) -> Iterator[str]:
         return
     yield f"### {error.name}"
     text = "\n\n".join(re.sub(r"\s*\n\s*", " ", part) for part in error.docstring.split("\n\n"))
-    yield re.sub(r"\bdocs/([\w-]+\.md)", r"[\1](\1)", text)
+    yield re.sub(r"\bdocs/([\w-]+)\.md", r"[\1](\1.md)", text)
     if _is_retried(errors, error):
         yield _RETRIED
     if error.messages:
