@@ -66,6 +66,7 @@ pictures: .venv/installed
 docs: .venv/installed
 	@"$(BIN)/python" -m harvest_pipeline.settings.docs
 	@"$(BIN)/python" -m harvest_pipeline.warehouse.dbt
+	@"$(BIN)/python" -m harvest_pipeline.cli.docs
 	@NO_MKDOCS_2_WARNING=1 "$(BIN)/mkdocs" build --quiet
 	@echo "The site: site/index.html"
 

@@ -1,10 +1,17 @@
 """Packaging: version ranges only. The tested set of versions is constraints.txt."""
 
+import re
+from pathlib import Path
+
 from setuptools import find_packages, setup
+
+# Without importing the package, which needs what is not installed yet.
+_CODE = (Path(__file__).parent / "harvest_pipeline" / "__init__.py").read_text("utf-8")
+(VERSION,) = re.findall(r'^__version__ = "(.+)"$', _CODE, re.M)
 
 setup(
     name="harvest_pipeline",
-    version="0.1.0",
+    version=VERSION,
     description="Every report of a Harvest account in DuckDB, as Dagster assets",
     license="Apache-2.0",
     packages=find_packages(include=["harvest_pipeline", "harvest_pipeline.*"]),

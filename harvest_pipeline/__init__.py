@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from harvest_pipeline.orchestration.build import build_definitions
     from harvest_pipeline.orchestration.component import HarvestAccount
 
-__all__ = ["HarvestAccount", "build_definitions"]
+__all__ = ["HarvestAccount", "__version__", "build_definitions"]
+
+#: setup.py reads it here.
+__version__ = "0.1.0"
 
 _MODULES = {"HarvestAccount": "component", "build_definitions": "build"}
 

@@ -1,14 +1,13 @@
 """`harvest-pipeline accounts`: lists, tests and removes connected accounts."""
 
-import json
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 
 import click
-from tabulate import tabulate
 
 from harvest_pipeline.cli.connect import PATIENCE
+from harvest_pipeline.cli.output import document, json_option, table
 from harvest_pipeline.harvest.access import (
     client_with,
     renewed_variable,
@@ -38,13 +37,19 @@ _KEYS = (
     *("expires_at", "kept_in", "api_url", "connected_at", "problem"),
 )
 _EMPTY: _Row = dict.fromkeys(_KEYS)
+_HEADERS = ("name", "company", "account", "read as", "credential", "kept in")
 
 
 @click.group("accounts", invoke_without_command=True)
-@click.option("--json", "as_json", is_flag=True, help="The list for programs.")
+@json_option
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> int:
-    """List, test or remove connected accounts; the list asks Harvest nothing."""
+    """List, test or remove connected accounts; the list asks Harvest nothing.
+
+    \b
+    Example:
+      harvest-pipeline accounts
+    """
     if context.invoked_subcommand:
         return 0
     environment = load_environment()
@@ -58,11 +63,11 @@ def command(context: click.Context, as_json: bool) -> int:
     rows += [_of_store(store, name) for name in store.names()]
     problems = [str(row["problem"]) for row in rows if row["problem"]]
     if as_json:
-        click.echo(json.dumps(rows, indent=2, default=datetime.isoformat))
+        click.echo(document(rows))
     elif not rows:
         click.echo(_NONE)
     else:
-        click.echo(tabulate(map(_cells, rows), headers="keys", disable_numparse=True))
+        click.echo(table(_HEADERS, [*map(_cells, rows)]))
         if any(row["kept_in"] == "environment" for row in rows):
             click.echo("\nCredentials in the environment win over a stored account of that name.")
         for problem in problems:
@@ -73,7 +78,12 @@ def command(context: click.Context, as_json: bool) -> int:
 @command.command()
 @click.argument("name", required=False)
 def test(name: str | None) -> int:
-    """Ask Harvest who each account is read as, or one of them."""
+    """Ask Harvest who each account is read as, or one of them.
+
+    \b
+    Example:
+      harvest-pipeline accounts test harvest
+    """
     environment = load_environment()
     settings = Project.of(environment).accounts[0]
     store = TokenStore.from_environment(environment)
@@ -90,7 +100,12 @@ def test(name: str | None) -> int:
 @command.command()
 @click.argument("name")
 def remove(name: str) -> int:
-    """Forget an account: its secret, and what a refresh token of a variable was renewed to."""
+    """Forget an account: its secret, and what a refresh token of a variable was renewed to.
+
+    \b
+    Example:
+      harvest-pipeline accounts remove harvest
+    """
     environment = load_environment()
     store = TokenStore.from_environment(environment)
     settings = next((s for s in load_project(environment).accounts if s.name == name), None)
@@ -178,22 +193,18 @@ def _of_store(store: TokenStore, name: str) -> _Row:
     }
 
 
-def _cells(row: _Row) -> _Row:
-    end = row["expires_at"]
+def _cells(row: _Row) -> list[str]:
     if row["problem"]:
-        expiry = "unusable, see below"
+        credential = "unusable, see below"
     elif row["kind"] == "token":
-        expiry = "when revoked"
+        credential = "token, until it is revoked"
     else:
-        expiry = f"{end:%Y-%m-%d %H:%M} UTC, renewed by itself" if end else "renewed by itself"
-    return {
-        "name": row["name"],
-        "company": row["company"],
-        "instance": row["instance"],
-        "account id": row["account_id"],
-        "person": row["person"],
-        "role": row["role"],
-        "credential": "OAuth 2" if row["kind"] == "oauth2" else row["kind"],
-        "expires": expiry,
-        "kept in": row["kept_in"],
-    }
+        credential = "OAuth 2, renewed by itself"
+    return [
+        str(row["name"]),
+        str(row["company"] or ""),
+        " ".join(str(row[key]) for key in ("instance", "account_id") if row[key]),
+        ", ".join(str(row[key]) for key in ("person", "role") if row[key]),
+        credential,
+        str(row["kept_in"] or ""),
+    ]

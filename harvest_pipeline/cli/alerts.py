@@ -8,12 +8,22 @@ from harvest_pipeline.settings import SettingsError, load_environment, load_proj
 
 @click.group("alerts")
 def command() -> None:
-    """Alerts of runs and checks that fail, by e-mail, Slack, Teams, …: docs/alerts.md."""
+    """Try the alerts of runs and checks that fail, by e-mail, Slack, Teams, …: docs/alerts.md.
+
+    \b
+    Example:
+      harvest-pipeline alerts test
+    """
 
 
 @command.command("test")
 def test() -> int:
-    """Send a message to each address; 1 if one of them did not take it."""
+    """Send a message to each address; the exit code is 1 if one of them did not take it.
+
+    \b
+    Example:
+      harvest-pipeline alerts test
+    """
     environment = load_environment()
     project = load_project(environment)
     names = ", ".join(account.name for account in project.accounts)

@@ -70,6 +70,10 @@ def command(
     """Connect your Harvest account.
 
     Nothing is stored before Harvest has said who you are in which account.
+
+    \b
+    Example:
+      harvest-pipeline connect --account-id 1234567
     """
     try:
         if account_id and instance:

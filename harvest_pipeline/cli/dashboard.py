@@ -5,11 +5,12 @@ from functools import partial
 import click
 
 from harvest_pipeline.cli.choice import chosen_accounts
+from harvest_pipeline.cli.completion import account_option
 from harvest_pipeline.settings import Account, load_project
 
 
 @click.command("dashboard")
-@click.option("--account", metavar="NAME", help="One account of harvest.yaml.")
+@account_option
 @click.option("--open/--no-open", "opens", default=True, help="Open it in the browser, or not.")
 def command(account: str | None, opens: bool) -> None:
     """Write the dashboard from what is loaded, and open it in the browser.
@@ -17,7 +18,9 @@ def command(account: str | None, opens: bool) -> None:
     One HTML file beside the database, with charts and tables of the models; it needs no network,
     and holds all names and amounts that it shows. The nightly run writes it too.
 
-    Example: harvest-pipeline dashboard --no-open
+    \b
+    Example:
+      harvest-pipeline dashboard --no-open
     """
     for each in chosen_accounts(load_project().accounts, account):
         address = write_dashboard(each)

@@ -32,6 +32,10 @@ def command(once: bool, fresh: bool) -> int:
 
     With credentials in the environment or in .env, or stored by `connect`, it reads their account,
     otherwise the sandbox. What an earlier demo has loaded is shown as it is.
+
+    \b
+    Example:
+      harvest-pipeline demo --once
     """
     accounts = load_project().accounts
     if any(is_connected(account, os.environ) for account in accounts):

@@ -27,7 +27,14 @@ _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?(:\d{1,5})?", re.IGNORECASE
     help="Name of a login proxy in front of the UI, as browsers show it (repeatable).",
 )
 def command(port: int | None, read_only: bool, hosts: tuple[str, ...]) -> int:
-    """Serve the Dagster UI on your own account, until Ctrl-C."""
+    """Serve the Dagster UI on your own account, until Ctrl-C.
+
+    It listens on this machine only. The daemon, which launches schedules and sensors, runs with it.
+
+    \b
+    Example:
+      harvest-pipeline dev --port 8080
+    """
     for host in hosts:
         if not _HOST.fullmatch(host):
             raise SettingsError(

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from harvest_pipeline import __version__
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS
-from harvest_pipeline.cli.findings import Finding, Section, as_json, count
+from harvest_pipeline.cli.findings import Finding, Section, count, in_json
+from harvest_pipeline.cli.output import json_option
 from harvest_pipeline.harvest.access import (
     CREDENTIAL_FIELDS,
     client_from_environment,
@@ -72,21 +74,25 @@ _any_decoder = msgspec.json.Decoder(dict[str, object])
 
 
 @click.command("doctor")
-@click.option("--json", "json", is_flag=True, help="Print one JSON document.")
+@json_option
 @click.option("--offline", is_flag=True, help="Ask Harvest nothing.")
-def command(json: bool, offline: bool) -> int:
+def command(as_json: bool, offline: bool) -> int:
     """Check settings, database, accounts and Dagster, and say what to do.
 
     Changes nothing and shows no secret. The exit code is 1 if anything is wrong.
+
+    \b
+    Example:
+      harvest-pipeline doctor --offline
     """
     sections: list[Section] = []
     for section in examine(offline=offline):
         sections.append(section)
-        if not json:  # Harvest takes time, so each result is printed at once
+        if not as_json:  # Harvest takes time, so each result is printed at once
             click.echo(section)
     wrong = count(sections, "wrong")
     end = f"\nWrong: {wrong}, warnings: {count(sections, 'warning')}."
-    click.echo(as_json(sections) if json else end)
+    click.echo(in_json(sections) if as_json else end)
     return 1 if wrong else 0
 
 
@@ -325,7 +331,8 @@ def _last_load(account: Account, account_id: str) -> Iterator[Finding]:
 def _dagster(project: _Project) -> Iterator[Finding]:
     """Versions, home, daemon, and jobs whose last run failed."""
     packages = ("dagster", "dagster-webserver", "dagster-duckdb", "duckdb")
-    yield Finding("versions", "ok", ", ".join(f"{each} {version(each)}" for each in packages))
+    versions = [("harvest_pipeline", __version__), *((each, version(each)) for each in packages)]
+    yield Finding("versions", "ok", ", ".join(map(" ".join, versions)))
     named = project.variables.get("DAGSTER_HOME")
     home = Path(named) if named else project_folder() / ".dagster"
     if named and not (home.is_absolute() and home.is_dir()):

@@ -14,6 +14,7 @@ from tabulate import tabulate
 
 from harvest_pipeline.catalogue.records import RECORDS, records_inside
 from harvest_pipeline.cli.choice import one_account
+from harvest_pipeline.cli.completion import account_option, names_of_tables
 from harvest_pipeline.models import models, tables_of
 from harvest_pipeline.safety import one_line, replaced, shown
 from harvest_pipeline.settings import Account, load_project
@@ -27,8 +28,10 @@ _ANSWERS = "answers"
 
 
 @click.command("export")
-@click.argument("names", nargs=-1, metavar="[TABLE|REPORT|MODEL]...")
-@click.option("--account", metavar="NAME", help="One account of harvest.yaml.")
+@click.argument(
+    "names", nargs=-1, metavar="[TABLE|REPORT|MODEL]...", shell_complete=names_of_tables
+)
+@account_option
 @click.option(
     "--format",
     "kind",
@@ -49,7 +52,8 @@ def command(names: tuple[str, ...], account: str | None, kind: str | None, to: P
     CSV and Parquet get a file for each, with exact values.
 
     \b
-        harvest-pipeline export receivables revenue --to month-end.xlsx
+    Example:
+      harvest-pipeline export receivables revenue --to month-end.xlsx
     """
     settings = one_account(load_project().accounts, account)
     zone = ZoneInfo(settings.project.timezone)

@@ -1,6 +1,5 @@
 """The results of checks, and how they are printed: columns for a person, JSON for a program."""
 
-import json
 import re
 import traceback
 from collections.abc import Iterable, Sequence
@@ -10,11 +9,11 @@ from typing import Literal
 
 import click
 
+from harvest_pipeline.cli.output import coloured, document, folded
 from harvest_pipeline.safety import one_line
 
 State = Literal["ok", "warning", "wrong"]
 
-_COLOURS: dict[State, str] = {"ok": "green", "warning": "yellow", "wrong": "red"}
 _LONGEST = 1000
 #: Where the advice begins in this project's messages: at the last sentence, else after a
 #: semicolon, else after a colon.
@@ -70,11 +69,14 @@ class Section:
         width = max((len(finding.subject) for finding in self.findings), default=0)
         lines = ["", f"{self.title} of {self.account}" if self.account else self.title]
         for each in self.findings:
-            state = click.style(f"{each.state:<7}", fg=_COLOURS[each.state])
-            # Names come from Harvest: keep them on one line.
-            lines.append(f"  {state}  {each.subject:<{width}}  {one_line(each.text, _LONGEST)}")
+            # Names come from Harvest: no line of theirs may look like one of ours.
+            margin = " " * (width + 13)
+            text = folded(one_line(each.text, _LONGEST), len(margin), margin)
+            state = coloured(f"{each.state:<7}")
+            lines.append(f"  {state}  {each.subject:<{width}}  {text.lstrip()}")
             if each.remedy:
-                lines.append(f"{' ' * (width + 13)}-> {one_line(each.remedy, _LONGEST)}")
+                remedy = one_line(each.remedy, _LONGEST)
+                lines.append(folded(remedy, len(margin) + 3, f"{margin}-> "))
         return "\n".join(lines)
 
 
@@ -83,9 +85,8 @@ def count(sections: Iterable[Section], state: State) -> int:
     return sum(finding.state == state for each in sections for finding in each.findings)
 
 
-def as_json(sections: Sequence[Section]) -> str:
+def in_json(sections: Sequence[Section]) -> str:
     """One JSON document with stable keys."""
     wrong, warnings = count(sections, "wrong"), count(sections, "warning")
     parts = [asdict(each) for each in sections]
-    document = {"ok": not wrong, "wrong": wrong, "warnings": warnings, "sections": parts}
-    return json.dumps(document, indent=2)
+    return document({"ok": not wrong, "wrong": wrong, "warnings": warnings, "sections": parts})

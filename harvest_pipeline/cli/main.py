@@ -1,16 +1,17 @@
 """The command group, and what all commands share: errors, exit codes, file modes."""
 
+import json
 import os
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from importlib.metadata import version
 from io import StringIO
 from typing import Any
 
 import click
 
+from harvest_pipeline import __version__
 from harvest_pipeline.safety import without_secrets
 
 #: The commands with their short help. The module of each, `harvest_pipeline.cli.<name>`, has a
@@ -19,7 +20,7 @@ COMMANDS = {
     "demo": "Load all reports into DuckDB and show them in the Dagster UI.",
     "dev": "Serve the Dagster UI on your own account.",
     "sync": "Load reports now, as a run of Dagster.",
-    "reports": "List reports and datasets, their parameters and their last load.",
+    "reports": "List reports and datasets, and when each was last loaded.",
     "dashboard": "Write the page of charts and tables, and open it.",
     "export": "Write tables and models to Excel, CSV or Parquet.",
     "query": "Ask the warehouse in SQL.",
@@ -45,6 +46,12 @@ def _while_read() -> Generator[None]:
         raise click.exceptions.Exit(_UNREAD) from None
 
 
+_COMPLETION = """\b
+Names are completed by the TAB key after this line in ~/.bashrc (zsh_source, fish_source: others):
+  eval "$(_HARVEST_PIPELINE_COMPLETE=bash_source harvest-pipeline)"
+Colours are for terminals; NO_COLOR=1 switches them off."""
+
+
 class _Lazy(click.Group):
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         with _while_read():
@@ -67,10 +74,17 @@ class _Lazy(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("harvest_pipeline"), prog_name="harvest-pipeline")
+@click.group(
+    cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_COMPLETION
+)
+@click.version_option(__version__, prog_name="harvest-pipeline")
 def harvest_pipeline() -> None:
-    """Harvest in DuckDB."""
+    """Harvest in DuckDB: load it, compare it with Harvest, ask it.
+
+    \b
+    Example:
+      harvest-pipeline sync --days-back 7 && harvest-pipeline verify
+    """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,14 +108,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         return (
-            harvest_pipeline.main(arguments, prog_name="harvest-pipeline", standalone_mode=False)
+            harvest_pipeline.main(
+                arguments,
+                prog_name="harvest-pipeline",
+                standalone_mode=False,
+                color=False if os.environ.get("NO_COLOR") else None,  # None: where a terminal is
+            )
             or 0
         )
     except click.ClickException as error:
         error.show(told := StringIO())
+        sentence, text = error.format_message(), told.getvalue()
         if isinstance(error, click.UsageError):  # click repeats what was typed
-            told = StringIO(without_secrets(told.getvalue()))
-        click.echo(told.getvalue(), err=True, nl=False)
+            sentence, text = without_secrets(sentence), without_secrets(text)
+        _for_programs(arguments, sentence)
+        click.echo(text, err=True, nl=False)
         return error.exit_code
     except click.Abort:
         return 130
@@ -114,6 +135,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         )
         if not isinstance(error, ours):
             raise
+        _for_programs(arguments, str(error))
         click.echo(f"Error: {error}", err=True)
         return 1
 
@@ -124,3 +146,9 @@ def _forget_output() -> None:
     for stream in filter(None, (sys.stdout, sys.stderr)):
         with suppress(OSError, ValueError):  # no file at all
             os.dup2(nowhere, stream.fileno())
+
+
+def _for_programs(arguments: Sequence[str] | None, sentence: str) -> None:
+    """Print why there is no document to a program that has asked for one with --json."""
+    if "--json" in (sys.argv[1:] if arguments is None else arguments):
+        click.echo(json.dumps({"error": sentence}, indent=2))

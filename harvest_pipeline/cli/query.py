@@ -4,7 +4,6 @@ The file is opened read-only, and the statement reaches nothing else: it may com
 """
 
 import re
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,8 @@ import msgspec
 from rich.cells import cell_len, set_cell_size
 
 from harvest_pipeline.cli.choice import one_account
+from harvest_pipeline.cli.completion import account_option
+from harvest_pipeline.cli.output import columns as terminal_columns
 from harvest_pipeline.safety import one_line
 from harvest_pipeline.settings import load_project
 from harvest_pipeline.warehouse import tables
@@ -26,8 +27,8 @@ from harvest_pipeline.warehouse.database import warehouse_of
 
 #: Rows that are in memory at a time.
 _BATCH = 2_000
-#: Columns of the terminal if its width is unknown, and the least for a column of a table.
-_WIDE, _NARROWEST = 160, 8
+#: The least width of a column of a table.
+_NARROWEST = 8
 #: DuckDB marks the place of an error below the line.
 _PLACE = re.compile(r"^(?P<number>LINE \d+: )(?P<line>.*)\n(?P<margin> *)\^", re.MULTILINE)
 
@@ -39,7 +40,7 @@ _json = msgspec.json.Encoder(decimal_format="number")
 
 @click.command("query")
 @click.argument("sql", metavar="SQL")
-@click.option("--account", metavar="NAME", help="One account of harvest.yaml.")
+@account_option
 @click.option(
     "--format",
     "kind",
@@ -61,7 +62,8 @@ def command(sql: str, account: str | None, kind: str, limit: int) -> int:
     are in UTC.
 
     \b
-        harvest-pipeline query "select * from receivables order by due_date"
+    Example:
+      harvest-pipeline query "select * from receivables order by due_date"
     """
     settings = one_account(load_project().accounts, account)
     warehouse = warehouse_of(settings, partial(click.echo, err=True))
@@ -163,7 +165,7 @@ def _objects(columns: Sequence[str], batches: Iterator[list[tuple[Any, ...]]]) -
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """The rows as a table that fits the terminal, in which long texts are cut; or each row as a
     list of its columns, if there are too many for that."""
-    wide = shutil.get_terminal_size((_WIDE, 24)).columns
+    wide = terminal_columns()
     names = [one_line(name, wide) for name in columns]
     cells = [[one_line(_cell(value), wide) for value in row] for row in rows]
     numbers = [

@@ -3,45 +3,49 @@
 It only reads the settings and the database, without Dagster, so it answers at once.
 """
 
-import json
-import shutil
-import textwrap
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
-from tabulate import MIN_PADDING, tabulate
 
 from harvest_pipeline.cli.choice import chosen_accounts, takes
+from harvest_pipeline.cli.completion import account_option
+from harvest_pipeline.cli.output import columns, document, folded, json_option, table
 from harvest_pipeline.settings import Account, load_project
 from harvest_pipeline.settings.datasets import Dataset
-from harvest_pipeline.settings.parameters import RunOptions, parameter_of
+from harvest_pipeline.settings.parameters import RunOptions
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.ledger import LastLoad, last_loads
 
 #: Seconds to wait for a program that holds the database: a person is waiting.
 _WAIT = 2.0
-#: Columns of the terminal: the default if its width is unknown, and the least for a sentence.
-_WIDE, _NARROWEST = 160, 24
+#: Below this width of the terminal, each report is a paragraph.
+_TABLE = 80
 
 
 @click.command("reports")
-@click.option("--account", metavar="NAME", help="One account of harvest.yaml.")
-@click.option("--json", "as_json", is_flag=True, help="The same for programs.")
+@account_option
+@json_option
 def command(account: str | None, as_json: bool) -> int:
-    """List reports and datasets, their parameters and their last load.
+    """List reports and datasets, and when each was last loaded.
 
-    The exit code is 0 even if the database cannot be read now, which standard error says.
+    Reports of one table show the same rows, from three sides of the business; `--json` has the
+    table, the parameters and the run of the last load too. The exit code is 0 even if the database
+    cannot be read now, which standard error says.
+
+    \b
+    Example:
+      harvest-pipeline reports
     """
     accounts = chosen_accounts(load_project().accounts, account)
     rows = [row for account in accounts for row in _rows(account)]
     for problem in dict.fromkeys(row["problem"] for row in rows if row["problem"]):
         click.echo(f"The last loads are not known: {problem}", err=True)
     if as_json:
-        click.echo(json.dumps(rows, indent=2, default=datetime.isoformat))
+        click.echo(document(rows))
     else:
         zone = ZoneInfo(accounts[0].project.timezone)
         click.echo(_listing(rows, zone, several=len(accounts) > 1))
@@ -67,6 +71,7 @@ def _rows(account: Account) -> list[dict[str, Any]]:
             {
                 "account": account.name,
                 "name": dataset.name,
+                "table": dataset.name if dataset.has_own_table else dataset.record.name,
                 "shows": first_sentence if dataset.is_report else dataset.description,
                 "parameters": [name for name in RunOptions.model_fields if takes(dataset, name)],
                 "days": dataset.has_partitions,
@@ -86,37 +91,22 @@ def _shows(dataset: Dataset, load: LastLoad) -> bool:
 
 
 def _listing(rows: Sequence[dict[str, Any]], zone: ZoneInfo, *, several: bool) -> str:
-    """The rows as text: a table, or one paragraph each if the table is too wide."""
-    columns = shutil.get_terminal_size((_WIDE, 24)).columns
+    """The rows as text: a table, or one paragraph each if the terminal is narrow."""
     cells = [
         {
             **({"account": row["account"]} if several else {}),
             "report": row["name"],
             "read": "by day" if row["days"] else "whole",
-            f"last load ({zone.key})": _time(row, zone),
+            f"loaded ({zone.key})": _time(row, zone),
             "rows": "" if row["rows"] is None else f"{row['rows']:,}",
-            "run": (row["run_id"] or "")[:8],
-            # All the ways to give days are one parameter.
-            "takes": ", ".join(
-                dict.fromkeys(filter(None, map(parameter_of, row["parameters"])))
-            ).replace("_", "-"),
             "shows": row["shows"],
         }
         for row in rows
     ]
-    left = columns - sum(
-        2 + max(len(header) + MIN_PADDING, *(len(row[header]) for row in cells))
-        for header in list(cells[0])[:-2]
-    )
-    if left >= 2 * _NARROWEST:
-        widths = [*[None] * (len(cells[0]) - 2), left // 2 - 2, left - left // 2]
-        return tabulate(cells, headers="keys", maxcolwidths=widths, disable_numparse=True)
+    if columns() >= _TABLE:
+        return table([*cells[0]], [[*row.values()] for row in cells], right=["rows"])
     return "\n".join(
-        textwrap.fill(
-            ", ".join(f"{name}: {text}" for name, text in row.items() if text),
-            columns,
-            subsequent_indent="    ",
-        )
+        folded(", ".join(f"{name}: {text}" for name, text in row.items() if text), indent=4)
         for row in cells
     )
 

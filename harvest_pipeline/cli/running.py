@@ -19,10 +19,10 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
-from tabulate import tabulate
 
 from harvest_pipeline.cli.choice import Run
 from harvest_pipeline.cli.local import CANCELLED
+from harvest_pipeline.cli.output import coloured, table
 from harvest_pipeline.cli.progress import LONGEST, Progress, is_interrupt, models_of
 from harvest_pipeline.harvest.progress import observed_by
 from harvest_pipeline.orchestration.jobs import asset_keys
@@ -57,7 +57,7 @@ def run_now(run: Run, *, verbose: bool, summary: bool = True) -> int:
         stack.enter_context(progress)
         status = _execute(run, run_id, progress)
     if summary:
-        print(_table(run, progress, _loaded_by(run.account, run_id)))
+        click.echo(_table(run, progress, _loaded_by(run.account, run_id)))
     for remark in dict.fromkeys(progress.remarks if summary else ()):
         click.echo(f"\n{remark}", err=True)
     for problem in progress.problems(status):
@@ -225,21 +225,19 @@ def _loaded_by(account: Account, run_id: str) -> dict[str, tuple[int, int]]:
 
 def _table(run: Run, progress: Progress, loads: dict[str, tuple[int, int]]) -> str:
     """One line for each report, and the total."""
-    lines: list[tuple[object, ...]] = []
+    lines: list[tuple[str, ...]] = []
     for dataset in run.datasets:
         rows, requests = loads.get(dataset.name, (0, 0))
         state = progress.states[dataset.name]
-        lines.append((dataset.name, run.days_of(dataset), f"{rows:,}", f"{requests:,}", state))
+        lines.append(
+            (dataset.name, run.days_of(dataset), f"{rows:,}", f"{requests:,}", coloured(state))
+        )
     if progress.models:
         created = f"{progress.created} of {progress.models} created"
         lines.append(("models", "", "", "", created))
     lines.append(("total", "", "", f"{sum(requests for _, requests in loads.values()):,}", ""))
-    text = tabulate(
-        lines,
-        headers=["report", "days", "rows read", "requests", "result"],
-        colalign=("left", "left", "right", "right", "left"),
-        disable_numparse=True,
-    )
+    numbers = ["rows read", "requests"]
+    text = table(["report", "days", *numbers, "result"], lines, right=numbers)
     if set(progress.named("loaded")) - loads.keys():
         text += "\n0 requests: the run had read it for another report, or there was nothing to ask."
     return text

@@ -29,7 +29,12 @@ from harvest_pipeline.sandbox.server import SandboxServer
     help="Answer GET requests with a body with 400, as Harvest does.",
 )
 def command(port: int, today: datetime | None, no_rate_limit: bool, **options: Any) -> int:
-    """Serve a Harvest account of this machine's own, and print how to reach it."""
+    """Serve a Harvest account of this machine's own until Ctrl-C, and print how to reach it.
+
+    \b
+    Example:
+      harvest-pipeline sandbox --years 1 --accounts 2
+    """
     if no_rate_limit:
         options["rate_limit"] = None
     try:

@@ -6,14 +6,15 @@ from typing import Any
 import click
 
 from harvest_pipeline.cli.choice import chosen_accounts, ignored, options_of, run_options, runs_of
+from harvest_pipeline.cli.completion import account_option, names_of_reports
 from harvest_pipeline.cli.local import CANCELLED, dagster_environment
 from harvest_pipeline.harvest.access import client_from_environment
 from harvest_pipeline.settings import load_environment, load_project, project_folder
 
 
 @click.command("sync")
-@click.argument("reports", nargs=-1, metavar="[REPORT]...")
-@click.option("--account", metavar="NAME", help="One account of harvest.yaml.")
+@click.argument("reports", nargs=-1, metavar="[REPORT]...", shell_complete=names_of_reports)
+@account_option
 @run_options
 @click.option("-v", "--verbose", is_flag=True, help="Show Dagster's log lines as well.")
 def command(reports: tuple[str, ...], account: str | None, verbose: bool, **given: Any) -> int:
@@ -22,6 +23,10 @@ def command(reports: tuple[str, ...], account: str | None, verbose: bool, **give
 
     Ctrl-C cancels the run, and what had been loaded stays. The exit code is 0 if all was loaded,
     1 if something failed, 130 if it was cancelled.
+
+    \b
+    Example:
+      harvest-pipeline sync invoices --days-back 90 --invoice-status open
     """
     environment = load_environment()
     accounts = chosen_accounts(load_project(environment).accounts, account, reports)

@@ -3,7 +3,6 @@
 It starts no Dagster run, and only reads the database unless it repairs differences.
 """
 
-import json
 import sys
 from collections.abc import Mapping
 from contextlib import closing
@@ -14,6 +13,8 @@ import click
 
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.cli.choice import chosen_accounts
+from harvest_pipeline.cli.completion import account_option
+from harvest_pipeline.cli.output import coloured, document, json_option
 from harvest_pipeline.harvest.access import client_from_environment
 from harvest_pipeline.harvest.errors import HarvestError
 from harvest_pipeline.harvest.http import AT_TERMINAL
@@ -32,10 +33,14 @@ from harvest_pipeline.warehouse.ledger import LoadContext
 
 #: Months before the current one.
 _MONTHS = 5
-#: The exit code if nothing can be compared, which is not a difference.
-_UNUSABLE = 2
 #: For messages about waiting: for Harvest's limit, or for the database.
 _say = partial(click.echo, err=True)
+
+
+class _Unusable(click.ClickException):
+    """Nothing can be compared, which is not a difference."""
+
+    exit_code = 2
 
 
 def _day(context: click.Context, parameter: click.Parameter, value: str | None) -> date | None:
@@ -54,9 +59,9 @@ def _day(context: click.Context, parameter: click.Parameter, value: str | None) 
     help="First day, such as 2026-01-01; without it, five months before that of the last day.",
 )
 @click.option("--to", "last", callback=_day, metavar="DAY", help="Last day; today without it.")
-@click.option("--account", metavar="NAME", help="One account of harvest.yaml.")
+@account_option
 @click.option("--repair", is_flag=True, help="Read what differs again, then compare once more.")
-@click.option("--json", "as_json", is_flag=True, help="The same for programs.")
+@json_option
 def command(
     first: date | None, last: date | None, account: str | None, repair: bool, as_json: bool
 ) -> int:
@@ -64,6 +69,10 @@ def command(
 
     The exit code is 0 if all accounts are equal, 1 if not, or if that is not proven, and 2 if
     nothing can be said.
+
+    \b
+    Example:
+      harvest-pipeline verify --from 2026-01-01 --repair
     """
     try:
         environment = load_environment()
@@ -73,13 +82,18 @@ def command(
             for account in accounts
         ]
     except (click.ClickException, HarvestError, WarehouseError) as error:
-        click.echo(f"Error: {error}", err=True)
-        return _UNUSABLE
+        raise _Unusable(str(error)) from None
     if as_json:
-        click.echo(json.dumps([statement.data() for statement in statements], indent=2))
+        click.echo(document([statement.data() for statement in statements]))
     else:
-        click.echo("\n\n".join(statement.text() for statement in statements))
+        click.echo("\n\n".join(map(_text, statements)))
     return 0 if all(each.verdict is Verdict.EQUAL for each in statements) else 1
+
+
+def _text(statement: Statement) -> str:
+    """The statement, the verdict at its end in a colour."""
+    before, line, verdict = statement.text().rpartition("\n")
+    return f"{before}{line}{coloured(verdict, str(statement.verdict))}"
 
 
 def _statement(

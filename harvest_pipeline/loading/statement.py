@@ -1,6 +1,7 @@
 """The statement: Harvest's and the warehouse's figures by month, the differences and the verdict,
 as text and as data."""
 
+import textwrap
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from harvest_pipeline.warehouse.comparisons import Comparison
 
 #: Differences shown in the text; the data has all of them.
 _MOST_SHOWN = 100
-_LONGEST_NAME = 22
+_LONGEST_NAME = 18
+#: Columns of a terminal.
+_WIDE = 100
 #: The figures of a month, in the order of the reports.
 _ORDER = [
     questions[0].title(measure)
@@ -59,12 +62,12 @@ class Statement:
         return Comparison(at, first, last, str(self.verdict), len(self.differences), self.left_out)
 
     def text(self) -> str:
-        """The statement as text, at most 100 columns wide except for the sentences."""
+        """The statement as text, at most 100 columns wide except for the path of the file."""
         parts = [self._head(), _table(self._figures())]
         if self.differences:
             parts.append(_differences(self.differences))
         if said := self._said():
-            parts.append("\n".join(f"- {sentence}" for sentence in said))
+            parts.append("\n".join(map(_sentence, said)))
         return "\n\n".join([*parts, self._last_line()])
 
     def data(self) -> dict[str, Any]:
@@ -179,6 +182,12 @@ def _table(figures: Sequence[tuple[str, str, str, Decimal, Decimal]]) -> str:
         headers=["month", "figure", "currency", "Harvest", "warehouse", "difference"],
         colalign=("left", "left", "left", "right", "right", "right"),
         disable_numparse=True,
+    )
+
+
+def _sentence(text: str) -> str:
+    return textwrap.fill(
+        f"- {text}", _WIDE, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
     )
 
 

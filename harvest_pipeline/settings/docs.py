@@ -4,7 +4,7 @@ docs/reports.md and docs/models.md."""
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -57,11 +57,15 @@ def troubleshooting() -> str:
 
 def _written(document: str, tables: dict[str, str]) -> str:
     """A document of docs/, with these tables between their markers."""
-    text = (project_folder() / "docs" / document).read_text("utf-8")
-    for name, table in tables.items():
+    return between_marks((project_folder() / "docs" / document).read_text("utf-8"), tables)
+
+
+def between_marks(text: str, written: Mapping[str, str]) -> str:
+    """The document with other text between `<!-- name -->` and the next `<!-- end -->`."""
+    for name, part in written.items():
         before, _, rest = text.partition(f"<!-- {name} -->")
         _, end, after = rest.partition("<!-- end -->")
-        text = f"{before}<!-- {name} -->\n{table}\n{end}{after}"
+        text = f"{before}<!-- {name} -->\n{part}\n{end}{after}"
     return text
 
 

@@ -43,6 +43,7 @@ def test_all_reports_are_listed_before_anything_was_loaded(
     assert rows["clients"] == {
         "account": "harvest",
         "name": "clients",
+        "table": "clients",
         "shows": "Every client, archived ones too, with its currency.",
         "parameters": ["updated_since", "updated_since_days_back", "full_refresh"],
         "days": False,
@@ -72,7 +73,7 @@ def test_the_last_load_of_a_record_is_that_of_all_reports_that_show_it(
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("clients ")]
     loaded_at = datetime.fromisoformat(str(rows["clients"]["loaded_at"]))
     assert f"{loaded_at.astimezone(ZoneInfo('Asia/Kolkata')):%Y-%m-%d %H:%M}" in line
-    assert last.run_id[:8] in line
+    assert f" {len(project.truth('clients'))}  Every client" in line
 
 
 def test_while_another_program_holds_the_database_a_sentence_says_so(

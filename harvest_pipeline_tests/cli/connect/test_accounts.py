@@ -1,6 +1,7 @@
 """`harvest-pipeline accounts`: what is listed, tested and removed."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,15 +60,23 @@ def person(sandbox: SandboxServer, store: TokenStore) -> Person:
 def test_the_list_tells_what_is_known_and_asks_nothing(
     person: Person, sandbox: SandboxServer
 ) -> None:
-    listed = person.run("accounts")
+    listed = person.run("accounts", COLUMNS="140")
     assert listed.code == 0
     header, _, acme, token = listed.output.splitlines()
-    assert "account id" in header
+    assert header.split() == [
+        "name",
+        "company",
+        "account",
+        "read",
+        "as",
+        "credential",
+        "kept",
+        "in",
+    ]
     for fact in ("acme", "Acme Ltd", "northlight", str(sandbox.account_id), "file"):
         assert fact in acme
-    assert "Ada Okafor  administrator  OAuth 2" in acme
-    assert "2030-01-31 12:30 UTC, renewed by itself" in acme
-    assert "token         when revoked" in token
+    assert "Ada Okafor, administrator  OAuth 2, renewed by itself" in acme
+    assert "token, until it is revoked" in token
     assert sandbox.account.request_log.paths() == []
 
 
@@ -84,9 +93,11 @@ def test_the_list_for_programs_holds_no_secret(person: Person, sandbox: SandboxS
 
 def test_the_account_of_the_environment_is_listed_and_wins(person: Person) -> None:
     variables = {"HARVEST_ACCESS_TOKEN": "pat-canary", "HARVEST_ACCOUNT_ID": "4711"}
-    listed = person.run("accounts", HARVEST_SCHEMA="acme", **variables)
+    listed = person.run("accounts", HARVEST_SCHEMA="acme", COLUMNS="140", **variables)
     environment, *_ = listed.output.splitlines()[2:]
-    assert environment.split() == ["acme", "4711", "token", "when", "revoked", "environment"]
+    assert re.split(" {2,}", environment) == [
+        *("acme", "4711", "token, until it is revoked", "environment")
+    ]
     assert "Credentials in the environment win" in listed.output
     assert "canary" not in listed.output
     # An application alone is no account: `connect` needs it too.
@@ -103,7 +114,7 @@ def test_an_account_that_cannot_be_read_is_listed_with_the_reason_and_can_be_rem
     assert listed.code == 1
     assert "unusable, see below" in listed.output
     assert "harvest-pipeline connect --name acme" in listed.output
-    assert "when revoked" in listed.output
+    assert "until it is revoked" in listed.output
     assert person.run("accounts", "remove", "acme").code == 0
     assert person.stored() == ["token"]
 
