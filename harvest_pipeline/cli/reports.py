@@ -15,7 +15,8 @@ import click
 from tabulate import MIN_PADDING, tabulate
 
 from harvest_pipeline.cli.choice import chosen_accounts, takes
-from harvest_pipeline.settings import Account, load_project
+from harvest_pipeline.cli.declared import accounts_of
+from harvest_pipeline.settings import Account
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.parameters import RunOptions, parameter_of
 from harvest_pipeline.warehouse.database import Warehouse
@@ -36,7 +37,7 @@ def command(account: str | None, as_json: bool) -> int:
 
     The exit code is 0 even if the database cannot be read now, which standard error says.
     """
-    accounts = chosen_accounts(load_project().accounts, account)
+    accounts = chosen_accounts(accounts_of(), account)
     rows = [row for account in accounts for row in _rows(account)]
     for problem in dict.fromkeys(row["problem"] for row in rows if row["problem"]):
         click.echo(f"The last loads are not known: {problem}", err=True)

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from harvest_pipeline.cli.choice import chosen_accounts, ignored, options_of, run_options, runs_of
+from harvest_pipeline.cli.declared import refuse_components
 from harvest_pipeline.cli.local import CANCELLED, dagster_environment
 from harvest_pipeline.harvest.access import client_from_environment
 from harvest_pipeline.settings import load_environment, load_project, project_folder
@@ -24,6 +25,7 @@ def command(reports: tuple[str, ...], account: str | None, verbose: bool, **give
     1 if something failed, 130 if it was cancelled.
     """
     environment = load_environment()
+    refuse_components("`dg launch --assets 'key:\"{name}/*\"'`, or the UI of `dg dev`")
     accounts = chosen_accounts(load_project(environment).accounts, account, reports)
     options = options_of(given)
     runs = [run for settings in accounts for run in runs_of(settings, reports, options)]

@@ -52,6 +52,16 @@ def is_connected(account: Account, environment: Mapping[str, str]) -> bool:
     return stored is not None and stored.api_url == account.project.api_url
 
 
+def missing_credentials(account: Account, environment: Mapping[str, str]) -> str | None:
+    """What a run of the account would say of credentials that are missing; None if there are some.
+    Raises CredentialsMalformed and StoreUnusable."""
+    try:
+        _credentials(account, _values(account, environment), environment)
+    except CredentialsMissing as error:
+        return str(error)
+    return None
+
+
 def client_of(
     account: Account,
     given: Mapping[str, str],
