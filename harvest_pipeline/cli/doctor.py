@@ -115,7 +115,7 @@ class _Project:
         self.in_dotenv = set[str]()
         differing: list[str] = []
         try:
-            load_environment(differing.append)
+            load_environment(differing.append, closing=False)
             self.in_dotenv = set(dotenv())
         except SettingsError as error:
             self.dotenv = [Finding.from_error(".env", error)]
@@ -322,7 +322,7 @@ def _refused_reports(client: HarvestClient) -> list[str]:
 def _last_load(account: Account, account_id: str) -> Iterator[Finding]:
     """When the account was last loaded, and whether the loaded data is of the same company."""
     try:
-        warehouse = Warehouse(account.project.duckdb, account.name, 0, lambda line: None)
+        warehouse = Warehouse(account.project.duckdb, account.name, 0, _say, left=True)
         with warehouse.reader() as connection:
             last = last_loaded_at(connection)
             if account_id.isdecimal():

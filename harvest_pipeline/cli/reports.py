@@ -52,7 +52,7 @@ def command(account: str | None, as_json: bool) -> int:
 def _rows(account: Account) -> list[dict[str, Any]]:
     """The datasets of an account with their ledger entries, as `--json` prints them."""
     warehouse = Warehouse(
-        account.project.duckdb, account.name, wait_seconds=_WAIT, log=lambda _: None
+        account.project.duckdb, account.name, wait_seconds=_WAIT, log=lambda _: None, left=True
     )
     loads, problem = list[LastLoad](), None
     try:
