@@ -251,10 +251,10 @@ def _check_same(stored: StoredAccount, given: Mapping[str, str]) -> None:
     else:
         return
     if not same:
+        field = "account_id" if account_id else "instance"
         raise AccountNotFound(
             f"The stored account {stored.name} is {stored.account_id} ({stored.instance or '?'}), "
-            f"and {'another id' if account_id else 'another instance'} is asked for "
-            "(harvest.yaml or the environment); "
+            f"and HARVEST_{field.upper()}, or {field} in harvest.yaml, asks for another one; "
             f"correct that, or run `harvest-pipeline connect --name {stored.name}` for the other "
             "one."
         )
