@@ -3,6 +3,7 @@ files readable by their owner only."""
 
 import os
 import re
+import stat
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -116,6 +117,27 @@ def make_folder(folder: Path) -> None:
     for each in (*reversed(folder.parents), folder):
         if each == folder or not each.exists():
             each.mkdir(mode=0o700, exist_ok=True)
+
+
+def closed(path: Path, *, group_may: bool = False) -> str | None:
+    """Make a file of this user that others can use readable by its owner only; returns half a
+    sentence about it, None if nothing was changed.
+
+    `group_may`: a mode that lets in a group and nobody else is left alone, since somebody has
+    chosen it; one that lets in everybody is that of a umask.
+    """
+    try:
+        status = path.stat()
+        mode = stat.S_IMODE(status.st_mode)
+        is_open = mode & (0o007 if group_may else _FOR_OWNER_ONLY)
+        if not is_open or status.st_uid != os.geteuid():
+            return None
+        path.chmod(mode & ~_FOR_OWNER_ONLY)
+        if path.stat().st_mode & _FOR_OWNER_ONLY:  # a file system without modes
+            return None
+    except (OSError, AttributeError):  # may not be changed; or there are no users (Windows)
+        return None
+    return f"{path} was open to other users of this machine ({mode:04o}), and is now for you alone"
 
 
 class _Umask:

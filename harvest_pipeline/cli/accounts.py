@@ -1,15 +1,18 @@
 """`harvest-pipeline accounts`: lists, tests and removes connected accounts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 
 import click
 
 from harvest_pipeline.cli.connect import PATIENCE
+from harvest_pipeline.cli.declared import accounts_of
 from harvest_pipeline.cli.output import document, json_option, table
 from harvest_pipeline.harvest.access import (
+    client_from_environment,
     client_with,
+    missing_credentials,
     renewed_variable,
     stored_credentials,
     variables,
@@ -23,7 +26,6 @@ from harvest_pipeline.settings import (
     Project,
     SettingsError,
     load_environment,
-    load_project,
 )
 from harvest_pipeline.settings.values import is_instance
 
@@ -44,7 +46,8 @@ _HEADERS = ("name", "company", "account", "read as", "credential", "kept in")
 @json_option
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> int:
-    """List, test or remove connected accounts; the list asks Harvest nothing.
+    """List, test or remove the accounts of this project and of this machine; the list asks Harvest
+    nothing.
 
     \b
     Example:
@@ -54,13 +57,7 @@ def command(context: click.Context, as_json: bool) -> int:
         return 0
     environment = load_environment()
     store = TokenStore.from_environment(environment)
-    project = load_project(environment).accounts
-    rows = [
-        _of_environment(settings, environment)
-        for settings in project
-        if winning_variables(settings, environment)
-    ]
-    rows += [_of_store(store, name) for name in store.names()]
+    rows = list(_rows(accounts_of(environment), store, environment))
     problems = [str(row["problem"]) for row in rows if row["problem"]]
     if as_json:
         click.echo(document(rows))
@@ -78,19 +75,22 @@ def command(context: click.Context, as_json: bool) -> int:
 @command.command()
 @click.argument("name", required=False)
 def test(name: str | None) -> int:
-    """Ask Harvest who each account is read as, or one of them.
+    """Ask Harvest who each account is read as, or one of them, with the credentials that a run
+    would use.
 
     \b
     Example:
       harvest-pipeline accounts test harvest
     """
     environment = load_environment()
-    settings = Project.of(environment).accounts[0]
     store = TokenStore.from_environment(environment)
+    accounts = {each.name: each for each in accounts_of(environment)}
+    names = [each for each in accounts if _is_listed(accounts[each], environment)]
+    names += [each for each in store.names() if each not in names]
     failed = 0
-    for each in _named(store, name):
+    for each in _named(names, name):
         try:
-            click.echo(f"{each}: ok; {_person(store, each, settings)}")
+            click.echo(f"{each}: ok; {_person(each, accounts.get(each), store, environment)}")
         except HarvestError as error:
             click.echo(f"{each}: {error}")
             failed = 1
@@ -108,7 +108,7 @@ def remove(name: str) -> int:
     """
     environment = load_environment()
     store = TokenStore.from_environment(environment)
-    settings = next((s for s in load_project(environment).accounts if s.name == name), None)
+    settings = next((each for each in accounts_of(environment) if each.name == name), None)
     variable = settings and renewed_variable(settings, environment)
     if variable and store.remove(variable[1]):
         click.echo(
@@ -117,7 +117,13 @@ def remove(name: str) -> int:
         )
         if name not in store.names():
             return 0
-    _named(store, name)
+    winning = winning_variables(settings, environment) if settings else []
+    if winning and name not in store.names():
+        raise SettingsError(
+            f"Nothing is stored of the account {name}: it is read with {' and '.join(winning)}; "
+            "remove that from the environment or .env."
+        )
+    _named(store.names(), name)
     store.remove(name)
     click.echo(
         f"The account {name} and its secret are removed from this machine. Harvest would "
@@ -126,9 +132,8 @@ def remove(name: str) -> int:
     return 0
 
 
-def _named(store: TokenStore, name: str | None) -> list[str]:
+def _named(names: list[str], name: str | None) -> list[str]:
     """The account of that name, or all of them; at least one. Raises SettingsError."""
-    names = store.names()
     if not names:
         raise SettingsError(_NONE)
     if name and name not in names:
@@ -138,17 +143,46 @@ def _named(store: TokenStore, name: str | None) -> list[str]:
     return [name] if name else names
 
 
-def _person(store: TokenStore, name: str, settings: Account) -> str:
-    """The person an account is read as, with the settings that a run would use."""
-    account = store.find(name)
-    if account is None:
+def _person(
+    name: str, account: Account | None, store: TokenStore, environment: Mapping[str, str]
+) -> str:
+    """The person an account is read as, in a run if it is one of this project. Raises
+    HarvestError."""
+    stored = None if account and winning_variables(account, environment) else store.find(name)
+    if account:
+        client = client_from_environment(account, environment, click.echo, PATIENCE)
+    elif stored:
+        project = Project.of(environment)
+        credentials = stored_credentials(store, stored, project.api_url, project.id_url)
+        settings = project.accounts[0]
+        client = client_with(settings, credentials, click.echo, PATIENCE, stored.account_id)
+    else:
         raise StoreUnusable("it has just been removed.")
-    hosts = (settings.project.api_url, settings.project.id_url)
-    credentials = stored_credentials(store, account, *hosts)
-    client = client_with(settings, credentials, click.echo, PATIENCE, account.account_id)
     with closing(client):
         found = client.identity
-    return f"{found.user_name}, {found.role} of {account.account_name}"
+    company = stored.account_name if stored else f"account {found.account_id}"
+    return f"{found.user_name}, {found.role} of {company}"
+
+
+def _is_listed(account: Account, environment: Mapping[str, str]) -> bool:
+    """Whether an account belongs into the list although nothing of it is stored: it is declared, or
+    variables hold its credentials."""
+    return len(account.prefixes) > 1 or bool(winning_variables(account, environment))
+
+
+def _rows(
+    accounts: Sequence[Account], store: TokenStore, environment: Mapping[str, str]
+) -> Iterator[_Row]:
+    """The accounts of the project, then those that are only stored."""
+    names = store.names()
+    for account in accounts:
+        if winning_variables(account, environment):
+            yield _of_environment(account, environment)
+        elif account.name not in names and _is_listed(account, environment):
+            row = {**_EMPTY, "name": account.name, "api_url": account.project.api_url}
+            yield {**row, "problem": missing_credentials(account, environment)}
+    for name in names:
+        yield _of_store(store, name)
 
 
 def _of_environment(settings: Account, environment: Mapping[str, str]) -> _Row:
@@ -195,7 +229,7 @@ def _of_store(store: TokenStore, name: str) -> _Row:
 
 def _cells(row: _Row) -> list[str]:
     if row["problem"]:
-        credential = "unusable, see below"
+        credential = "unusable, see below" if row["kept_in"] else "none, see below"
     elif row["kind"] == "token":
         credential = "token, until it is revoked"
     else:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import click
 
 from harvest_pipeline import settings as configured
+from harvest_pipeline.cli.declared import accounts_of, by_components
 from harvest_pipeline.harvest.access import client_with, winning_variables
 from harvest_pipeline.harvest.account import Account, AccountFinder, listed
 from harvest_pipeline.harvest.auth import PersonalAccessToken
@@ -27,7 +28,7 @@ from harvest_pipeline.loading.history import proposal
 from harvest_pipeline.safety import is_loopback, one_line
 from harvest_pipeline.sandbox import DEFAULT_PORT as SANDBOX_PORT
 from harvest_pipeline.sandbox.oauth import CLIENT_ID, CLIENT_SECRET
-from harvest_pipeline.settings import Project, SettingsError, load_environment, load_project
+from harvest_pipeline.settings import Project, SettingsError, load_environment
 
 #: A person is waiting, so there are fewer attempts and shorter pauses than in a run.
 PATIENCE = Patience(attempts=3, first_pause=0.5, throttle_cap=60.0)
@@ -85,7 +86,7 @@ def command(
                 "is shared."
             )
         environment = load_environment()
-        project = load_project(environment).accounts
+        project = accounts_of(environment)
         settings = Project.of(environment).accounts[0]
         name = _name(name, project)
         store = TokenStore.from_environment(environment)
@@ -124,7 +125,7 @@ def _name(name: str | None, project: Sequence[configured.Account]) -> str:
     if not name and len(project) > 1:
         names = ", ".join(settings.name for settings in project)
         raise SettingsError(
-            f"harvest.yaml names several accounts ({names}): say which one you connect with --name."
+            f"This project has several accounts ({names}): say which one you connect with --name."
         )
     return check_name(name or project[0].name)
 
@@ -353,16 +354,19 @@ def _summary(
             f"export HARVEST_API_URL={account.api_url}\nexport HARVEST_ID_URL={account.id_url}"
         )
     entry = next((each for each in project if each.name == account.name), None)
+    start = "`dg dev`" if by_components() else "`make dev`"
     if entry is None:
         parts.append(
-            "Next: name it in harvest.yaml, beside the accounts that are there, and run `make dev`."
+            f"Next: name it in harvest.yaml, beside the accounts that are there, and run {start}."
             f"\n\naccounts:\n  - name: {account.name}"
+            if not by_components()
+            else f"Next: declare it by a component (`name: {account.name}`), and run {start}."
         )
     elif winning := winning_variables(entry, environment):
         parts.append(
             f"Next: remove {' and '.join(winning)} from the environment and .env, since variables "
-            "win over a stored account; then run `make dev`."
+            f"win over a stored account; then run {start}."
         )
     else:
-        parts.append("Next: run `make dev`.")
+        parts.append(f"Next: run {start}.")
     return "\n\n".join(parts)

@@ -6,7 +6,8 @@ import click
 
 from harvest_pipeline.cli.choice import chosen_accounts
 from harvest_pipeline.cli.completion import account_option
-from harvest_pipeline.settings import Account, load_project
+from harvest_pipeline.cli.declared import accounts_of
+from harvest_pipeline.settings import Account
 
 
 @click.command("dashboard")
@@ -22,7 +23,7 @@ def command(account: str | None, opens: bool) -> None:
     Example:
       harvest-pipeline dashboard --no-open
     """
-    for each in chosen_accounts(load_project().accounts, account):
+    for each in chosen_accounts(accounts_of(), account):
         address = write_dashboard(each)
         click.echo(address)
         if opens:

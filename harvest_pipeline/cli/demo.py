@@ -10,6 +10,7 @@ from tabulate import tabulate
 
 from harvest_pipeline.cli.choice import Run, runs_of
 from harvest_pipeline.cli.dashboard import write_dashboard
+from harvest_pipeline.cli.declared import refuse_components
 from harvest_pipeline.cli.local import CANCELLED, dagster_environment, ui
 from harvest_pipeline.dashboard.file import parts_of, path_of
 from harvest_pipeline.harvest.access import client_from_environment, is_connected
@@ -38,6 +39,7 @@ def command(once: bool, fresh: bool) -> int:
       harvest-pipeline demo --once
     """
     accounts = load_project().accounts
+    refuse_components("`dg dev`")
     if any(is_connected(account, os.environ) for account in accounts):
         print(f"Reading your Harvest data: {', '.join(each.name for each in accounts)}.")
         environment = dagster_environment(os.environ, project_folder() / ".dagster")

@@ -5,6 +5,7 @@ import re
 
 import click
 
+from harvest_pipeline.cli.declared import refuse_components
 from harvest_pipeline.cli.local import dagster_environment, ui
 from harvest_pipeline.safety import shown
 from harvest_pipeline.settings import SettingsError, load_project, project_folder
@@ -41,6 +42,7 @@ def command(port: int | None, read_only: bool, hosts: tuple[str, ...]) -> int:
                 f"--allow-host {shown(host)} is not a host name; give the name that browsers show, "
                 "as dagster.example.com or dagster.example.com:8443."
             )
+    refuse_components("`dg dev`")
     # An invalid setting would otherwise be an error of the code location in the UI.
     load_project()
     environment = dagster_environment(os.environ, project_folder() / ".dagster")

@@ -19,6 +19,7 @@ import msgspec
 from harvest_pipeline import __version__
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS
+from harvest_pipeline.cli.declared import by_components
 from harvest_pipeline.cli.findings import Finding, Section, count, in_json
 from harvest_pipeline.cli.output import json_option
 from harvest_pipeline.harvest.access import (
@@ -100,7 +101,7 @@ def examine(*, offline: bool) -> Iterator[Section]:
     """Run all checks; `offline` sends nothing to Harvest."""
     project = _Project()
     yield Section.of("settings", _settings(project))
-    warehouse = Section.of("warehouse", chain(_database(project.base), _copy(project)))
+    warehouse = Section.of("warehouse", chain.from_iterable(map(_warehouse, project.each)))
     yield warehouse
     # Without a valid host setting, a token would be sent to the default host.
     offline = offline or bool(_HOSTS & project.refused.keys())
@@ -121,7 +122,7 @@ class _Project:
         self.in_dotenv = set[str]()
         differing: list[str] = []
         try:
-            load_environment(differing.append)
+            load_environment(differing.append, closing=False)
             self.in_dotenv = set(dotenv())
         except SettingsError as error:
             self.dotenv = [Finding.from_error(".env", error)]
@@ -145,6 +146,21 @@ class _Project:
                     del self.environment[name]
         self.base = Project.of(self.environment).accounts[0]
         self.named = [each for each in self.accounts if len(each.prefixes) > 1]
+        self.components: list[Finding] = []
+        try:
+            if declared := by_components():
+                names = ", ".join(map(_name, declared))
+                self.accounts = declared
+                self.components = [Finding("components", "ok", f"{names}, below {Path.cwd()}")]
+        except SettingsError as error:
+            self.accounts = ()
+            self.components = [Finding.from_error("components", error)]
+
+    @property
+    def each(self) -> list[Project]:
+        """The projects of the accounts: components may have a database each."""
+        projects = [account.project for account in self.accounts or (self.base,)]
+        return list({project.duckdb: project for project in projects}.values())
 
     def source(self, name: str) -> str:
         """Where the value of a setting comes from."""
@@ -158,6 +174,7 @@ def _settings(project: _Project) -> Iterator[Finding]:
     path = dotenv_path()
     there = "which wins over the environment" if path.is_file() else "which does not exist"
     yield from project.dotenv or [Finding(".env", "ok", f"{path}, {there}")]
+    yield from project.components
     prefixes = {each for one in (project.base, *project.accounts) for each in one.prefixes}
     credentials = {f"{prefix}{field.upper()}" for prefix in prefixes for field in CREDENTIAL_FIELDS}
     if credentials & project.in_dotenv:
@@ -189,13 +206,14 @@ def _name(account: Account) -> str:
     return f"{account.name} ({which})" if which else account.name
 
 
-def _database(account: Account) -> Iterator[Finding]:
-    """The file, the process that holds it, its permissions, and the free disk space."""
-    path = account.project.duckdb
+def _warehouse(project: Project) -> Iterator[Finding]:
+    """The file, the process that holds it, its permissions, the free disk space, and the copy for
+    readers."""
+    path = project.duckdb
     if path.exists():
         text = f"{path}, {path.stat().st_size / 2**20:,.1f} MiB"
         try:
-            holder = Warehouse(path, account.name).holder()
+            holder = Warehouse(path, project.accounts[0].name).holder()
         except WarehouseError as error:
             yield Finding.from_error("database", error)
         else:
@@ -212,12 +230,12 @@ def _database(account: Account) -> Iterator[Finding]:
     if free < _SPACE:
         text = f"only {free / 2**20:,.0f} MiB are free in {folder}."
         yield Finding("disk", "warning", text, "Make room, or set HARVEST_DUCKDB to another path.")
+    if project.publish:
+        yield from _copy(project, project.publish)
 
 
-def _copy(project: _Project) -> Iterator[Finding]:
+def _copy(project: Project, path: Path) -> Iterator[Finding]:
     """Where the copy for readers is, and of when."""
-    if (path := project.base.project.publish) is None:
-        return
     at = published_at(path)
     text = f"{path}, " + (f"published {at:%Y-%m-%d %H:%M} UTC" if at else "not published yet")
     names = [each.name for each in project.accounts if each.name.lower() == path.stem.lower()]
@@ -254,7 +272,7 @@ def _account(
                 yield Finding("credentials", "ok", text)
             else:
                 offline = True
-                name = f" --name {account.name}" if project.named else ""
+                name = f" --name {account.name}" if len(account.prefixes) > 1 else ""
                 remedy = f"Run `harvest-pipeline connect{name}`, or set HARVEST_ACCESS_TOKEN."
                 yield Finding("credentials", "wrong", "there are none.", remedy)
         if not offline:
@@ -314,7 +332,7 @@ def _refused_reports(client: HarvestClient) -> list[str]:
 def _last_load(account: Account, account_id: str) -> Iterator[Finding]:
     """When the account was last loaded, and whether the loaded data is of the same company."""
     try:
-        warehouse = Warehouse(account.project.duckdb, account.name, 0, lambda line: None)
+        warehouse = Warehouse(account.project.duckdb, account.name, 0, _say, left=True)
         with warehouse.reader() as connection:
             last = last_loaded_at(connection)
             if account_id.isdecimal():

@@ -15,9 +15,10 @@ from tabulate import tabulate
 from harvest_pipeline.catalogue.records import RECORDS, records_inside
 from harvest_pipeline.cli.choice import one_account
 from harvest_pipeline.cli.completion import account_option, names_of_tables
+from harvest_pipeline.cli.declared import accounts_of
 from harvest_pipeline.models import models, tables_of
 from harvest_pipeline.safety import one_line, replaced, shown
-from harvest_pipeline.settings import Account, load_project
+from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.database import warehouse_of
 from harvest_pipeline.warehouse.errors import NotLoaded, WarehouseError
@@ -55,7 +56,7 @@ def command(names: tuple[str, ...], account: str | None, kind: str | None, to: P
     Example:
       harvest-pipeline export receivables revenue --to month-end.xlsx
     """
-    settings = one_account(load_project().accounts, account)
+    settings = one_account(accounts_of(), account)
     zone = ZoneInfo(settings.project.timezone)
     wanted = [*dict.fromkeys(names)] or [m.name for m in settings.models if m.group == _ANSWERS]
     if not wanted:

@@ -19,9 +19,9 @@ from rich.cells import cell_len, set_cell_size
 
 from harvest_pipeline.cli.choice import one_account
 from harvest_pipeline.cli.completion import account_option
+from harvest_pipeline.cli.declared import accounts_of
 from harvest_pipeline.cli.output import columns as terminal_columns
 from harvest_pipeline.safety import one_line
-from harvest_pipeline.settings import load_project
 from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.database import warehouse_of
 
@@ -65,7 +65,7 @@ def command(sql: str, account: str | None, kind: str, limit: int) -> int:
     Example:
       harvest-pipeline query "select * from receivables order by due_date"
     """
-    settings = one_account(load_project().accounts, account)
+    settings = one_account(accounts_of(), account)
     warehouse = warehouse_of(settings, partial(click.echo, err=True))
     try:
         if sql == "-":

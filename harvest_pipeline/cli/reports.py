@@ -12,8 +12,9 @@ import click
 
 from harvest_pipeline.cli.choice import chosen_accounts, takes
 from harvest_pipeline.cli.completion import account_option
+from harvest_pipeline.cli.declared import accounts_of
 from harvest_pipeline.cli.output import columns, document, folded, json_option, table
-from harvest_pipeline.settings import Account, load_project
+from harvest_pipeline.settings import Account
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.parameters import RunOptions
 from harvest_pipeline.warehouse.database import Warehouse
@@ -40,7 +41,7 @@ def command(account: str | None, as_json: bool) -> int:
     Example:
       harvest-pipeline reports
     """
-    accounts = chosen_accounts(load_project().accounts, account)
+    accounts = chosen_accounts(accounts_of(), account)
     rows = [row for account in accounts for row in _rows(account)]
     for problem in dict.fromkeys(row["problem"] for row in rows if row["problem"]):
         click.echo(f"The last loads are not known: {problem}", err=True)
@@ -55,7 +56,7 @@ def command(account: str | None, as_json: bool) -> int:
 def _rows(account: Account) -> list[dict[str, Any]]:
     """The datasets of an account with their ledger entries, as `--json` prints them."""
     warehouse = Warehouse(
-        account.project.duckdb, account.name, wait_seconds=_WAIT, log=lambda _: None
+        account.project.duckdb, account.name, wait_seconds=_WAIT, log=lambda _: None, left=True
     )
     loads, problem = list[LastLoad](), None
     try:

@@ -7,6 +7,7 @@ import click
 
 from harvest_pipeline.cli.choice import chosen_accounts, ignored, options_of, run_options, runs_of
 from harvest_pipeline.cli.completion import account_option, names_of_reports
+from harvest_pipeline.cli.declared import refuse_components
 from harvest_pipeline.cli.local import CANCELLED, dagster_environment
 from harvest_pipeline.harvest.access import client_from_environment
 from harvest_pipeline.settings import load_environment, load_project, project_folder
@@ -29,6 +30,7 @@ def command(reports: tuple[str, ...], account: str | None, verbose: bool, **give
       harvest-pipeline sync invoices --days-back 90 --invoice-status open
     """
     environment = load_environment()
+    refuse_components("`dg launch --assets 'key:\"{name}/*\"'`, or the UI of `dg dev`")
     accounts = chosen_accounts(load_project(environment).accounts, account, reports)
     options = options_of(given)
     runs = [run for settings in accounts for run in runs_of(settings, reports, options)]

@@ -14,6 +14,7 @@ import click
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.cli.choice import chosen_accounts
 from harvest_pipeline.cli.completion import account_option
+from harvest_pipeline.cli.declared import accounts_of
 from harvest_pipeline.cli.output import coloured, document, json_option
 from harvest_pipeline.harvest.access import client_from_environment
 from harvest_pipeline.harvest.errors import HarvestError
@@ -26,7 +27,7 @@ from harvest_pipeline.loading.statement import Statement
 from harvest_pipeline.loading.verify import Verdict, compare, compare_and_repair
 from harvest_pipeline.loading.window import Loads, spool_folder
 from harvest_pipeline.scope import Window
-from harvest_pipeline.settings import Account, SettingsError, load_environment, load_project
+from harvest_pipeline.settings import Account, SettingsError, load_environment
 from harvest_pipeline.warehouse.database import warehouse_of
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.ledger import LoadContext
@@ -76,7 +77,7 @@ def command(
     """
     try:
         environment = load_environment()
-        accounts = chosen_accounts(load_project(environment).accounts, account)
+        accounts = chosen_accounts(accounts_of(environment), account)
         statements = [
             _statement(account, _days(account, first, last), environment, repair=repair)
             for account in accounts

@@ -52,6 +52,16 @@ def is_connected(account: Account, environment: Mapping[str, str]) -> bool:
     return stored is not None and stored.api_url == account.project.api_url
 
 
+def missing_credentials(account: Account, environment: Mapping[str, str]) -> str | None:
+    """What a run of the account would say of credentials that are missing; None if there are some.
+    Raises CredentialsMalformed and StoreUnusable."""
+    try:
+        _credentials(account, _values(account, environment), environment)
+    except CredentialsMissing as error:
+        return str(error)
+    return None
+
+
 def client_of(
     account: Account,
     given: Mapping[str, str],
@@ -241,10 +251,10 @@ def _check_same(stored: StoredAccount, given: Mapping[str, str]) -> None:
     else:
         return
     if not same:
+        field = "account_id" if account_id else "instance"
         raise AccountNotFound(
             f"The stored account {stored.name} is {stored.account_id} ({stored.instance or '?'}), "
-            f"and {'another id' if account_id else 'another instance'} is asked for "
-            "(harvest.yaml or the environment); "
+            f"and HARVEST_{field.upper()}, or {field} in harvest.yaml, asks for another one; "
             f"correct that, or run `harvest-pipeline connect --name {stored.name}` for the other "
             "one."
         )

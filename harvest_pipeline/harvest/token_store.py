@@ -179,6 +179,7 @@ class TokenStore:
         path = self.folder / f"{key}.lock"
         lock = FileLock(path, timeout=_LOCK_SECONDS, mode=0o600)
         with _explained(self.folder):
+            self._check_above()
             make_folder(self.folder)
             self._check(self.folder, 0o700)
             try:
@@ -235,6 +236,7 @@ class TokenStore:
         with _explained(self._path):
             try:
                 self._check(self.folder, 0o700)
+                self._check_above()
                 self._check(self._path, 0o600)
                 content = self._path.read_bytes()
             except FileNotFoundError:
@@ -270,6 +272,26 @@ class TokenStore:
                     os.fsync(folder)
                 finally:
                     os.close(folder)
+
+    def _check_above(self) -> None:
+        """Raise StoreUnusable if somebody else could put another folder in the place of ours: one
+        above it is a link that the system has not made, or may be written by everybody."""
+        for path in (self._path, self.folder, *self.folder.parents):
+            try:
+                status = path.lstat()
+            except FileNotFoundError:
+                continue
+            if stat.S_ISLNK(status.st_mode) and not _is_of_system(path, status):
+                raise StoreUnusable(
+                    f"{path} is a link, and whoever can change it leads tokens elsewhere, so none "
+                    "is kept below it; name the folder itself in HARVEST_TOKEN_STORE."
+                )
+            if stat.S_ISDIR(status.st_mode) and status.st_mode & 0o1002 == 0o0002:
+                raise StoreUnusable(
+                    f"Everybody on this machine may replace what is in {path} (mode "
+                    f"{stat.S_IMODE(status.st_mode):04o}), so no token is kept below it; run "
+                    f"`chmod o-w {path}`, or name another folder in HARVEST_TOKEN_STORE."
+                )
 
     @staticmethod
     def _check(path: Path, mode: int) -> None:
@@ -311,6 +333,11 @@ def _from_keyring(key: str) -> None:
     """Remove an entry of the keyring."""
     if _with_keyring(lambda: keyring.get_password(_SERVICE, key)) is not None:
         _with_keyring(lambda: keyring.delete_password(_SERVICE, key))
+
+
+def _is_of_system(link: Path, status: os.stat_result) -> bool:
+    """Whether a link is one that comes with the system, such as /var or /home."""
+    return link.parent == Path(link.anchor) or (status.st_uid == 0 != os.geteuid())
 
 
 def _users_folder() -> Path:

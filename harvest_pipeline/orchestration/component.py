@@ -103,10 +103,15 @@ class HarvestAccount(dg.Component):
         assert isinstance(attributes, HarvestAccountAttributes)
         return cls(attributes)
 
+    def project(self, folder: Path) -> Project:
+        """The project with this account, in the folder of the Dagster project. Raises
+        SettingsError."""
+        return self._attributes.project(folder)
+
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Assets, checks, jobs, schedules and resources. Raises SettingsError."""
         return build_definitions(
-            self._attributes.project(context.project_root),
+            self.project(context.project_root),
             io_manager_key=f"{self._attributes.name}_io_manager",
             executor=None,
         )

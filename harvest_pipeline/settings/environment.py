@@ -1,12 +1,17 @@
 """The environment, with `.env` applied over it, and the project's folder."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
 from dotenv import dotenv_values
 
+from harvest_pipeline.safety import closed
+
+#: The variables whose values are secrets.
+_SECRET = re.compile(r"HARVEST_(\w+_)?(ACCESS_TOKEN|CLIENT_SECRET|REFRESH_TOKEN|ALERTS)")
 _PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 #: The variables already reported by this process for being set twice.
 _NAMED: set[str] = set()
@@ -31,16 +36,24 @@ def project_folder() -> Path:
     return beside if (beside / "workspace.yaml").is_file() else Path.cwd()
 
 
-def load_environment(report: Callable[[str], object] | None = None) -> Mapping[str, str]:
-    """The environment with `.env` applied over it, for this process and its children.
+def load_environment(
+    report: Callable[[str], object] | None = None, *, closing: bool = True
+) -> Mapping[str, str]:
+    """The environment with `.env` applied over it, for this process and its children. A `.env` with
+    credentials that others can read is closed to them if `closing`.
 
     That `.env` wins is Dagster's own rule, so `dagster` and our commands see the same account and
     database. `report` (by default standard error) gets one sentence, once per process, if both set
-    a HARVEST_ variable and differ. Raises SettingsError for a file that cannot be read.
+    a HARVEST_ variable and differ, and one if `.env` was closed. Raises SettingsError for a file
+    that cannot be read.
     """
     before = (dict(os.environ), _started_with())
     values = dotenv()
     os.environ.update(values)
+    report = report or _to_standard_error
+    secret = closing and any(values[name] for name in filter(_SECRET.fullmatch, values))
+    if secret and (told := closed(dotenv_path())):
+        report(f"{told}, since it holds credentials; renew them if somebody may have read them.")
     differing = [
         name
         for name, text in sorted(values.items())
@@ -48,7 +61,7 @@ def load_environment(report: Callable[[str], object] | None = None) -> Mapping[s
     ]
     if differing and not _NAMED.issuperset(differing):
         _NAMED.update(differing)
-        (report or _to_standard_error)(_sentence(differing))
+        report(_sentence(differing))
     return os.environ
 
 

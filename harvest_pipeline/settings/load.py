@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from harvest_pipeline.settings.values import Problem
 _Keys = tuple[str | int, ...]
 #: Variables that contradict a file with accounts, since both would set the same thing.
 _OF_ONE_ACCOUNT = ("HARVEST_SCHEMA", "HARVEST_ACCOUNT_ID", "HARVEST_INSTANCE")
+#: A dataset has about twenty.
+_MOST_VALUES = 50_000
 _CREDENTIALS = (
     "Credentials are not kept in this file: run `harvest-pipeline connect`, or set variables such "
     "as HARVEST_ACME_ACCESS_TOKEN"
@@ -78,13 +81,40 @@ def read_file(path: Path) -> ProjectFile:
         ) from error
 
 
+class _TooLarge(yaml.constructor.ConstructorError):
+    """Aliases of aliases make a small file larger than any memory."""
+
+
+def _check_size(root: yaml.Node) -> None:
+    """Raise _TooLarge if the content has too many values, with those that aliases repeat."""
+    sizes: dict[int, int] = {}
+
+    def size(node: yaml.Node) -> int:
+        if id(node) not in sizes:
+            sizes[id(node)] = 1  # also within itself
+            parts = chain.from_iterable(node.value) if isinstance(node, yaml.MappingNode) else ()
+            parts = node.value if isinstance(node, yaml.SequenceNode) else parts
+            sizes[id(node)] += sum(map(size, parts))
+            if sizes[id(node)] > _MOST_VALUES:
+                raise _TooLarge(None, None, "too large", node.start_mark)
+        return sizes[id(node)]
+
+    size(root)
+
+
 class _Repeated(yaml.constructor.ConstructorError):
     """A key that occurs twice in its mapping: YAML would keep the last one."""
 
 
 class _Loader(yaml.SafeLoader):
     """YAML whose dates are text, as in YAML 1.2, so that we report 2026-02-30 in our own words. A
-    duplicate key is rejected."""
+    duplicate key is rejected, and what aliases make too large."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        root = super().get_single_node()
+        if root:
+            _check_size(root)
+        return root
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -106,6 +136,11 @@ def _no_yaml(error: yaml.MarkedYAMLError) -> str:
         return (
             f"{error.problem} is there twice at the same place, and only one of them would count; "
             "put them together"
+        )
+    if isinstance(error, _TooLarge):
+        return (
+            f"with what aliases (*) repeat, these are more than {_MOST_VALUES:,} values; write out "
+            "what is meant"
         )
     if error.context == "while scanning an alias":
         return "text that begins with * needs quotes; correct the YAML"

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 from filelock import FileLock, Timeout
 
-from harvest_pipeline.safety import make_folder, one_line, private_files
+from harvest_pipeline.safety import closed, make_folder, one_line, private_files
 from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse import engine
 from harvest_pipeline.warehouse.errors import WarehouseError, WarehouseLocked
@@ -40,8 +40,10 @@ class Warehouse:
 
     In their connections, tables without a schema are those of `schema`, and times are in UTC.
     `wait_seconds` is how long to wait for a program that holds the file; `log` gets a line when
-    waiting begins, and every 15 seconds. `settings` are DuckDB's own. Raises WarehouseError if the
-    file and the schema have the same name. A process has writing or reading connections, not both.
+    waiting begins, and every 15 seconds. `settings` are DuckDB's own. A file that everybody can
+    read is made private when it is opened, unless it is `left` as it is. Raises WarehouseError if
+    the file and the schema have the same name. A process has writing or reading connections, not
+    both.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class Warehouse:
     wait_seconds: float = WAIT_SECONDS
     log: Callable[[str], object] = print
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    left: bool = False
 
     def __post_init__(self) -> None:
         if self.path.stem.lower() == self.schema.lower():
@@ -161,6 +164,9 @@ class Warehouse:
         self, *, read_only: bool, kept: bool = True
     ) -> Generator[duckdb.DuckDBPyConnection]:
         # The file, its log and its temporary files contain personal data.
+        for path in () if self.left else (self.path, self.path.with_name(f"{self.path.name}.wal")):
+            if told := closed(path, group_may=True):
+                self.log(f"{told}; `chmod 660` lets in a group.")
         with private_files(), _interruptible(), self._explained(), ExitStack() as stack:
             yield self._wait_for_connection(stack, read_only, kept)
 

@@ -396,6 +396,7 @@ def test_a_file_that_others_can_use_and_a_full_disk_are_warnings(
     project.database.chmod(0o644)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2**30 - 1))
     assert {"database", "disk"} <= set(project.examined(offline=True).subjects("warning"))
+    assert project.database.stat().st_mode & 0o777 == 0o644  # doctor changes nothing
 
 
 def test_before_the_first_run_nothing_is_left_in_the_home(project: Project) -> None:

@@ -84,6 +84,37 @@ def test_a_store_that_others_can_read_is_refused_with_the_remedy(
         store.find("acme")
 
 
+@pytest.mark.parametrize("what", ["parent", "folder", "file"])
+def test_a_link_that_may_lead_elsewhere_is_refused(what: str, tmp_path: Path) -> None:
+    real, link = tmp_path / "real", tmp_path / "link"
+    TokenStore(real / "store", "file").save(account_of())
+    if what == "parent":
+        link.symlink_to(real)
+        folder, named = link / "store", link
+    elif what == "folder":
+        link.symlink_to(real / "store")
+        folder = named = link
+    else:
+        folder, named = link, link / "accounts.json"
+        link.mkdir(mode=0o700)
+        named.symlink_to(real / "store" / "accounts.json")
+    store = TokenStore(folder, "file")
+    for use in (store.names, lambda: store.save(account_of())):
+        with pytest.raises(StoreUnusable, match=f"^{named} is a link, .*name the folder itself"):
+            use()
+
+
+def test_a_folder_in_which_everybody_may_replace_the_store_is_refused(tmp_path: Path) -> None:
+    store = TokenStore(tmp_path / "shared" / "mine" / "store", "file")
+    store.save(account_of())
+    (tmp_path / "shared").chmod(0o1777)  # as /tmp: nobody may rename what belongs to others
+    assert store.names() == ["acme"]
+    (tmp_path / "shared").chmod(0o777)
+    for use in (store.names, lambda: store.save(account_of())):
+        with pytest.raises(StoreUnusable, match=rf"`chmod o-w {tmp_path / 'shared'}`"):
+            use()
+
+
 def test_a_file_where_the_folder_should_be_is_told(store: TokenStore, folder: Path) -> None:
     folder.parent.mkdir()
     folder.touch()

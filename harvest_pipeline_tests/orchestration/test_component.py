@@ -14,6 +14,7 @@ import yaml
 from dagster.components.component_scaffolding import scaffold_object
 
 import harvest_pipeline
+from harvest_pipeline_tests.cli.connect.person import Person
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.waiting import PATIENCE
 
@@ -91,11 +92,15 @@ class Scaffolded:
             check=False,
         )
 
-    def definitions(self, monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
-        """What Dagster loads of the project."""
+    def importable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let this process import the project, as if it were installed."""
         monkeypatch.syspath_prepend(str(self.folder / "src"))
         for name in [name for name in sys.modules if name.split(".")[0] == "my_project"]:
             monkeypatch.delitem(sys.modules, name)
+
+    def definitions(self, monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
+        """What Dagster loads of the project."""
+        self.importable(monkeypatch)
         import my_project.definitions  # pyright: ignore[reportMissingImports]
 
         return my_project.definitions.defs
@@ -187,6 +192,84 @@ def test_what_is_wrong_in_a_defs_yaml_is_said(
         texts.append(str(error))
         error = error.__cause__ or error.__context__
     assert said in "\n".join(texts)
+
+
+@pytest.fixture
+def inside(
+    scaffolded: Scaffolded, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> Person:
+    """A person in the folder of that project, whose token of one account is in a variable."""
+    scaffolded.importable(monkeypatch)
+    monkeypatch.chdir(scaffolded.folder)
+    person = Person(scaffolded.folder / "store", sandbox)
+    person.environment["HARVEST_GLOBEX_ACCESS_TOKEN"] = sandbox.tokens["manager"]
+    return person
+
+
+def test_commands_know_the_accounts_of_components(
+    scaffolded: Scaffolded, sandbox: SandboxServer, inside: Person
+) -> None:
+    files = {"duckdb": "lake/company.duckdb", "account_id": sandbox.account_id}
+    scaffolded.scaffold("acme", {**ACME, **files})
+    scaffolded.scaffold("globex", {"name": "globex", "account_id": sandbox.account_id})
+    listed = {each["name"]: each for each in json.loads(inside.run("accounts", "--json").output)}
+    assert listed.keys() == {"acme", "globex"}
+    assert listed["globex"]["kept_in"] == "environment"
+    assert "harvest-pipeline connect --name acme" in listed["acme"]["problem"]
+    token = f"{sandbox.tokens['administrator']}\n"
+    connected = inside.run("connect", "--name", "acme", "--token", "-", typed=token).output
+    assert connected.endswith("Next: run `dg dev`.\n")
+    tested = inside.run("accounts", "test")
+    assert tested.code == 0, tested.output
+    acme, globex = tested.output.splitlines()
+    assert acme.startswith("acme: ok; ") and acme.endswith(sandbox.account.name)
+    assert globex.startswith("globex: ok; ")
+    doctor = json.loads(inside.run("doctor", "--json").output)
+    sections = {each["account"]: each for each in doctor["sections"] if each["account"]}
+    assert sections.keys() == {"acme", "globex"}
+    found = {each["subject"]: each["text"] for each in doctor["sections"][0]["findings"]}
+    assert found["components"].endswith(f"below {scaffolded.folder}")
+    told = [each["text"] for each in doctor["sections"][1]["findings"]]
+    assert any(str(scaffolded.folder / "lake" / "company.duckdb") in text for text in told)
+    reports = json.loads(inside.run("reports", "--account", "acme", "--json").output)
+    assert "open_invoices" in {each["name"] for each in reports}
+
+
+@pytest.mark.parametrize(
+    ("command", "instead"),
+    [
+        ("sync", "`dg launch --assets 'key:\"acme/*\"'`, or the"),
+        ("dev", "`dg dev`"),
+        ("demo", "`dg "),
+    ],
+)
+def test_what_dagster_itself_does_in_such_a_project_is_left_to_it(
+    command: str, instead: str, scaffolded: Scaffolded, inside: Person
+) -> None:
+    scaffolded.scaffold("acme", ACME)
+    refused = inside.run(command)
+    assert refused.code == 1
+    assert refused.output.startswith("Error: The accounts of this project (acme) are declared by")
+    assert f"use {instead}" in refused.output
+
+
+def test_a_component_that_cannot_be_loaded_is_one_sentence_without_its_text(
+    scaffolded: Scaffolded, inside: Person
+) -> None:
+    scaffolded.scaffold("acme", {"name": "acme", "token": "canary-4711"})
+    for words in (("reports",), ("doctor", "--offline")):
+        told = inside.run(*words)
+        assert told.code == 1
+        assert "`dg check defs` says why" in told.output
+        assert "canary" not in told.output
+
+
+def test_a_dagster_project_without_our_component_is_not_loaded(
+    scaffolded: Scaffolded, inside: Person
+) -> None:
+    (scaffolded.folder / "src" / "my_project" / "defs" / "theirs.py").write_text("1 / 0\n")
+    listed = inside.run("accounts", "--json")
+    assert (listed.code, json.loads(listed.output)) == (0, [])
 
 
 def test_the_package_offers_its_definitions_and_imports_dagster_only_then() -> None:

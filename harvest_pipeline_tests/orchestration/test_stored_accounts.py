@@ -82,7 +82,7 @@ def test_the_account_of_the_environment_must_be_the_stored_one(
     store.save(connected(project))
     project.set(HARVEST_ACCOUNT_ID="17")
     sentence = failure_of(project.materialize("clients"))
-    assert "17" in sentence
+    assert "HARVEST_ACCOUNT_ID, or account_id in harvest.yaml, asks for another" in sentence
     assert str(project.sandbox.account_id) in sentence
     assert "harvest-pipeline connect" in sentence
     assert project.paths() == []

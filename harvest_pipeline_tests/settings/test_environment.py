@@ -175,6 +175,38 @@ def test_whatever_stands_in_dotenv_is_read_as_dagster_reads_it_and_wins(
     assert all(name in "".join(sentences).partition(" set in ")[0] for name in named)
 
 
+@pytest.mark.parametrize(
+    ("line", "mode", "closed"),
+    [
+        ("HARVEST_ACCESS_TOKEN=canary-4711", 0o644, True),
+        ("HARVEST_ACME_REFRESH_TOKEN=canary-4711", 0o640, True),
+        ("HARVEST_ACCESS_TOKEN=canary-4711", 0o400, False),
+        ("HARVEST_ACCESS_TOKEN=", 0o644, False),
+        ("HARVEST_TIMEZONE=UTC", 0o644, False),
+    ],
+)
+def test_a_dotenv_with_credentials_is_closed_to_others_with_one_sentence(
+    line: str, mode: int, closed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / ".env"
+    path.write_text(f"{line}\n")
+    path.chmod(mode)
+    monkeypatch.setattr(environment, "project_folder", lambda: tmp_path)
+    told: list[str] = []
+    with mock.patch.dict(os.environ):
+        monkeypatch.delenv("PYTHON_DOTENV_DISABLED")
+        load_environment(told.append, closing=False)
+        assert (told, path.stat().st_mode & 0o777) == ([], mode)
+        for _ in range(2):
+            load_environment(told.append)
+    if closed:
+        assert told == [
+            f"{path} was open to other users of this machine ({mode:04o}), and is now for you "
+            "alone, since it holds credentials; renew them if somebody may have read them."
+        ]
+    assert (told != [], path.stat().st_mode & 0o777) == (closed, mode & 0o700 if closed else mode)
+
+
 def test_a_dotenv_that_may_not_be_read_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

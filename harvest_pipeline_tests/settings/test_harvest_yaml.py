@@ -1,12 +1,13 @@
 """`harvest.yaml`: whatever is wrong in it is a sentence with its line and with what is allowed."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.settings import SettingsError, load_project
-from harvest_pipeline_tests.settings.written import refusal_of
+from harvest_pipeline_tests.settings.written import project_of, refusal_of
 
 ALL = ", ".join(REPORTS)
 NO_SUCH = "there is no such setting"
@@ -299,6 +300,44 @@ def test_a_file_that_is_no_yaml_at_all_is_refused_in_one_sentence(
     (tmp_path / "harvest.yaml").write_bytes(content)
     with pytest.raises(SettingsError, match="UTF-8"):
         load_project({"HARVEST_CONFIG": str(tmp_path / "harvest.yaml")})
+
+
+def nested(leaf: str, around: str, levels: int = 30) -> str:
+    """Lines that define a0 to a29, each of which repeats the one before nine times."""
+    lines = [f"  - &a0 {leaf}"]
+    for number in range(1, levels):
+        parts = ", ".join([f"*a{number - 1}"] * 9)
+        lines.append(f"  - &a{number} {around.replace('...', parts)}")
+    return "\n".join(("accounts:", *lines, ""))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "text",
+    [
+        nested("[x]", "[...]"),
+        nested("{x: 1}", "{x: [...]}"),
+        nested("{x: 1}", "{<<: [...]}"),
+        nested("{x: 1}", "{? [...] : x}"),
+    ],
+    ids=["lists", "mappings", "merge keys", "keys"],
+)
+def test_aliases_of_aliases_are_refused_at_once(text: str, tmp_path: Path) -> None:
+    """A billion laughs: each line would be nine times the one above."""
+    assert re.fullmatch(
+        r"line 7: with what aliases \(\*\) repeat, these are more than 50,000 values; write out "
+        "what is meant.",
+        refusal_of(tmp_path, text),
+    )
+
+
+def test_what_several_datasets_have_in_common_can_be_an_alias(tmp_path: Path) -> None:
+    text = (
+        "datasets:\n  - &mine {name: mine, report: daily, filters: &ours {user_ids: [1, 2]}}\n"
+        "  - {<<: *mine, name: other}\n"
+    )
+    mine, other = project_of(tmp_path, text).accounts[0].datasets[-2:]
+    assert (mine.filters, other.name) == (other.filters, "other")
 
 
 @pytest.mark.parametrize(

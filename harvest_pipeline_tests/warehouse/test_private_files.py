@@ -147,3 +147,48 @@ def test_the_umask_is_put_back_when_opening_fails(tmp_path: Path) -> None:
             pass
     (tmp_path / "after").touch()
     assert mode(tmp_path / "after") == 0o666
+
+
+def opened(database: Path, *, left: bool = False) -> list[str]:
+    """What opening a database says, to write and then to read."""
+    said: list[str] = []
+    warehouse = Warehouse(database, "harvest", log=said.append, left=left)
+    for connected in (warehouse.connect, warehouse.reader):
+        with connected():
+            pass
+    return said
+
+
+def test_a_database_that_everybody_can_read_is_closed_with_one_sentence(tmp_path: Path) -> None:
+    """As one is that was made before, or that was copied back."""
+    database = tmp_path / "warehouse.duckdb"
+    opened(database)
+    database.chmod(0o644)
+    assert opened(database) == [
+        f"{database} was open to other users of this machine (0644), and is now for you alone; "
+        "`chmod 660` lets in a group."
+    ]
+    assert mode(database) == 0o600
+    assert opened(database) == []
+
+
+@pytest.mark.parametrize("shared", [0o660, 0o640])
+def test_a_database_that_is_shared_with_a_group_stays_shared(shared: int, tmp_path: Path) -> None:
+    database = tmp_path / "warehouse.duckdb"
+    opened(database)
+    database.chmod(shared)
+    assert opened(database) == []
+    assert mode(database) == shared
+
+
+def test_a_file_of_somebody_else_is_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = tmp_path / "warehouse.duckdb"
+    opened(database)
+    database.chmod(0o644)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+        assert opened(database) == []
+    assert opened(database, left=True) == []
+    assert mode(database) == 0o644

@@ -160,8 +160,39 @@ def test_what_a_variable_was_renewed_to_is_no_connected_account_and_can_be_remov
     assert len(person.stored()) == 1
     (row,) = json.loads(person.run("accounts", "--json").output)
     assert (row["name"], row["kept_in"], row["kind"]) == ("harvest", "environment", "oauth2")
-    assert "No account is connected" in person.run("accounts", "test").output
+    assert person.run("accounts", "test").output.startswith("harvest: ok; ")
     removed = person.run("accounts", "remove", "harvest").output
     assert removed.startswith("What HARVEST_REFRESH_TOKEN was renewed to is removed")
     assert person.stored() == []
-    assert "No account is connected" in person.run("accounts", "remove", "harvest").output
+    again = person.run("accounts", "remove", "harvest")
+    assert again.code == 1
+    assert "it is read with HARVEST_REFRESH_TOKEN; remove that from" in again.output
+
+
+def test_the_list_and_its_test_are_about_the_same_accounts(
+    person: Person, sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    """Those of variables, those that are declared and have no credentials, and the stored ones."""
+    config = tmp_path / "harvest.yaml"
+    names = ("acme", "blue", "cedar")
+    config.write_text("accounts:\n" + "".join(f"  - name: {name}\n" for name in names))
+    person.environment |= {
+        "HARVEST_CONFIG": str(config),
+        "HARVEST_BLUE_ACCESS_TOKEN": sandbox.tokens["member"],
+    }
+    rows = json.loads(person.run("accounts", "--json").output)
+    assert {row["name"]: row["kept_in"] for row in rows} == {
+        "blue": "environment",
+        "cedar": None,
+        "acme": "file",
+        "token": "file",
+    }
+    (cedar,) = (row for row in rows if row["name"] == "cedar")
+    assert cedar["problem"].startswith("No Harvest credentials for cedar: run `harvest-pipeline")
+    assert "no credentials, see below" in person.run("accounts").output
+    tested = person.run("accounts", "test")
+    told = dict(line.split(": ", 1) for line in tested.output.splitlines())
+    assert (tested.code, told.keys()) == (1, {"acme", "blue", "cedar", "token"})
+    assert told["cedar"] == cedar["problem"]
+    assert told["blue"].startswith("ok; ") and "member of account" in told["blue"]
+    assert person.run("accounts", "test", "blue").code == 0
