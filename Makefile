@@ -10,7 +10,8 @@
 #   make docs     the pages of docs/ that are written from the code, and the site of all: site/;
 #                 make docs-serve  shows it while you write
 #   make pictures   the screenshots in docs/images, on the sandbox account; two minutes
-#   make clean    removes everything generated: data/ (the warehouse too!) and .dagster/
+#   make clean    removes everything generated: caches, data/ and .dagster/; asks first if a
+#                 warehouse is there that is not the demo's (YES=1: does not ask)
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -78,7 +79,17 @@ format: .venv/installed
 	@"$(BIN)/ruff" format .
 
 clean:
-	rm -rf data .dagster site .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .pytest_cache .ruff_cache .hypothesis build site
+	@warehouse=$$(find data -path data/sandbox -prune -o -name '*.duckdb' -print 2>/dev/null | head -1); \
+	answer=$(if $(YES),y); \
+	if [ -z "$$warehouse" ]; then answer=y; \
+	elif [ -z "$$answer" ] && [ -t 0 ]; then \
+	  printf "Delete the warehouse %s and Dagster's history? [y/N] " "$$warehouse"; read answer; \
+	fi; \
+	case "$$answer" in \
+	  [yY]*) rm -rf data .dagster ;; \
+	  *) echo "Kept: data/ has the warehouse $$warehouse; make clean YES=1 deletes it." ;; \
+	esac
 
 .venv/installed: setup.py constraints.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

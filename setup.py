@@ -15,7 +15,9 @@ setup(
     description="Every report of a Harvest account in DuckDB, as Dagster assets",
     license="Apache-2.0",
     packages=find_packages(include=["harvest_pipeline", "harvest_pipeline.*"]),
-    package_data={"harvest_pipeline": ["py.typed", "models/*.sql", "dashboard/*.html"]},
+    package_data={
+        "harvest_pipeline": ["py.typed", "dagster.yaml", "models/*.sql", "dashboard/*.html"]
+    },
     python_requires=">=3.11",
     install_requires=[
         "altair>=6.3,<7",

@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from harvest_pipeline import __version__
 
 PROJECT = Path(__file__).resolve().parents[1]
+CHANGELOG = (PROJECT / "CHANGELOG.md").read_text("utf-8")
 
 
 FILES = ["constraints.txt", "benchmarks/constraints.txt"]
@@ -54,3 +58,42 @@ def test_make_installs_nothing_without_a_hash_but_this_package_and_the_older_duc
     recipes += re.findall(r"^\t.* -m pip install (.+)$", makefile, re.M)
     assert len(recipes) == 8
     assert all("--require-hashes" in each or "--no-deps" in each for each in recipes)
+
+
+def test_the_image_has_what_the_lock_knows_runs_as_nobody_special_and_holds_no_secret() -> None:
+    """It cannot be built here: what its steps do is in test_wheel.py."""
+    lines = (PROJECT / "Dockerfile").read_text().replace("\\\n", "").splitlines()
+    by_step = [line.partition(" ")[::2] for line in lines if re.match("[A-Z]+ ", line)]
+    copied = [
+        name
+        for step, rest in by_step
+        if step == "COPY" and "--from" not in rest
+        for name in rest.split()[:-1]
+    ]
+    assert all((PROJECT / name).exists() for name in copied)
+    sent = (PROJECT / ".dockerignore").read_text().splitlines()
+    assert {f"!{name}" for name in copied} == {line for line in sent if line.startswith("!")}
+    assert "*" in sent
+    installed = [part for step, rest in by_step if step == "RUN" for part in rest.split("&&")]
+    pip = [part for part in installed if "pip install" in part]
+    assert len(pip) == 3
+    assert all("--require-hashes" in part or "--constraint constraints.txt" in part for part in pip)
+    assert [rest for step, rest in by_step if step == "USER"] == ["harvest"]
+    assert not [rest for step, rest in by_step if step in ("ARG", "ADD")]
+
+
+def test_there_is_one_version_and_the_changelog_knows_it() -> None:
+    assert metadata.version("harvest_pipeline") == __version__
+    others = {PROJECT / "setup.py", *(PROJECT / "harvest_pipeline").rglob("*.py")}
+    others.remove(PROJECT / "harvest_pipeline" / "__init__.py")
+    assert not [path for path in others if f'"{__version__}"' in path.read_text("utf-8")]
+    released = re.findall(r"^## \[(\d\S+)\] - \d{4}-\d\d-\d\d$", CHANGELOG, re.MULTILINE)
+    assert released[0] == __version__
+    assert released == sorted(released, key=Version, reverse=True)
+
+
+def test_the_changelog_is_in_the_form_that_it_names() -> None:
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert set(re.findall(r"^### (.+)$", CHANGELOG, re.MULTILINE)) <= kinds
+    assert re.findall(r"^## (.+)$", CHANGELOG, re.MULTILINE)[0] == "[Unreleased]"
+    assert len(CHANGELOG.splitlines()) <= 60

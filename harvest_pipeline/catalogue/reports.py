@@ -8,6 +8,17 @@ from harvest_pipeline.catalogue.columns import Record, Report
 from harvest_pipeline.catalogue.records import RECORDS
 
 _WINDOW = ("window", "updated_since")
+#: Where several reports show one table, each says why.
+_OF_TIME = (
+    " all_projects_time_entries, all_users_time_entries and daily show the same rows: connectors "
+    "name time by project, by person and by day, and Harvest has one list of it, which is read "
+    "once, into the table time_entries."
+)
+_OF_EXPENSES = (
+    " all_projects_logged_expenses, all_users_logged_expenses, project_expenses and user_expenses "
+    "show the same rows: connectors name expenses by project and by person, and Harvest has one "
+    "list of them, which is read once, into the table expenses."
+)
 
 REPORTS: dict[str, Report] = {
     report.name: report
@@ -16,50 +27,51 @@ REPORTS: dict[str, Report] = {
             "all_projects_time_entries",
             "time_entries",
             "time",
-            "Every time entry of every project, by the day worked.",
+            "Every time entry of every project, by the day worked." + _OF_TIME,
             (*_WINDOW, "project_ids", "user_ids"),
         ),
         Report(
             "all_users_time_entries",
             "time_entries",
             "time",
-            "Every time entry of every person, by the day worked. The same rows as all projects' "
-            "time entries: one copy is kept and both names show it.",
+            "Every time entry of every person, by the day worked." + _OF_TIME,
             (*_WINDOW, "project_ids", "user_ids"),
         ),
         Report(
             "daily",
             "time_entries",
             "time",
-            "The time entries of a day, of everybody whom the connected person may see.",
+            "The time entries of a day, of everybody whom the connected person may see." + _OF_TIME,
             (*_WINDOW, "project_ids", "user_ids"),
         ),
         Report(
             "all_projects_logged_expenses",
             "expenses",
             "expenses",
-            "Every expense of every project, by the day spent.",
+            "Every expense of every project, by the day spent." + _OF_EXPENSES,
             (*_WINDOW, "project_ids", "user_ids"),
         ),
         Report(
             "all_users_logged_expenses",
             "expenses",
             "expenses",
-            "Every expense of every person, by the day spent.",
+            "Every expense of every person, by the day spent." + _OF_EXPENSES,
             (*_WINDOW, "project_ids", "user_ids"),
         ),
         Report(
             "project_expenses",
             "expenses",
             "expenses",
-            "The expenses of projects, by the day spent; of all projects where none is named.",
+            "The expenses of projects, by the day spent; of all projects where none is named."
+            + _OF_EXPENSES,
             (*_WINDOW, "project_ids"),
         ),
         Report(
             "user_expenses",
             "expenses",
             "expenses",
-            "The expenses of people, by the day spent; of everybody where nobody is named.",
+            "The expenses of people, by the day spent; of everybody where nobody is named."
+            + _OF_EXPENSES,
             (*_WINDOW, "user_ids"),
         ),
         Report(
@@ -102,7 +114,8 @@ REPORTS: dict[str, Report] = {
             "people",
             "users",
             "people",
-            "Everybody of the team, archived people too, with capacity and rates.",
+            "Everybody of the team, archived people too, with capacity and rates. The rows of the "
+            "table users, under the name that connectors have for it.",
             ("updated_since",),
         ),
         Report(
@@ -137,7 +150,9 @@ REPORTS: dict[str, Report] = {
             "assignments",
             "task_assignments",
             "projects",
-            "Which task can be used in which project, at which rate.",
+            "Which task can be used in which project, at which rate. The rows of the table "
+            "task_assignments, under the name that connectors have for it; who is assigned to a "
+            "project is in user_assignments.",
             ("updated_since", "project_ids"),
         ),
         Report(
@@ -164,7 +179,8 @@ REPORTS: dict[str, Report] = {
             "user_assignments",
             "user_assignments",
             "projects",
-            "Who is assigned to which project, at which rate and with which budget.",
+            "Who is assigned to which project, at which rate and with which budget. Which tasks a "
+            "project has is in assignments.",
             ("updated_since",),
         ),
         Report(

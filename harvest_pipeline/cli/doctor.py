@@ -43,7 +43,7 @@ from harvest_pipeline.settings import (
     load_project,
     project_folder,
 )
-from harvest_pipeline.settings.environment import dotenv
+from harvest_pipeline.settings.environment import DAGSTER_YAML, dotenv
 from harvest_pipeline.settings.values import FILE_ENDINGS
 from harvest_pipeline.warehouse import ledger
 from harvest_pipeline.warehouse.database import Warehouse
@@ -379,7 +379,7 @@ def _dagster(project: _Project) -> Iterator[Finding]:
     with instance:
         if not isinstance(instance, Instance):
             text = f"{yaml} is not that of this project: runs whose process died never end."
-            remedy = f"ln -sf {project_folder() / 'dagster.yaml'} {yaml}"
+            remedy = f"ln -sf {DAGSTER_YAML} {yaml}"
             yield Finding("dagster.yaml", "warning", text, remedy)
         yield _daemon(instance)
         yield from _failed_runs(instance)

@@ -14,6 +14,7 @@ from typing import TextIO
 
 from harvest_pipeline.safety import make_folder
 from harvest_pipeline.settings import SettingsError, project_folder
+from harvest_pipeline.settings.environment import DAGSTER_YAML
 
 #: The exit code that shells use for a program ended by Ctrl-C.
 CANCELLED = 130
@@ -27,7 +28,7 @@ _ROLLBACK = 10
 def dagster_environment(environment: Mapping[str, str], home: Path) -> dict[str, str]:
     """`environment` with a `DAGSTER_HOME`: the one that is set, else `home`, which is prepared.
 
-    Dagster reads `dagster.yaml` from its home only, so the home gets a link to the project's file.
+    Dagster reads `dagster.yaml` from its home only, so the home gets a link to that of the package.
     In a home without one Dagster would send telemetry: a variable switches that off everywhere.
     Raises SettingsError for a `DAGSTER_HOME` that does not exist.
     """
@@ -44,7 +45,7 @@ def dagster_environment(environment: Mapping[str, str], home: Path) -> dict[str,
     link = home / "dagster.yaml"
     if not link.exists():
         link.unlink(missing_ok=True)
-        link.symlink_to(project_folder() / "dagster.yaml")
+        link.symlink_to(DAGSTER_YAML)
     return {**quiet, "DAGSTER_HOME": str(home)}
 
 

@@ -33,9 +33,9 @@ _TABLE = 80
 def command(account: str | None, as_json: bool) -> int:
     """List reports and datasets, and when each was last loaded.
 
-    Reports of one table show the same rows, from three sides of the business; `--json` has the
-    table, the parameters and the run of the last load too. The exit code is 0 even if the database
-    cannot be read now, which standard error says.
+    Several reports can show one table: connectors name time by project, by person and by day, and
+    Harvest has one list of it. `--json` also has each report's table, parameters and last run. The
+    exit code is 0 even if the database cannot be read now, which standard error says.
 
     \b
     Example:
@@ -105,11 +105,25 @@ def _listing(rows: Sequence[dict[str, Any]], zone: ZoneInfo, *, several: bool) -
         for row in rows
     ]
     if columns() >= _TABLE:
-        return table([*cells[0]], [[*row.values()] for row in cells], right=["rows"])
-    return "\n".join(
-        folded(", ".join(f"{name}: {text}" for name, text in row.items() if text), indent=4)
-        for row in cells
-    )
+        listed = table([*cells[0]], [[*row.values()] for row in cells], right=["rows"])
+    else:
+        listed = "\n".join(
+            folded(", ".join(f"{name}: {text}" for name, text in row.items() if text), indent=4)
+            for row in cells
+        )
+    return "\n\n".join(filter(None, (listed, _other_names(rows))))
+
+
+def _other_names(rows: Sequence[dict[str, Any]]) -> str:
+    """Which reports show the rows of a table that has another name."""
+    names: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if row["name"] != row["table"]:
+            names.setdefault(row["table"], {})[row["name"]] = None
+    if not names:
+        return ""
+    shown = "; ".join(f"{table} by {', '.join(of)}" for table, of in names.items())
+    return folded(f"Tables that are shown under other names, and read once: {shown}.", indent=0)
 
 
 def _time(row: dict[str, Any], zone: ZoneInfo) -> str:

@@ -117,7 +117,7 @@ def _links(address: str) -> str:
     pages = {
         "lineage": "/asset-groups",
         "one report": f"/assets/{account.name}/{report}",
-        "compare with Harvest": f"/locations/harvest/jobs/{account.name}_reconcile/playground",
+        "Harvest comparison": f"/locations/harvest/jobs/{account.name}_reconcile/playground",
     }
     lines = [f"  {name:22}{address}{path}" for name, path in pages.items()]
     if path_of(account).exists():

@@ -126,7 +126,9 @@ class Statement:
             ("requests", str(sum(outcome.requests for outcome in self.outcomes))),
         ]
         lines = [f"{title:<10} {value}" for title, value in rows]
-        return "\n".join(["The warehouse beside Harvest's own reports", "", *lines])
+        return "\n".join(
+            ["Harvest comparison: the warehouse beside Harvest's own reports", "", *lines]
+        )
 
     def _figures(self) -> list[tuple[str, str, str, Decimal, Decimal]]:
         """Month, figure, currency and both sums; currencies are not mixed."""

@@ -34,18 +34,21 @@ _MOST_SHOWN = 20
 CHECKS: dict[Theme, tuple[str, str]] = {
     "time": (
         "equals_harvest_time_reports",
-        "Hours, billable hours and billable amounts by client, project, task, person and currency "
-        "are those of Harvest's time reports, in every month since HARVEST_START_DATE.",
+        "Harvest comparison: hours, billable hours and billable amounts by client, project, task, "
+        "person and currency are those of Harvest's time reports, in every month since "
+        "HARVEST_START_DATE.",
     ),
     "expenses": (
         "equals_harvest_expense_reports",
-        "Expenses and their billable part by client, project, category, person and currency are "
-        "those of Harvest's expense reports, in every month since HARVEST_START_DATE.",
+        "Harvest comparison: expenses and their billable part by client, project, category, person "
+        "and currency are those of Harvest's expense reports, in every month since "
+        "HARVEST_START_DATE.",
     ),
     "uninvoiced": (
         "equals_harvest_uninvoiced_report",
-        "Uninvoiced hours, expenses and amounts of every project that is billed by hours are those "
-        "of Harvest's uninvoiced report, in every month since HARVEST_START_DATE.",
+        "Harvest comparison: uninvoiced hours, expenses and amounts of every project that is "
+        "billed by hours are those of Harvest's uninvoiced report, in every month since "
+        "HARVEST_START_DATE.",
     ),
 }
 
@@ -60,9 +63,9 @@ def reconciliation_assets(accounts: Sequence[Account]) -> list[dg.AssetSpec]:
     return [
         dg.AssetSpec(
             reconciliation_key(account),
-            description="Whether the warehouse equals Harvest: the statement of the last night, "
-            f"and the checks that compare with Harvest's own reports. The job {account.name}"
-            "_reconcile makes both.",
+            description="The Harvest comparison, which says whether the warehouse equals Harvest: "
+            "the statement of the last night, and the checks that compare with Harvest's own "
+            f"reports. The job {account.name}_reconcile makes both.",
             group_name="reconciliation",
             owners=account.project.owners,
             kinds={"duckdb", "report"},

@@ -12,7 +12,7 @@ from tabulate import tabulate
 
 from harvest_pipeline.catalogue.columns import Column, Record
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.catalogue.reports import REPORTS, record_of
+from harvest_pipeline.catalogue.reports import REPORTS, record_of, views_on
 from harvest_pipeline.models import Model, models
 from harvest_pipeline.settings.datasets import Update
 from harvest_pipeline.settings.environment import project_folder
@@ -204,6 +204,8 @@ def _about(record: Record) -> Iterator[str]:
     source = f"`GET {record.endpoint}`" if record.endpoint else f"the list inside `{record.inside}`"
     yield f"Read from {source} ([Harvest's documentation]({record.documentation}))."
     yield f"Who may read it: {record.permission}."
+    if shown := [f"`{report.name}`" for report in views_on(record)]:
+        yield f"Shown, with the same rows, by {', '.join(shown)}."
 
 
 def _meaning(column: Column) -> str:

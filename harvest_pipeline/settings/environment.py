@@ -13,6 +13,8 @@ from harvest_pipeline.safety import closed
 #: The variables whose values are secrets.
 _SECRET = re.compile(r"HARVEST_(\w+_)?(ACCESS_TOKEN|CLIENT_SECRET|REFRESH_TOKEN|ALERTS)")
 _PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
+#: The settings of the Dagster instance, which are part of the package.
+DAGSTER_YAML = _PACKAGE_FOLDER / "dagster.yaml"
 #: The variables already reported by this process for being set twice.
 _NAMED: set[str] = set()
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from harvest_pipeline.catalogue.columns import ACCOUNT_ID, RATE, ROW_KEY, TODAY, Record
+from harvest_pipeline.catalogue.columns import ACCOUNT_ID, RATE, ROW_KEY, TODAY, Record, Report
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS, record_of
 from harvest_pipeline_tests import reference
@@ -87,6 +87,21 @@ def flat(
 @pytest.fixture(params=RECORDS.values(), ids=lambda record: record.name)
 def record(request: pytest.FixtureRequest) -> Record:
     return request.param
+
+
+def test_reports_that_show_one_table_say_why_and_name_each_other() -> None:
+    shown: dict[str, list[Report]] = {}
+    for report in REPORTS.values():
+        if report.is_view:
+            shown.setdefault(report.record, []).append(report)
+    assert sorted(map(len, shown.values())) == [1, 1, 3, 4]
+    for record, reports in shown.items():
+        for report in reports:
+            assert f"table {record}" in report.description
+            if len(reports) > 1:
+                assert all(other.name in report.description for other in reports)
+    assert "user_assignments" in REPORTS["assignments"].description
+    assert "assignments" in REPORTS["user_assignments"].description.split(". ")[1]
 
 
 def test_every_documented_field_has_a_column_of_its_type(record: Record) -> None:

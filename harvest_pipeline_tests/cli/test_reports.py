@@ -55,6 +55,16 @@ def test_all_reports_are_listed_before_anything_was_loaded(
     assert not database.exists()
 
 
+def test_where_several_reports_show_one_table_the_list_says_so(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["reports"]) == 0
+    *_, said = capsys.readouterr().out.split("\n\n")
+    said = " ".join(said.split())
+    assert "time_entries by all_projects_time_entries, all_users_time_entries, daily;" in said
+    assert said.endswith("users by people; task_assignments by assignments.")
+
+
 def test_the_last_load_of_a_record_is_that_of_all_reports_that_show_it(
     project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,8 +53,8 @@ defs = dg.Definitions.merge(
 class Scaffolded:
     """A new Dagster project, as `create-dagster` and `dg scaffold defs` make it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, python: Path = Path(sys.executable)) -> None:
+        self.folder, self._python = folder, python
         package = folder / "src" / "my_project"
         (package / "defs").mkdir(parents=True)
         (package / "__init__.py").touch()
@@ -83,7 +83,7 @@ class Scaffolded:
     def python(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Python in the project's folder."""
         return subprocess.run(
-            [sys.executable, "-W", "ignore", *arguments],
+            [self._python, "-W", "ignore", *arguments],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(self.folder / "src"), **variables},
             capture_output=True,
