@@ -219,7 +219,7 @@ def test_a_broken_harvest_yaml_is_shown_with_its_line_and_nobody_is_asked(
     assert project.asked() == []
 
 
-def test_five_requests_show_who_reads_which_account_and_that_nothing_is_older(
+def test_five_requests_show_who_reads_which_account_and_what_is_older(
     project: Project,
 ) -> None:
     found = project.examined()
