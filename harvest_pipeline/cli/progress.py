@@ -174,7 +174,7 @@ def _reason(event: dg.DagsterEvent) -> str:
 
 
 def _sentence(error: Any) -> str:
-    """The innermost cause of a Dagster error; for this project's own errors and Dagster's, only their
+    """The innermost cause of a Dagster error; for errors of this project and of Dagster, only their
     message."""
     while error is not None and error.cause is not None:
         error = error.cause
