@@ -85,7 +85,7 @@ def command(names: tuple[str, ...], account: str | None, kind: str | None, to: P
         except (OSError, duckdb.Error) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise click.ClickException(
-                f"Nothing was written to {to or Path.cwd()}: {one_line(reason)}."
+                f"Nothing was written to {to or Path.cwd()}: {one_line(reason).rstrip('.')}."
             ) from error
     table = [(one_line(each.name), count) for each, count in zip(exports, rows, strict=True)]
     click.echo(tabulate(table, headers=["table", "rows"], intfmt=","))

@@ -179,8 +179,9 @@ def _reason(event: dg.DagsterEvent) -> str:
 
 
 def _sentence(error: Any) -> str:
-    """The innermost cause of a Dagster error; for this project's own errors, only their message."""
+    """The innermost cause of a Dagster error; for errors of this project and of Dagster, only their
+    message."""
     while error is not None and error.cause is not None:
         error = error.cause
     text = one_line(error.message if error else "no reason was given", LONGEST)
-    return re.sub(r"^harvest_pipeline\.[\w.]+: ", "", text)
+    return re.sub(r"^(harvest_pipeline|dagster)\.[\w.]+: ", "", text)

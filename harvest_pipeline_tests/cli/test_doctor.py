@@ -144,6 +144,8 @@ def test_every_variable_is_shown_with_its_source(project: Project) -> None:
     assert found.about("HARVEST_ACCESS_TOKEN").text == "set (environment)"
     assert found.about("HARVEST_REFRESH_TOKEN").text == "set (.env)"
     assert found.about("HARVEST_CLIENT_ID").text == "not set"
+    assert found.about("HARVEST_SWEEP_REQUESTS").text == "not set"
+    assert not [each for each in others if "None" in each.text]
 
 
 def test_no_variable_that_the_package_or_the_readme_speaks_of_is_unknown() -> None:

@@ -1,6 +1,7 @@
 """`harvest-pipeline sync` from a shell: a real run of the instance, and what is said of it."""
 
 import socket
+import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,10 +10,15 @@ import dagster as dg
 import pytest
 import yaml
 
+from harvest_pipeline.cli.choice import runs_of
+from harvest_pipeline.cli.progress import Progress
 from harvest_pipeline.orchestration.partitions import range_tags
 from harvest_pipeline.scope import Window
-from harvest_pipeline.settings import project_folder
+from harvest_pipeline.settings import load_project, project_folder
+from harvest_pipeline.settings.parameters import RunOptions
 from harvest_pipeline_tests.cli.command import Place, Terminal
+from harvest_pipeline_tests.conftest import Project
+from harvest_pipeline_tests.sandbox.faults import AnswerWith
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.truth import days_of, truth
 from harvest_pipeline_tests.surroundings import utc_today
@@ -163,6 +169,23 @@ def test_a_host_that_does_not_answer_is_named_at_once_and_given_up_while_a_perso
     with place.instance() as instance:
         events = [entry.dagster_event for entry in instance.all_logs(place.last_run().run_id)]
     assert not any(event and event.is_step_up_for_retry for event in events)
+
+
+def test_a_retry_is_one_sentence_with_one_full_stop(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("harvest_pipeline.orchestration.steps._PAUSE_SECONDS", 0.01)
+    project.sandbox.account.faults.add(AnswerWith(path="/clients", times=None, status=503))
+    (run,) = runs_of(load_project().accounts[0], ["clients"], RunOptions())
+    run_id = str(uuid.uuid4())
+    with Progress(run, plain=True) as progress:
+        project.instance.add_event_listener(run_id, progress.hear)
+        assert not project.materialize("clients", run_id=run_id).success
+    told = capsys.readouterr().err.splitlines()
+    (retry,) = {line for line in told if "is tried again" in line}
+    assert retry.startswith("Waiting: clients is tried again: /v2/clients could not be read: ")
+    assert retry.endswith(" shows outages.")
+    assert not [line for line in told if ".." in line]
 
 
 def test_several_accounts_are_read_one_after_the_other(tmp_path: Path) -> None:
