@@ -3,6 +3,7 @@ files readable by their owner only."""
 
 import os
 import re
+import shutil
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,11 @@ _ADDRESS = re.compile(
     r"(?::(?P<port>[0-9]{1,5}))?(?:/[!-\[\]-~]*)?",
     re.ASCII | re.IGNORECASE,
 )
+
+_SQLITES = "disk is full"
+_FULL = re.compile(f"No space left on device|File too large|Disk quota exceeded|{_SQLITES}")
+#: Bytes; SQLite calls it an I/O error if not even its smallest file fits.
+_LITTLE = 2**20
 
 
 def one_line(text: str, longest: int = 200) -> str:
@@ -82,6 +88,33 @@ def trusted(address: str) -> str:
         )
     authority, slash, path = rest.partition("/")
     return f"{scheme}://{authority}".lower() + slash + path
+
+
+class DiskFull(Exception):
+    """A file could not be written because a disk is full; the text names the folder."""
+
+
+def disk_full(error: BaseException, *folders: Path) -> str | None:
+    """The sentence for a full disk, if that is what `error` says; the file was below one of
+    `folders`, or is the one that an OSError names."""
+    full = [folder for folder in folders if has_no_room(folder)]
+    reason = _FULL.search(str(error))
+    if not reason and not (full and "disk I/O error" in str(error)):
+        return None
+    named = error.filename if isinstance(error, OSError) else None
+    known = [Path(named).parent] if isinstance(named, str) else full or folders
+    where = f"The disk of {known[0]}" if len(known) == 1 or full else "A disk"
+    said = f" ({reason[0]})" if reason and reason[0] != _SQLITES else ""
+    return f"{where} is full{said}; make room there, and run again."
+
+
+def has_no_room(folder: Path) -> bool:
+    """Whether the disk of a folder, or of where it would be made, is full."""
+    there = next((each for each in (folder, *folder.parents) if each.exists()), folder)
+    try:
+        return shutil.disk_usage(there).free < _LITTLE
+    except OSError:
+        return False
 
 
 _FOR_OWNER_ONLY = 0o077

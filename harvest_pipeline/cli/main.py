@@ -5,8 +5,11 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
 
 import click
+
+from harvest_pipeline.safety import disk_full
 
 #: The commands with their short help. The module of each, `harvest_pipeline.cli.<name>`, has a
 #: `command`. Importing all of them would take seconds, even for `--help` and `--version`.
@@ -26,7 +29,11 @@ COMMANDS = {
     "sandbox": "Serve the sandbox account.",
 }
 #: The exceptions whose text is for a person.
-_ERRORS = {"harvest": "HarvestError", "warehouse": "WarehouseError"}
+_ERRORS = {
+    "harvest.errors": "HarvestError",
+    "warehouse.errors": "WarehouseError",
+    "safety": "DiskFull",
+}
 
 
 class _Lazy(click.Group):
@@ -67,13 +74,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.Abort:
         return 130
     except Exception as error:
-        # The modules that define our errors are loaded only if the command uses them.
-        ours = tuple(
-            getattr(module, name)
-            for path, name in _ERRORS.items()
-            if (module := sys.modules.get(f"harvest_pipeline.{path}.errors"))
-        )
-        if not isinstance(error, ours):
+        if (sentence := sentence_of(error)) is None:
             raise
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {sentence}", err=True)
         return 1
+
+
+def sentence_of(error: Exception) -> str | None:
+    """What to say of an error that a person can fix, None for any other."""
+    # The modules that define our errors are loaded only if the command uses them.
+    ours = tuple(
+        getattr(module, name)
+        for path, name in _ERRORS.items()
+        if (module := sys.modules.get(f"harvest_pipeline.{path}"))
+    )
+    if isinstance(error, ours):
+        return str(error)
+    from harvest_pipeline.settings import project_folder  # takes a third of a second
+
+    home = os.environ.get("DAGSTER_HOME") or project_folder() / ".dagster"
+    return disk_full(error, Path(home), project_folder() / "data", Path.cwd())
