@@ -177,9 +177,11 @@ def _daemon(
 ) -> Generator[subprocess.Popen[bytes]]:
     """The daemon, ended on leaving; the server ends with it. It holds the same lock as this
     process: while it lives, no other can start."""
-    command = ("-W", "ignore", "-m", "dagster._daemon", "run", "-w", str(workspace))
+    command = ("-W", "ignore", "-m", "dagster._daemon", "run", "--log-level", "warning")
     daemon = subprocess.Popen(  # noqa: S603 - our own arguments, no shell
-        [sys.executable, *command], stdin=subprocess.DEVNULL, pass_fds=[lock]
+        [sys.executable, *command, "-w", str(workspace)],
+        stdin=subprocess.DEVNULL,
+        pass_fds=[lock],
     )
 
     def end_server() -> None:
