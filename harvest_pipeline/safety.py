@@ -16,6 +16,17 @@ _LONGEST_SHOWN = 40
 #: Harvest's domains: tokens are sent to no other host on the internet.
 _HARVEST = (".harvestapp.com", ".getharvest.com")
 _LONGEST_HOST = 253
+#: An address in a sentence of this project.
+_OURS = re.compile(
+    r"https://(?:[a-z]+\.)+(?:harvestapp|getharvest|harveststatus)\.com(?:/[\w/-]*)?", re.ASCII
+)
+#: What may be a domain, or one with a path: its last part has two letters at least, and is no
+#: ending of a file. Letters of all alphabets count.
+_DOMAIN = re.compile(
+    r"[\w-]+(?:\.[\w-]+)*\.(?!(?:ya?ml|duckdb|parquet|xlsx|csv|json|env|lock|wal|html)\b)"
+    r"(?:[^\W\d_]{2,}|xn--[\w-]+)(?![\w-])"
+)
+_MARKUP = str.maketrans("<>", "[]")
 #: Addresses that all URL parsers read alike: the one that judges and the one that connects are not
 #: the same, and a backslash ends a host for one of them only.
 _ADDRESS = re.compile(
@@ -35,6 +46,21 @@ def one_line(text: str, longest: int = 200) -> str:
     looked_at = text[: 10 * longest]  # it may be megabytes long
     printable = "".join(character if character.isprintable() else " " for character in looked_at)
     return " ".join(printable.split())[:longest]
+
+
+def unlinked(text: str) -> str:
+    """`text` of others in which no program finds a link, a mention or markup of one: mail programs,
+    chats and the Dagster UI make links of bare addresses too. Those of Harvest's own sites stay."""
+    words = re.sub(r"\S+", lambda word: _unlinked(word[0]), text.replace("](", "] ("))
+    return words.translate(_MARKUP)
+
+
+def _unlinked(word: str) -> str:
+    if _OURS.fullmatch(word.strip("().,;:'\"")):
+        return word
+    word = word.replace("://", "[:]//").replace("\\\\", "\\ \\")
+    word = re.sub(r"(?<!\w)@|@(?=everyone|here|channel|all\b)", "(at)", word)
+    return _DOMAIN.sub(lambda domain: domain[0].replace(".", "[.]"), word)
 
 
 def shown(value: str) -> str:
