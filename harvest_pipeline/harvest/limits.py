@@ -16,7 +16,7 @@ from time import time
 from pyrate_limiter import Rate, RateItem, SQLiteBucket
 
 from harvest_pipeline.harvest.errors import StateUnusable
-from harvest_pipeline.safety import make_folder
+from harvest_pipeline.safety import disk_full, make_folder
 
 #: Harvest may ask for any pause; one longer than this, in seconds, is ignored.
 _LONGEST_PAUSE = 20 * 60.0
@@ -170,8 +170,9 @@ class Limiter:
         except (OSError, sqlite3.Error) as error:
             why = (error.strerror if isinstance(error, OSError) else None) or str(error)
             raise StateUnusable(
-                f"{self._path}, where the requests to Harvest are counted, cannot be used: {why}. "
-                "Make its folder writable, or delete the file; it is made again."
+                disk_full(error, self._folder)
+                or f"{self._path}, where the requests to Harvest are counted, cannot be used: "
+                f"{why}. Make its folder writable, or delete the file; it is made again."
             ) from error
 
 

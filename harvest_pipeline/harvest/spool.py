@@ -15,7 +15,7 @@ import msgspec
 
 from harvest_pipeline.catalogue.columns import ROW_KEY, Record
 from harvest_pipeline.harvest.errors import RecordUnusable, StateUnusable
-from harvest_pipeline.safety import make_folder
+from harvest_pipeline.safety import disk_full, make_folder
 from harvest_pipeline.scope import Proof, Rejected, Spool
 
 #: An id, and the record's JSON on one line.
@@ -105,8 +105,9 @@ class SpoolFile:
             yield
         except OSError as error:
             raise StateUnusable(
-                f"Records cannot be kept in the folder {self._folder} while they are read: "
-                f"{error.strerror}. Make room there, or make it writable."
+                disk_full(error, self._folder)
+                or f"Records cannot be kept in the folder {self._folder} while they are read: "
+                f"{error.strerror}. Make it writable."
             ) from error
 
 

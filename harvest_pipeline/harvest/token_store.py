@@ -21,7 +21,7 @@ from platformdirs import user_config_path
 
 from harvest_pipeline.harvest.errors import StoreBusy, StoreUnusable
 from harvest_pipeline.harvest.oauth import TokenSet
-from harvest_pipeline.safety import make_folder, one_line, shown
+from harvest_pipeline.safety import disk_full, make_folder, one_line, shown
 
 T = TypeVar("T")
 Place = Literal["keyring", "file"]
@@ -360,6 +360,7 @@ def _explained(path: Path) -> Generator[None]:
         yield
     except OSError as error:
         raise StoreUnusable(
-            f"{path}, where accounts are stored, cannot be used: {error.strerror or error}. "
+            disk_full(error, path.parent)
+            or f"{path}, where accounts are stored, cannot be used: {error.strerror or error}. "
             "Correct that, or name another folder in HARVEST_TOKEN_STORE."
         ) from error

@@ -13,10 +13,10 @@ from typing import Any, cast
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.harvest.client import HarvestClient
-from harvest_pipeline.harvest.errors import ReadNotProven
+from harvest_pipeline.harvest.errors import ReadNotProven, StateUnusable
 from harvest_pipeline.harvest.extract import read, read_children
 from harvest_pipeline.harvest.spool import only
-from harvest_pipeline.safety import make_folder
+from harvest_pipeline.safety import disk_full, make_folder
 from harvest_pipeline.scope import Filters, Proof, Scope, Spool, Window
 from harvest_pipeline.warehouse.coverage import not_covered, rows_known_until
 from harvest_pipeline.warehouse.database import Warehouse
@@ -182,14 +182,19 @@ def spool_folder(state_folder: Path) -> Generator[Path]:
     """A private folder for spools, removed with everything in it at the end.
 
     Spools contain personal data: the folder is readable by its owner only, and what killed runs
-    left behind more than a day ago is removed here.
+    left behind more than a day ago is removed here. Raises StateUnusable if the disk is full.
     """
-    make_folder(state_folder)
-    for left_behind in state_folder.glob("spool-*"):
-        if time.time() - left_behind.stat().st_mtime > 24 * 3600:
-            shutil.rmtree(left_behind, ignore_errors=True)
-    with TemporaryDirectory(prefix="spool-", dir=state_folder) as folder:
-        yield Path(folder)
+    try:
+        make_folder(state_folder)
+        for left_behind in state_folder.glob("spool-*"):
+            if time.time() - left_behind.stat().st_mtime > 24 * 3600:
+                shutil.rmtree(left_behind, ignore_errors=True)
+        with TemporaryDirectory(prefix="spool-", dir=state_folder) as folder:
+            yield Path(folder)
+    except OSError as error:
+        if sentence := disk_full(error, state_folder):
+            raise StateUnusable(sentence) from error
+        raise
 
 
 def pieces(

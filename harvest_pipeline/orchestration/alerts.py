@@ -15,7 +15,7 @@ import msgspec
 from dagster_shared.error import SerializableErrorInfo
 
 from harvest_pipeline.orchestration.checks import check_specs
-from harvest_pipeline.safety import is_loopback, one_line
+from harvest_pipeline.safety import is_loopback, one_line, unlinked
 from harvest_pipeline.settings import Account, Project
 
 #: Dagster limits a tick to 60 seconds.
@@ -266,10 +266,10 @@ class _Runs:
             else "see what the check found, in the Dagster UI.",
             "Run": run.run_id,
         }
-        # Names come from Harvest too, and `<!channel>` in one would notify everyone in Slack.
-        text = "\n".join(f"{name}: {one_line(line, 800)}" for name, line in lines.items() if line)
+        # Names come from Harvest, and tags and config from whoever launched the run.
+        said = {name: unlinked(one_line(line, 800)) for name, line in lines.items() if line}
         title = f"{_listed(accounts)}: {'a run failed' if failed else 'a check failed'}"
-        return title, text.translate(str.maketrans("<>", "[]"))
+        return title, "\n".join(f"{name}: {line}" for name, line in said.items())
 
     def _failures(self, run: dg.DagsterRun) -> list[_Problem]:
         records = self._instance.get_records_for_run(

@@ -5,6 +5,7 @@ one, each with a connection of its own and a commit in two files. Here the code 
 stays Dagster's own, and so do the rows (docs/decisions.md, Dagster).
 """
 
+import os
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,7 +16,10 @@ import dagster as dg
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage, SqliteStorageConfig
 from dagster._serdes import ConfigurableClassData
-from sqlalchemy.engine import Connection
+from sqlalchemy import event as sqlalchemy_event
+from sqlalchemy.engine import Connection, Engine, ExceptionContext
+
+from harvest_pipeline.safety import DiskFull, disk_full
 
 
 class _Batch(ExitStack):
@@ -78,6 +82,17 @@ class EventLog(SqliteEventLogStorage):
         if table_name not in known:
             known[table_name] = super().has_table(table_name)
         return known[table_name]
+
+
+@sqlalchemy_event.listens_for(Engine, "handle_error")
+def _say_full(context: ExceptionContext) -> None:
+    """Raise DiskFull where one of Dagster's files cannot be written: SQLite names none."""
+    home = os.environ.get("DAGSTER_HOME")
+    file = context.engine.url.database if context.engine else None
+    if home and file and Path(file).is_relative_to(home):
+        sentence = disk_full(context.original_exception, Path(home))
+        if sentence:
+            raise DiskFull(sentence)
 
 
 class Storage(DagsterSqliteStorage):

@@ -1,12 +1,16 @@
 """The Dagster instance of dagster.yaml: it stores events in batches, plans no day of an asset or a
-check without days, and fails the runs of dead processes.
+check without days, fails the runs of dead processes, and prints a line for each run.
 """
 
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from dagster._core.execution import context_creation_job
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.instance.runs.run_domain import RunDomain
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_START_TAG
@@ -15,6 +19,7 @@ from dagster._serdes import ConfigurableClassData
 from dagster_shared import record
 
 from harvest_pipeline.orchestration import event_log, running
+from harvest_pipeline.safety import one_line
 from harvest_pipeline.settings import load_environment
 
 if TYPE_CHECKING:  # Dagster itself imports it late
@@ -28,6 +33,9 @@ _LET_GO = {
     dg.DagsterEventType.RUN_FAILURE,
     dg.DagsterEventType.RUN_CANCELED,
 }
+_ENDED = _LET_GO - {dg.DagsterEventType.RUN_ENQUEUED}
+#: Letters of the reason.
+_LONGEST = 500
 #: Events that are stored together: half a second in which no other process stores one.
 _BATCH = 1000
 
@@ -60,6 +68,10 @@ class Instance(dg.DagsterInstance):
         # Of the processes of `dagster dev`, only the first knows what was set besides `.env`.
         load_environment()
         super().__init__(*arguments, **named)
+        if _is_served():
+            # Dagster prints every event of a run, which the UI shows. Its setting, the level of
+            # `python_logs`, is also the level of what is stored. A job's own loggers stay.
+            context_creation_job.default_system_loggers = _none  # pyright: ignore[reportPrivateImportUsage]
 
     @classmethod
     def config_schema(cls) -> Mapping[str, Any]:
@@ -111,3 +123,37 @@ class Instance(dg.DagsterInstance):
         super().handle_new_event(event, batch_metadata=batch_metadata)
         if kind in _LET_GO:
             running.let_go(self, event.run_id)
+        if kind in _ENDED and _is_served():
+            self._print_end(event)
+
+    def _print_end(self, event: dg.EventLogEntry) -> None:
+        """One line: when which run of which job ended, how, after how many seconds, and why."""
+        if record := self.get_run_record_by_id(event.run_id):
+            run, began = record.dagster_run, record.start_time
+            after = f" after {event.timestamp - began:.1f} s" if began else ""
+            why = f": {one_line(reason, _LONGEST)}" if (reason := _reason(event)) else ""
+            ended = f"{datetime.fromtimestamp(event.timestamp):%H:%M:%S}"
+            line = f"{ended}  {run.job_name}  {run.run_id}  {run.status.value}{after}{why}"
+            print(line, file=sys.stderr, flush=True)
+
+
+def _is_served() -> bool:
+    """Whether this process belongs to `make dev`, whose terminal all runs share."""
+    return bool(os.environ.get("DAGSTER_IS_DEV_CLI"))
+
+
+def _none(instance: dg.DagsterInstance | None) -> Sequence[tuple[dg.LoggerDefinition, Any]]:
+    """No logger of a run that has none of its own."""
+    return ()
+
+
+def _reason(event: dg.EventLogEntry) -> str:
+    """Why a run failed: the sentence of its first step that failed, else Dagster's message."""
+    if event.dagster_event_type is not dg.DagsterEventType.RUN_FAILURE or not event.dagster_event:
+        return ""
+    data = event.dagster_event.job_failure_data
+    if (step := data.first_step_failure_event) is None:
+        return data.error.message if data.error else event.dagster_event.message or ""
+    failure = step.step_failure_data
+    said = failure.user_failure_data and failure.user_failure_data.description
+    return f"{step.step_key}: {said or (failure.error and failure.error.message)}"

@@ -11,7 +11,7 @@ import dagster as dg
 from tabulate import tabulate
 
 from harvest_pipeline.catalogue.columns import Column
-from harvest_pipeline.safety import one_line
+from harvest_pipeline.safety import one_line, unlinked
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.resolve import Resolved
 from harvest_pipeline.warehouse.ledger import Load, LoadContext
@@ -114,7 +114,7 @@ def _cell(value: object) -> str:
     """A value as text of a Markdown cell: a note may contain a link, or a tracking image."""
     if isinstance(value, Decimal):  # of 18 decimals most are zeros
         value = f"{value.normalize():f}"
-    text = one_line("" if value is None else str(value), 60)
+    text = unlinked(one_line("" if value is None else str(value), 60))
     return re.sub(r"([\\`*_\[\]()!|<>#~&:])", r"\\\1", text)
 
 

@@ -16,7 +16,8 @@ import dagster as dg
 from harvest_pipeline.safety import make_folder
 
 _KILLED = (
-    "The process of the run ended without a word: it was killed, or the machine was switched off. "
+    "The process of the run ended without a word: it was killed, the machine was switched off, or "
+    "the disk of Dagster's home was full. "
     "What it had loaded stays."
 )
 #: The files that this process has locked.

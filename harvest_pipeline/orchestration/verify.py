@@ -26,6 +26,7 @@ from harvest_pipeline.orchestration.metadata import EVERY_NIGHT, markdown
 from harvest_pipeline.orchestration.partitions import existing_days
 from harvest_pipeline.orchestration.resources import HarvestResource
 from harvest_pipeline.orchestration.steps import Retries, explained
+from harvest_pipeline.safety import unlinked
 from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse.database import warehouse_of
 
@@ -143,7 +144,7 @@ def check_result(outcome: Outcome, name: str | None = None) -> dg.AssetCheckResu
         severity=dg.AssetCheckSeverity.ERROR
         if ended is Verdict.DIFFERENT
         else dg.AssetCheckSeverity.WARN,
-        description=" ".join([headline, *reasons(outcome)]),
+        description=unlinked(" ".join([headline, *reasons(outcome)])),
         metadata=_metadata(outcome),
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 from filelock import FileLock, Timeout
 
-from harvest_pipeline.safety import closed, make_folder, one_line, private_files
+from harvest_pipeline.safety import closed, disk_full, make_folder, one_line, private_files
 from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse import engine
 from harvest_pipeline.warehouse.errors import WarehouseError, WarehouseLocked
@@ -31,7 +31,6 @@ _CONFINED = "SET enable_external_access = false; SET lock_configuration = true"
 
 _HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 _DAMAGED = re.compile("Corrupt|checksum|WAL|Could not read enough bytes")
-_UNWRITTEN = re.compile(r"No space left on device|File too large|Disk quota exceeded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ class Warehouse:
                     ) from error
                 waiting.report()
             except OSError as error:
-                raise WarehouseError(self._refusal(error.strerror or "")) from error
+                raise WarehouseError(self._refusal(error)) from error
         try:
             yield
         finally:
@@ -156,7 +155,7 @@ class Warehouse:
         except duckdb.Error as error:
             if holder := _holder(error):
                 return holder
-            raise WarehouseError(self._refusal(str(error))) from error
+            raise WarehouseError(self._refusal(error)) from error
         return None
 
     @contextmanager
@@ -175,10 +174,9 @@ class Warehouse:
         try:
             yield
         except duckdb.Error as error:
-            if reason := _UNWRITTEN.search(str(error)):
+            if sentence := disk_full(error, self.path.parent):
                 raise WarehouseError(
-                    f"The database {self.path} could not be written ({reason[0]}) and holds what it"
-                    " held before; make room on the disk and run again."
+                    f"The database {self.path} holds what it held before. {sentence}"
                 ) from error
             if _DAMAGED.search(str(error)):
                 raise WarehouseError(_damaged(self.path, str(error))) from error
@@ -188,6 +186,7 @@ class Warehouse:
         self, stack: ExitStack, read_only: bool, kept: bool
     ) -> duckdb.DuckDBPyConnection:
         waiting: _Waiting | None = None
+        was_there = self.path.exists()
         while True:
             try:
                 opened = engine.connected(self.path, self.settings, read_only=read_only, kept=kept)
@@ -195,7 +194,9 @@ class Warehouse:
             except duckdb.Error as error:
                 holder = _holder(error)
                 if holder is None:
-                    raise WarehouseError(self._refusal(str(error))) from error
+                    if not was_there and disk_full(error):
+                        self.path.unlink(missing_ok=True)  # the beginning of a file
+                    raise WarehouseError(self._refusal(error)) from error
                 waiting = waiting or _Waiting(self.log, "")
                 if waiting.seconds() >= self.wait_seconds:
                     raise WarehouseLocked(
@@ -211,12 +212,16 @@ class Warehouse:
             make_folder(self.path.parent)
         except OSError as error:
             raise WarehouseError(
-                f"The folder of the database {self.path} cannot be made ({error.strerror}); name "
-                "another path."
+                disk_full(error)
+                or f"The folder of the database {self.path} cannot be made ({error.strerror}); "
+                "name another path."
             ) from error
 
-    def _refusal(self, text: str) -> str:
+    def _refusal(self, error: duckdb.Error | OSError) -> str:
         """The sentence for an error of opening that waiting does not fix."""
+        text = str(error)
+        if sentence := disk_full(error, self.path.parent):
+            return sentence
         if self.path.is_dir():
             return f"The database path {self.path} is a folder; name a file in it."
         if "not a valid DuckDB database file" in text:

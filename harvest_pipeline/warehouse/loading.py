@@ -9,6 +9,7 @@ import duckdb
 
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS, records_inside
+from harvest_pipeline.safety import disk_full
 from harvest_pipeline.scope import Proof, Spool
 from harvest_pipeline.warehouse import (
     contract,
@@ -184,11 +185,13 @@ def _commit(
 @contextmanager
 def _explained(spool: Spool) -> Generator[None]:
     """Around work on a connection that knows only the spool, so that every error is about the
-    spool. Raises RecordsUnreadable for it.
+    spool. Raises RecordsUnreadable for it, and WarehouseError if its disk is full.
     """
     try:
         yield
     except (duckdb.Error, RecursionError) as error:
+        if sentence := disk_full(error, spool.path.parent):
+            raise WarehouseError(sentence) from error
         # The text of the error would show values of the records.
         reason = _UNREADABLE.search(str(error))
         raise RecordsUnreadable(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from harvest_pipeline.safety import make_folder, one_line, private_files
+from harvest_pipeline.safety import disk_full, make_folder, one_line, private_files
 from harvest_pipeline.settings.values import FILE_ENDINGS, VERSION
 from harvest_pipeline.warehouse import models, tables
 from harvest_pipeline.warehouse.database import Warehouse, scratch
@@ -70,11 +70,12 @@ def _explained(target: Path) -> Generator[None]:
     try:
         yield
     except (OSError, duckdb.Error) as error:
-        reason = (isinstance(error, OSError) and error.strerror) or one_line(str(error))
+        full = disk_full(error, target.parent)
+        why = full or (isinstance(error, OSError) and error.strerror) or one_line(str(error))
         raise WarehouseError(
-            f"The copy for readers {target} could not be published ({reason}): an older one, if "
-            "there is any, stays, and nothing that was loaded is lost. Mend that, or set "
-            "HARVEST_PUBLISH to another path; the next run publishes it."
+            f"The copy for readers {target} could not be published; an older one, if there is any, "
+            f"stays, and nothing that was loaded is lost. {why.rstrip('.')}. The next run publishes"
+            " it; HARVEST_PUBLISH may name another path."
         ) from error
 
 

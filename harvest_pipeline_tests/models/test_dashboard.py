@@ -126,9 +126,12 @@ def test_names_of_others_are_text_and_nothing_else(
 ) -> None:
     name = "</script><script>window.hit = 1</script><img src=x onerror='window.hit = 2'>{{ 7*7 }}"
     answers.add("invoices", invoice(1, 100, client_name=name, number="<b>1</b>"))
+    address = "https://evil.example/"
+    answers.add("invoices", invoice(2, 50, client_name=name, number=address))
     shown = Page(page, tmp_path, figures(answers.connection, PARTS))
     shown.choose(client=name)
-    assert shown.rows("Who owes us")[0][:2] == [name, "<b>1</b>"]
+    assert [row[:2] for row in shown.rows("Who owes us")] == [[name, "<b>1</b>"], [name, address]]
+    assert page.locator("a[href*=evil]").count() == 0
     assert page.evaluate("window.hit") is None
     assert shown.problems == []
     assert shown.requests == [shown.file.as_uri()]

@@ -123,5 +123,5 @@ def test_the_command_says_what_to_do_if_nothing_is_loaded(project: Project) -> N
 def test_a_page_that_cannot_be_written_is_one_sentence(project: Project) -> None:
     page_of(project).mkdir()
     sentence = failure_of(project.materialize("dashboard"))
-    assert sentence.startswith(f"The dashboard {page_of(project)} could not be written (")
+    assert sentence.startswith(f"The dashboard {page_of(project)} could not be written,")
     assert [each.name for each in project.database.parent.glob(".new-*")] == []

@@ -262,7 +262,7 @@ with warehouse.transaction() as connection:
     )
     error, rows = done.stdout.splitlines()
     assert error.startswith("WarehouseError The database")
-    assert "could not be written (File too large)" in error
+    assert f"The disk of {tmp_path} is full (File too large)" in error
     assert rows == "[(10,)]"
 
 

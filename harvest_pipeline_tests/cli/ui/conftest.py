@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ _LAUNCH = """
 mutation($job: JobOrPipelineSelector!, $config: RunConfigData!) {
   launchRun(executionParams: {selector: $job, runConfigData: $config}) {
     __typename ... on LaunchRunSuccess { run { runId } } } }"""
+_BEATS = "{ instance { daemonHealth { allDaemonStatuses { required lastHeartbeatTime } } } }"
 _STATUS = "query($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
 
 
@@ -135,7 +137,7 @@ def started_dev(
 ) -> Iterator[Dev]:
     """`harvest-pipeline dev` that serves, with its daemon if it has one, started with the laxest
     umask; nothing of it is left."""
-    port, mark = free_port(), uuid4().hex
+    port, mark, began = free_port(), uuid4().hex, time.time()
     command = [sys.executable, "-m", "harvest_pipeline.cli", "dev", "--port", str(port), *options]
     with output.open("w") as file:
         process = subprocess.Popen(
@@ -151,11 +153,11 @@ def started_dev(
 
     def serves() -> bool:
         assert process.poll() is None, started.told()
-        # Until the daemon has begun, it does not know what to do about Ctrl-C.
-        if "--read-only" not in options and "following daemons" not in output.read_text():
-            return False
         with suppress(requests.RequestException):
-            return requests.get(f"{started.url}/server_info", timeout=PATIENCE).ok
+            # Until the daemon has begun, it does not know what to do about Ctrl-C.
+            beats = asked(started.url, _BEATS)["instance"]["daemonHealth"]["allDaemonStatuses"]
+            begun = [each["lastHeartbeatTime"] or 0 for each in beats if each["required"]]
+            return "--read-only" in options or max(begun) > began
         return False
 
     try:

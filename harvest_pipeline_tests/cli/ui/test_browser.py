@@ -12,6 +12,8 @@ import pytest
 
 from harvest_pipeline_tests.cli.ui.conftest import Dev
 from harvest_pipeline_tests.cli.ui.test_guard import left
+from harvest_pipeline_tests.sandbox.server import SandboxServer
+from harvest_pipeline_tests.sandbox.truth import truth
 from harvest_pipeline_tests.surroundings import needs
 from harvest_pipeline_tests.waiting import wait_for
 
@@ -139,3 +141,26 @@ def test_a_person_materializes_a_report_and_watches_the_run(dev: Dev, page: Any)
     # "" is the host of blob: and data: addresses.
     assert asked - {""} == {urlsplit(dev.url).netloc}
     assert refused == []
+
+
+def test_addresses_in_names_are_no_links(dev: Dev, sandbox: SandboxServer, page: Any) -> None:
+    """Dagster's Markdown makes links of bare addresses too, also of escaped ones."""
+    names = [
+        "https://evil.example/a",
+        "[b](https://evil.example/b)",
+        "www.evil.example d@evil.example",
+    ]
+    newest = sorted(
+        (each["id"] for each in truth(sandbox.account.records, "clients")), reverse=True
+    )
+    for client, name in zip(newest, names, strict=False):
+        sandbox.account.change("clients", client, name=name)
+    run = dev.launch("harvest", "clients")
+    assert dev.end_of(run) == "SUCCESS"
+    page.goto(f"{dev.url}/runs/{run}")
+    page.get_by_text("Show Markdown").first.click()
+    page.get_by_text("d@evil").first.wait_for()
+    assert page.locator("table", has_text="evil").locator("a").count() == 0
+    page.goto(f"{dev.url}/assets/harvest/clients?view=events")
+    page.get_by_text("d@evil").first.wait_for()
+    assert page.locator("a[href*=evil]").count() == 0

@@ -1,6 +1,7 @@
 """`harvest-pipeline dev`, really started: what it serves, and how it begins, sleeps and ends."""
 
 import os
+import re
 import signal
 import socket
 import stat
@@ -14,7 +15,7 @@ import requests
 
 from harvest_pipeline.cli.main import main
 from harvest_pipeline_tests.cli.ui.conftest import Dev, by_sigterm, started_dev
-from harvest_pipeline_tests.sandbox.faults import Hang
+from harvest_pipeline_tests.sandbox.faults import AnswerWith, Hang
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
@@ -31,6 +32,8 @@ LOCATION = """
   __typename ... on PythonError { errorChain { error { message } } } } } } } }
 """
 RELOAD = 'mutation { reloadRepositoryLocation(repositoryLocationName: "harvest") { __typename } }'
+EVENTS = """query($run: ID!) { logsForRun(runId: $run) { ... on EventConnection {
+  events { ... on MessageEvent { message level } } } } }"""
 DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType healthy } } } }"
 
 
@@ -117,6 +120,26 @@ def test_its_daemons_are_healthy_and_what_a_run_leaves_is_the_owners_alone(
 
     wait_for(lambda: all(statuses().values()), statuses)
     assert {"SCHEDULER", "SENSOR", "BACKFILL", "QUEUED_RUN_COORDINATOR"} <= statuses().keys()
+
+
+def test_the_terminal_has_a_line_for_each_run_and_the_ui_all_of_its_events(
+    dev: Dev, sandbox: SandboxServer
+) -> None:
+    begin = len(dev.output.read_text())
+    sandbox.account.faults.add(AnswerWith(path="/roles", times=None, status=403))
+    good, bad = (dev.launch("harvest", report) for report in ("people", "roles"))
+    assert [dev.end_of(run) for run in (good, bad)] == ["SUCCESS", "FAILURE"]
+    wait_for(lambda: dev.output.read_text().count("\n", begin) >= 2, dev.told)
+    sandbox.account.faults.clear()
+    said = [line.partition("  ")[2] for line in dev.output.read_text()[begin:].splitlines()]
+    well, badly = sorted(said, key=lambda line: bad in line)
+    assert re.fullmatch(rf"__ASSET_JOB  {good}  SUCCESS after [\d.]+ s", well)
+    assert re.fullmatch(
+        rf"__ASSET_JOB  {bad}  FAILURE after [\d.]+ s: harvest__roles: Harvest does not .*", badly
+    )
+    events = dev.ask(EVENTS, run=good)["logsForRun"]["events"]
+    assert {"DEBUG", "INFO"} <= {event["level"] for event in events}
+    assert any(event["message"].startswith("Loaded ") for event in events)
 
 
 @pytest.mark.long

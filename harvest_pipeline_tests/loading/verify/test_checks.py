@@ -71,7 +71,7 @@ def test_the_job_compares_everything_and_says_what_it_did(
     rows = value(wrong, "first_differences").splitlines()[2:]
     assert len(rows) == 20 < value(wrong, "differences")
     assert "2026-" in rows[0]
-    assert "x\\|\\!\\[\\]\\(y\\)" in rows[0]
+    assert "x\\|\\!\\[\\] \\(y\\)" in rows[0]
 
 
 def test_a_run_that_materializes_asks_for_none_of_harvests_reports(

@@ -13,6 +13,7 @@ from harvest_pipeline.settings import load_project
 from harvest_pipeline_tests.conftest import TODAY, Project
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.fault_server import FaultServer
+from harvest_pipeline_tests.orchestration.alerts.mail_server import MailServer
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 
 #: The part of a webhook's address, and the password, that nobody may see.
@@ -57,6 +58,19 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
     with Hook() as server:
         monkeypatch.setenv("HARVEST_ALERTS", server.address)
         yield server
+
+
+@pytest.fixture
+def mail() -> Iterator[MailServer]:
+    with MailServer(("harvest", PASSWORD)) as server:
+        yield server
+
+
+def mail_to(server: MailServer, password: str = PASSWORD) -> str:
+    return (
+        f"mailto://harvest:{password}@127.0.0.1:{server.port}"
+        "?to=finance@example.com&from=harvest@example.com"
+    )
 
 
 def fail(instance: dg.DagsterInstance, **tags: str) -> dg.ExecuteInProcessResult:

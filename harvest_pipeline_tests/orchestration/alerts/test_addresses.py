@@ -1,7 +1,6 @@
 """Addresses: which may stand in harvest.yaml, what arrives at them, and one sentence without a
 secret where nothing does."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,22 +8,15 @@ import pytest
 from harvest_pipeline.cli.main import main
 from harvest_pipeline.orchestration.alerts import send
 from harvest_pipeline_tests.harvest import fault_server as fault
-from harvest_pipeline_tests.orchestration.alerts.conftest import PASSWORD, PATH, Alerts, Hook
+from harvest_pipeline_tests.orchestration.alerts.conftest import (
+    PASSWORD,
+    PATH,
+    Alerts,
+    Hook,
+    mail_to,
+)
 from harvest_pipeline_tests.orchestration.alerts.mail_server import MailServer
 from harvest_pipeline_tests.settings.written import project_of, refusal_of
-
-
-@pytest.fixture
-def mail() -> Iterator[MailServer]:
-    with MailServer(("harvest", PASSWORD)) as server:
-        yield server
-
-
-def mail_to(server: MailServer, password: str = PASSWORD) -> str:
-    return (
-        f"mailto://harvest:{password}@127.0.0.1:{server.port}"
-        "?to=finance@example.com&from=harvest@example.com"
-    )
 
 
 @pytest.mark.parametrize(

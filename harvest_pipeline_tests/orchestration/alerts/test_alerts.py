@@ -3,6 +3,9 @@
 The last test is Dagster's own daemon on an instance of its own.
 """
 
+import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,12 +26,21 @@ from dagster._daemon.sensor import execute_sensor_iteration
 from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.harvest.errors import HarvestUnavailable
 from harvest_pipeline.orchestration import alerts as alerts_module
-from harvest_pipeline.orchestration.alerts import AlertNotSent
+from harvest_pipeline.orchestration.alerts import AlertNotSent, send
 from harvest_pipeline.orchestration.steps import Retries, explained
+from harvest_pipeline.safety import unlinked
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.conftest import TODAY, failure_of
 from harvest_pipeline_tests.harvest import fault_server as fault
-from harvest_pipeline_tests.orchestration.alerts.conftest import PASSWORD, PATH, Alerts, Hook, fail
+from harvest_pipeline_tests.harvest.fault_server import FaultServer
+from harvest_pipeline_tests.orchestration.alerts.conftest import (
+    PASSWORD,
+    PATH,
+    Alerts,
+    Hook,
+    fail,
+    mail_to,
+)
 from harvest_pipeline_tests.orchestration.alerts.mail_server import MailServer
 from harvest_pipeline_tests.sandbox.faults import Forbid
 from harvest_pipeline_tests.security.canaries import Canaries
@@ -108,6 +120,53 @@ def test_a_wrong_token_and_an_outage_are_sent_as_their_sentence(
     assert token["What happened"].startswith("Harvest does not accept the token of HARVEST_ACCESS")
     assert "Days" not in token and token["Reports"] == "clients"
     assert "canary" not in hook.texts[1]
+
+
+#: What a launcher or a name may hold: links of all kinds, and what notifies everyone.
+HOSTILE = (
+    "[click](https://evil.example/a) <https://evil.example|b> www.evil.example ftp://evil.example"
+    " <!channel> @here @everyone evil@evil.example \\\\evil\\share https://harvestapp.com.evil.example"
+)
+
+
+def test_text_of_others_is_text_for_every_kind_of_receiver(
+    watching: Alerts, hook: Hook, mail: MailServer
+) -> None:
+    """An e-mail in HTML, a chat in Markdown, a program."""
+
+    @dg.asset(key=["harvest", "tasks"])
+    def tasks() -> None:
+        with explained(Retries(0, 0.0)):
+            raise HarvestUnavailable(f"{HOSTILE}. See https://www.harveststatus.com.")
+
+    tags = {"dagster/partition": HOSTILE}
+    dg.materialize([tasks], instance=watching.project.instance, raise_on_error=False, tags=tags)
+    with FaultServer(fault.script(fault.raw(b"ok"))) as chat:
+        watching.tick()
+        for address in (f"mmost://{chat.host}/{'a' * 24}", f"{mail_to(mail)}&format=html"):
+            watching.project.set(ADDRESS=address)
+            assert send("$ADDRESS", os.environ, hook.titles[0], hook.texts[0]) is None
+        message = json.loads(chat.requests[0].body)["text"]
+    (letter,) = mail.mails
+    page = letter.get_body(("html",))
+    assert page
+    for text in (hook.texts[0], message, page.get_content()):
+        assert "https://www.harveststatus.com" in text and "evil" in text
+        others = text.replace("https://www.harveststatus.com", "")
+        assert not re.findall(r"://|www\.|evil\.|\]\(|(?<!\w)@|<[!@#h]|href|\\\\", others)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Try again later; https://www.harveststatus.com shows outages.",
+        "Make a new one (https://id.getharvest.com/developers), and set it in .env.",
+        "harvest.yaml, line 2: 1.5 h, e.g. on 2026-11-02; 100,000.50 EUR; warehouse.duckdb",
+        "Ada Okafor & Söhne: #7 (a/b), 50 % [sic] at Fernhill Ltd. in Perth",
+    ],
+)
+def test_ordinary_sentences_stay_as_they_are(sentence: str) -> None:
+    assert unlinked(sentence) == sentence
 
 
 def test_an_error_of_others_is_sent_by_its_kind_alone(watching: Alerts, hook: Hook) -> None:
