@@ -138,7 +138,10 @@ def trusted(address: str) -> str:
 
 
 class DiskFull(Exception):
-    """A file could not be written because a disk is full; the text names the folder."""
+    """A file could not be written because a disk is full. What was loaded before is there.
+
+    Make room in the folder that the message names, then do the same again.
+    """
 
 
 def disk_full(error: BaseException, *folders: Path) -> str | None:
