@@ -192,5 +192,5 @@ def test_what_fails_is_a_document_too(
         assert not document["ok"]
     else:
         assert set(document) == {"error"}
-        assert "HARVEST_TIMEZONE: 'Mars'" in document["error"] or words
+        assert "HARVEST_TIMEZONE: " in document["error"] or words
         assert document["error"].rstrip(".") in done.stderr
