@@ -1,6 +1,7 @@
 """The package as others install it: built as a wheel, in an environment without this checkout."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,11 +13,12 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import requests
 
 from harvest_pipeline import __version__
 from harvest_pipeline_tests.orchestration.test_component import ACME, Scaffolded
 from harvest_pipeline_tests.sandbox.server import SandboxServer
-from harvest_pipeline_tests.waiting import PATIENCE
+from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.long
 
@@ -110,6 +112,27 @@ def test_sync_makes_database_and_dagster_home_in_the_folder_that_one_is_in(
     assert settings.is_relative_to(installed.python.parents[1])
     # Of the class that the file names.
     assert "harvest_pipeline.orchestration.instance" in settings.read_text()
+
+
+def test_dev_serves_the_definitions_without_a_workspace_yaml(installed: Installed) -> None:
+    # What they write is not read: a full pipe would stop them.
+    said = installed.folder / "said.txt"
+    with said.open("w") as output:
+        process = subprocess.Popen(
+            [installed.python.parent / "harvest-pipeline", "dev", "--port", "0"],
+            cwd=installed.folder,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_for(lambda: "The Dagster UI: http" in said.read_text(), said.read_text)
+        address = re.findall(r"The Dagster UI: (\S+)", said.read_text())[0]
+        query = "{repositoriesOrError{...on RepositoryConnection{nodes{location{name}}}}}"
+        answer = requests.post(f"{address}/graphql", json={"query": query}, timeout=60).json()
+        assert answer["data"]["repositoriesOrError"]["nodes"] == [{"location": {"name": "harvest"}}]
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
 
 
 def test_a_project_that_create_dagster_has_made_finds_the_component(

@@ -26,7 +26,7 @@ import uvicorn
 from dagster._cli import proxy_server_manager
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import WorkspaceFileTarget
+from dagster._core.workspace.load_target import ModuleTarget, WorkspaceFileTarget
 from dagster._grpc.client import DagsterGrpcClient
 from dagster_webserver.app import (
     create_app_from_workspace_process_context,  # pyright: ignore[reportUnknownVariableType]
@@ -136,12 +136,18 @@ def _links(address: str) -> str:
 
 @contextmanager
 def _code_servers(instance: dg.DagsterInstance) -> Generator[Path]:
-    """Serve the code locations of workspace.yaml; yields a workspace file that names the servers.
+    """Serve the code locations of workspace.yaml, or these definitions where the package is
+    installed without its checkout; yields a workspace file that names the servers.
 
     All of them answer by then. The UI and the daemon share them, and they restart at the same
     address when code is reloaded.
     """
-    locations = WorkspaceFileTarget([str(project_folder() / "workspace.yaml")])
+    file = project_folder() / "workspace.yaml"
+    locations = (
+        WorkspaceFileTarget([str(file)])
+        if file.is_file()
+        else ModuleTarget("harvest_pipeline.definitions", None, str(file.parent), "harvest")
+    )
     proxy_server_manager.WEBSERVER_GRPC_SERVER_HEARTBEAT_TTL = _NEVER  # pyright: ignore[reportPrivateImportUsage]
     os.environ["DAGSTER_GRPC_PROXY_HEARTBEAT_TTL_SECONDS"] = str(_NEVER)
     with (
