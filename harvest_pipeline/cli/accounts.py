@@ -229,7 +229,7 @@ def _of_store(store: TokenStore, name: str) -> _Row:
 
 def _cells(row: _Row) -> list[str]:
     if row["problem"]:
-        credential = "unusable, see below" if row["kept_in"] else "no credentials, see below"
+        credential = "unusable, see below" if row["kept_in"] else "none, see below"
     elif row["kind"] == "token":
         credential = "token, until it is revoked"
     else:

@@ -17,7 +17,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _SECTIONS = {
     "Settings and launches": ("SettingsError", "OptionsError", "LaunchRefused"),
     "Reading Harvest": ("HarvestError",),
-    "The database": ("WarehouseError",),
+    "The database and the disk": ("WarehouseError", "DiskFull"),
     "Copies and alerts": ("NotPublished", "AlertNotSent"),
 }
 _ANYTHING = "…"

@@ -189,7 +189,7 @@ def test_the_list_and_its_test_are_about_the_same_accounts(
     }
     (cedar,) = (row for row in rows if row["name"] == "cedar")
     assert cedar["problem"].startswith("No Harvest credentials for cedar: run `harvest-pipeline")
-    assert "no credentials, see below" in person.run("accounts").output
+    assert "none, see below" in person.run("accounts").output
     tested = person.run("accounts", "test")
     told = dict(line.split(": ", 1) for line in tested.output.splitlines())
     assert (tested.code, told.keys()) == (1, {"acme", "blue", "cedar", "token"})

@@ -161,6 +161,7 @@ def test_a_machine_that_sleeps_in_a_run_goes_on_with_it(dev: Dev, sandbox: Sandb
     assert parts(dev) == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["code", "proxy"])
 def test_a_run_that_is_launched_while_its_code_server_is_gone_waits_for_the_next(
     dev: Dev, name: str

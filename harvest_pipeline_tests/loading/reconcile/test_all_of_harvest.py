@@ -3,10 +3,13 @@
 from datetime import UTC, datetime, time, timedelta
 
 import dagster as dg
+import pytest
 
 from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline_tests.conftest import TODAY, Project, failure_of
 from harvest_pipeline_tests.loading.reconcile.conftest import Loaded
+
+pytestmark = pytest.mark.long
 
 
 def test_edits_and_deletions_of_estimates_arrive_with_what_belongs_to_them(loaded: Loaded) -> None:

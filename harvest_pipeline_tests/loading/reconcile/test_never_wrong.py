@@ -11,6 +11,8 @@ from harvest_pipeline_tests.conftest import TODAY, failure_of
 from harvest_pipeline_tests.loading.reconcile.conftest import Loaded, Night
 from harvest_pipeline_tests.sandbox.faults import AnswerWith
 
+pytestmark = pytest.mark.long
+
 TOMORROW = TODAY + timedelta(days=1)
 
 
