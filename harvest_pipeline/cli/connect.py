@@ -20,7 +20,7 @@ from harvest_pipeline.harvest.account import Account, AccountFinder, listed
 from harvest_pipeline.harvest.auth import PersonalAccessToken
 from harvest_pipeline.harvest.client import user_agent
 from harvest_pipeline.harvest.errors import AccountNotFound, HarvestError, StoreUnusable
-from harvest_pipeline.harvest.http import Patience, Transport
+from harvest_pipeline.harvest.http import AT_TERMINAL, Transport
 from harvest_pipeline.harvest.oauth import DEVELOPERS, Consent, TokenSet
 from harvest_pipeline.harvest.redirect import RedirectServer, redirect_address
 from harvest_pipeline.harvest.token_store import StoredAccount, TokenStore, check_name
@@ -31,7 +31,7 @@ from harvest_pipeline.sandbox.oauth import CLIENT_ID, CLIENT_SECRET
 from harvest_pipeline.settings import Project, SettingsError, load_environment
 
 #: A person is waiting, so there are fewer attempts and shorter pauses than in a run.
-PATIENCE = Patience(attempts=3, first_pause=0.5, throttle_cap=60.0)
+PATIENCE = replace(AT_TERMINAL, attempts=3, first_pause=0.5, throttle_cap=60.0)
 #: How long the person has to answer in the browser.
 BROWSER_SECONDS = 300.0
 
@@ -97,9 +97,8 @@ def command(
             settings = _of_sandbox(settings)
             # The settings name the account at Harvest.
             requested = _requested(account_id, instance, {}, None)
-        with closing(
-            Transport(user_agent(settings.project.contact), PATIENCE, click.echo)
-        ) as transport:
+        agent = user_agent(settings.project.contact)
+        with closing(Transport(agent, PATIENCE, click.echo)) as transport:
             if token:
                 tokens = TokenSet(access_token=_token())
             else:
@@ -354,14 +353,11 @@ def _summary(
             f"export HARVEST_API_URL={account.api_url}\nexport HARVEST_ID_URL={account.id_url}"
         )
     entry = next((each for each in project if each.name == account.name), None)
-    start = "`dg dev`" if by_components() else "`make dev`"
+    start, where = "`make dev`", f"in harvest.yaml (below `accounts:`, `- name: {account.name}`)"
+    if by_components():
+        start, where = "`dg dev`", f"by a component (`name: {account.name}`)"
     if entry is None:
-        parts.append(
-            f"Next: name it in harvest.yaml, beside the accounts that are there, and run {start}."
-            f"\n\naccounts:\n  - name: {account.name}"
-            if not by_components()
-            else f"Next: declare it by a component (`name: {account.name}`), and run {start}."
-        )
+        parts.append(f"Next: declare it {where} beside the others, and run {start}.")
     elif winning := winning_variables(entry, environment):
         parts.append(
             f"Next: remove {' and '.join(winning)} from the environment and .env, since variables "

@@ -5,21 +5,20 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import partial
-from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from harvest_pipeline import __version__
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.cli.declared import by_components
+from harvest_pipeline.cli.doctor_dagster import dagster_findings
 from harvest_pipeline.cli.findings import Finding, Section, count, in_json
 from harvest_pipeline.cli.output import json_option
 from harvest_pipeline.harvest.access import (
@@ -29,7 +28,7 @@ from harvest_pipeline.harvest.access import (
 )
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import HarvestError, PermissionMissing, RateLimited
-from harvest_pipeline.harvest.http import Patience
+from harvest_pipeline.harvest.http import AT_TERMINAL
 from harvest_pipeline.harvest.token_store import TokenStore, is_name
 from harvest_pipeline.loading.history import left_out
 from harvest_pipeline.safety import one_line
@@ -41,9 +40,8 @@ from harvest_pipeline.settings import (
     dotenv_path,
     load_environment,
     load_project,
-    project_folder,
 )
-from harvest_pipeline.settings.environment import DAGSTER_YAML, dotenv
+from harvest_pipeline.settings.environment import dotenv
 from harvest_pipeline.settings.values import FILE_ENDINGS
 from harvest_pipeline.warehouse import ledger
 from harvest_pipeline.warehouse.database import Warehouse
@@ -51,22 +49,16 @@ from harvest_pipeline.warehouse.errors import WarehouseError, WarehouseLocked
 from harvest_pipeline.warehouse.ledger import last_loaded_at
 from harvest_pipeline.warehouse.publish import published_at
 
-if TYPE_CHECKING:  # the import takes a second or two
-    import dagster as dg
-
 _HOSTS = {"HARVEST_API_URL", "HARVEST_ID_URL"}
 #: Variables whose value is checked, so that it is shown if it is not refused. All others, and those
 #: that are refused, only show that they are set: it may be a secret in the wrong variable.
 _CHECKED = {"HARVEST_CONFIG", *filter(None, (f.alias for f in Project.model_fields.values()))}
 #: A person is waiting. The deadline is that of runs: processes use it to see each other's requests.
-_PATIENCE = Patience(read=20.0, attempts=2, first_pause=0.5, throttle_cap=20.0)
+_PATIENCE = replace(AT_TERMINAL, read=20.0, attempts=2, first_pause=0.5, throttle_cap=20.0)
 #: Seconds; tokens are renewed two minutes before they expire, by this machine's clock.
 _CLOCK = 120.0
 #: Bytes; a first load of a large account may need them.
 _SPACE = 2**30
-#: Seconds; the daemon sends a heartbeat every 30, and Dagster calls it healthy for half an hour.
-_HEARTBEAT = 150.0
-_LATEST_RUNS = 100
 
 #: For messages about waiting.
 _say = partial(click.echo, err=True)
@@ -109,7 +101,10 @@ def examine(*, offline: bool) -> Iterator[Section]:
     for account in project.accounts:
         findings = _account(project, account, offline=offline, readable=readable)
         yield Section.of("account", findings, account.name)
-    yield Section.of("Dagster", _dagster(project))
+    dagster = dagster_findings(
+        project.variables.get("DAGSTER_HOME"), project.source("DAGSTER_HOME")
+    )
+    yield Section.of("Dagster", dagster)
 
 
 class _Project:
@@ -344,71 +339,3 @@ def _last_load(account: Account, account_id: str) -> Iterator[Finding]:
     else:
         text = f"{last:%Y-%m-%d %H:%M} UTC" if last else "nothing is loaded yet"
         yield Finding("last load", "ok", f"{text} (schema {account.name})")
-
-
-def _dagster(project: _Project) -> Iterator[Finding]:
-    """Versions, home, daemon, and jobs whose last run failed."""
-    packages = ("dagster", "dagster-webserver", "dagster-duckdb", "duckdb")
-    versions = [("harvest_pipeline", __version__), *((each, version(each)) for each in packages)]
-    yield Finding("versions", "ok", ", ".join(map(" ".join, versions)))
-    named = project.variables.get("DAGSTER_HOME")
-    home = Path(named) if named else project_folder() / ".dagster"
-    if named and not (home.is_absolute() and home.is_dir()):
-        text = (
-            "DAGSTER_HOME is not the full path of a folder, and Dagster does not start with that."
-        )
-        yield Finding("home", "wrong", text, "Make the folder, or remove DAGSTER_HOME.")
-        return
-    yield Finding("home", "ok", f"{home} ({project.source('DAGSTER_HOME')})")
-    # Opening an instance creates its files.
-    if not home.is_dir() or not {each.name for each in home.iterdir()} - {"dagster.yaml"}:
-        yield _no_daemon("Dagster has never run with this home")
-        return
-    import dagster as dg
-
-    from harvest_pipeline.orchestration.instance import Instance
-
-    yaml = home / "dagster.yaml"
-    try:
-        instance = dg.DagsterInstance.from_config(str(home))
-    except Exception as error:  # an error in the file can raise many kinds
-        text = f"Dagster cannot use {yaml} ({type(error).__name__})."
-        remedy = f"Correct it; `DAGSTER_HOME={home} dagster instance info` says why."
-        yield Finding("dagster.yaml", "wrong", text, remedy)
-        return
-    with instance:
-        if not isinstance(instance, Instance):
-            text = f"{yaml} is not that of this project: runs whose process died never end."
-            remedy = f"ln -sf {DAGSTER_YAML} {yaml}"
-            yield Finding("dagster.yaml", "warning", text, remedy)
-        yield _daemon(instance)
-        yield from _failed_runs(instance)
-
-
-def _daemon(instance: "dg.DagsterInstance") -> Finding:
-    beats = [beat.timestamp for beat in instance.get_daemon_heartbeats().values()]
-    if not beats:
-        return _no_daemon("it has never given a heartbeat")
-    seconds = round(datetime.now(UTC).timestamp() - max(beats))
-    if seconds > _HEARTBEAT:
-        return _no_daemon(f"its last heartbeat was {timedelta(seconds=seconds)} ago")
-    return Finding("daemon", "ok", f"running; last heartbeat {seconds} seconds ago")
-
-
-def _no_daemon(why: str) -> Finding:
-    text = f"not running: {why}. Schedules do not start, and queued runs wait."
-    remedy = "Start `make dev` and leave it running, or `dagster-daemon run` beside your webserver."
-    return Finding("daemon", "warning", text, remedy)
-
-
-def _failed_runs(instance: "dg.DagsterInstance") -> Iterator[Finding]:
-    """The jobs whose last finished run failed."""
-    records = instance.get_run_records(limit=_LATEST_RUNS)  # latest first
-    finished = [each for each in records if each.dagster_run.is_finished]
-    latest = {each.dagster_run.job_name: each for each in reversed(finished)}
-    for name, record in latest.items():
-        if record.dagster_run.is_failure:
-            run = record.dagster_run.run_id[:8]
-            when = f"{record.create_timestamp:%Y-%m-%d %H:%M} UTC"
-            text = f"the last run of {name} failed: {run}, launched on {when}."
-            yield Finding("runs", "warning", text, "Open it in the UI: its errors say what to do.")

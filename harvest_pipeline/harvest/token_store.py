@@ -6,7 +6,6 @@ is usable; the file then records that, so that a session without a keyring (cron
 
 import os
 import re
-import stat
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from platformdirs import user_config_path
 
 from harvest_pipeline.harvest.errors import StoreBusy, StoreUnusable
 from harvest_pipeline.harvest.oauth import TokenSet
+from harvest_pipeline.harvest.private import check_above, check_private
 from harvest_pipeline.safety import disk_full, make_folder, one_line, shown
 
 T = TypeVar("T")
@@ -179,9 +179,9 @@ class TokenStore:
         path = self.folder / f"{key}.lock"
         lock = FileLock(path, timeout=_LOCK_SECONDS, mode=0o600)
         with _explained(self.folder):
-            self._check_above()
+            check_above(self._path)
             make_folder(self.folder)
-            self._check(self.folder, 0o700)
+            check_private(self.folder, 0o700)
             try:
                 lock.acquire()
             except Timeout:
@@ -235,9 +235,9 @@ class TokenStore:
         """What the file holds, by key."""
         with _explained(self._path):
             try:
-                self._check(self.folder, 0o700)
-                self._check_above()
-                self._check(self._path, 0o600)
+                check_private(self.folder, 0o700)
+                check_above(self._path)
+                check_private(self._path, 0o600)
                 content = self._path.read_bytes()
             except FileNotFoundError:
                 return {}
@@ -273,42 +273,6 @@ class TokenStore:
                 finally:
                     os.close(folder)
 
-    def _check_above(self) -> None:
-        """Raise StoreUnusable if somebody else could put another folder in the place of ours: one
-        above it is a link that the system has not made, or may be written by everybody."""
-        for path in (self._path, self.folder, *self.folder.parents):
-            try:
-                status = path.lstat()
-            except FileNotFoundError:
-                continue
-            if stat.S_ISLNK(status.st_mode) and not _is_of_system(path, status):
-                raise StoreUnusable(
-                    f"{path} is a link, and whoever can change it leads tokens elsewhere, so none "
-                    "is kept below it; name the folder itself in HARVEST_TOKEN_STORE."
-                )
-            if stat.S_ISDIR(status.st_mode) and status.st_mode & 0o1002 == 0o0002:
-                raise StoreUnusable(
-                    f"Everybody on this machine may replace what is in {path} (mode "
-                    f"{stat.S_IMODE(status.st_mode):04o}), so no token is kept below it; run "
-                    f"`chmod o-w {path}`, or name another folder in HARVEST_TOKEN_STORE."
-                )
-
-    @staticmethod
-    def _check(path: Path, mode: int) -> None:
-        """Raise StoreUnusable unless a file or folder is ours and private."""
-        status = path.stat()
-        if status.st_uid != os.geteuid():
-            raise StoreUnusable(
-                f"{path} belongs to another user (uid {status.st_uid}), so no token is kept there; "
-                "run as that user, or name another folder in HARVEST_TOKEN_STORE."
-            )
-        if status.st_mode & 0o077:
-            raise StoreUnusable(
-                f"{path} is open to other users of this machine (mode "
-                f"{stat.S_IMODE(status.st_mode):04o}), so no token is kept there; run "
-                f"`chmod {mode:o} {path}`, and connect again if somebody may have read a token."
-            )
-
 
 def _with_keyring(use: Callable[[], T], *, secret: bool = False) -> T:
     """The result of `use`. Backends raise any exception, for example D-Bus errors, and some that
@@ -333,11 +297,6 @@ def _from_keyring(key: str) -> None:
     """Remove an entry of the keyring."""
     if _with_keyring(lambda: keyring.get_password(_SERVICE, key)) is not None:
         _with_keyring(lambda: keyring.delete_password(_SERVICE, key))
-
-
-def _is_of_system(link: Path, status: os.stat_result) -> bool:
-    """Whether a link is one that comes with the system, such as /var or /home."""
-    return link.parent == Path(link.anchor) or (status.st_uid == 0 != os.geteuid())
 
 
 def _users_folder() -> Path:

@@ -229,7 +229,7 @@ def test_a_personal_token_is_stored_under_a_name_of_its_own(
         command.type(f"{sandbox.tokens['administrator']}\n")
         assert command.wait() == 0
     assert person.stored() == ["acme"]
-    assert "accounts:\n  - name: acme" in command.output
+    assert "in harvest.yaml (below `accounts:`, `- name: acme`)" in command.output
     assert sandbox.tokens["administrator"] not in command.output
 
 
