@@ -55,6 +55,7 @@ def test_ctrl_c_keeps_the_old_rows_and_what_was_loaded_and_removes_the_spool(pla
     assert len(place.query("SELECT * FROM _loads WHERE record = 'invoices'")) == 1
 
 
+@pytest.mark.long
 def test_pressing_ctrl_c_again_and_again_changes_nothing(place: Place) -> None:
     terminal = hanging(place)
     for _ in range(4):
@@ -63,12 +64,14 @@ def test_pressing_ctrl_c_again_and_again_changes_nothing(place: Place) -> None:
     assert_cancelled(place, terminal)
 
 
+@pytest.mark.long
 def test_sigterm_cancels_likewise(place: Place) -> None:
     terminal = hanging(place)
     terminal.send(signal.SIGTERM)
     assert_cancelled(place, terminal)
 
 
+@pytest.mark.long
 def test_cancelling_in_the_ui_ends_the_command_before_the_next_report(place: Place) -> None:
     place.sandbox.account.faults.add(Hang(path="/clients", seconds=8, times=1))
     terminal = Terminal(place, "sync", "clients", "invoices", "--days-back", "50")
@@ -78,6 +81,7 @@ def test_cancelling_in_the_ui_ends_the_command_before_the_next_report(place: Pla
     assert_cancelled(place, terminal)
 
 
+@pytest.mark.long
 def test_a_run_whose_process_was_killed_is_failed_by_the_next_command(place: Place) -> None:
     # The first load would wait for what is older than the first day, without a spool yet.
     assert place.run("sync", "invoices", "--days-back", "50").returncode == 0

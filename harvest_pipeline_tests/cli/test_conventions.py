@@ -139,6 +139,7 @@ def test_nothing_that_a_command_prints_is_wider_than_100_columns(place: Place) -
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_states_are_coloured_on_a_terminal_unless_that_is_switched_off(place: Place) -> None:
     def printed(*words: str, **variables: str) -> str:
         with mock.patch.dict(place.environment, **{"TERM": "xterm", "NO_COLOR": "", **variables}):

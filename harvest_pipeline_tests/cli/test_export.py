@@ -327,6 +327,7 @@ def test_texts_that_were_cut_are_told(own: Any, capsys: pytest.CaptureFixture[st
     assert "longer than a cell of Excel holds: 1;" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_table(own: Any, tmp_path: Path) -> None:
     own("CREATE VIEW few AS SELECT range AS n, 'a text of row ' || range AS t FROM range(2_000)")
     own("CREATE VIEW many AS SELECT range AS n, 'a text of row ' || range AS t FROM range(300_000)")

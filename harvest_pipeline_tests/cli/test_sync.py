@@ -150,6 +150,7 @@ def test_a_failure_is_its_sentence_said_once_and_exit_code_1(place: Place) -> No
     assert "Traceback" not in done.stderr + done.stdout
 
 
+@pytest.mark.long
 def test_a_host_that_does_not_answer_is_named_at_once_and_given_up_while_a_person_waits(
     place: Place,
 ) -> None:
@@ -188,6 +189,7 @@ def test_a_retry_is_one_sentence_with_one_full_stop(
     assert not [line for line in told if ".." in line]
 
 
+@pytest.mark.long
 def test_several_accounts_are_read_one_after_the_other(tmp_path: Path) -> None:
     with SandboxServer(years=0.2, accounts=2, rate_limit=None) as sandbox:
         accounts = [

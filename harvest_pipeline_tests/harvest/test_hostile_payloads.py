@@ -17,6 +17,8 @@ from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.fault_server import Action, FaultServer
 from harvest_pipeline_tests.warehouse.records import client
 
+pytestmark = pytest.mark.long
+
 MEBIBYTE = 2**20
 
 

@@ -143,6 +143,7 @@ def test_a_run_over_all_accounts_lands_each_in_its_own_schema(companies: Project
     assert accounts == [[(key,)] for key in ids(companies.sandbox)]
 
 
+@pytest.mark.long
 def test_an_account_that_is_refused_does_not_stop_the_others_of_a_run(companies: Project) -> None:
     companies.set(HARVEST_BLUE_SKY_ACCESS_TOKEN="revoked")
     result = run(companies, "all_accounts", tags=range_tags(WEEK))
@@ -187,6 +188,7 @@ def test_half_of_an_accounts_own_application_is_not_completed_with_a_common_toke
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_throttled_and_a_broken_account_do_not_hold_up_a_healthy_one(
     companies: Project, tmp_path: Path
 ) -> None:

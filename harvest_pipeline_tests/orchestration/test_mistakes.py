@@ -299,6 +299,7 @@ def command(project: Project, *arguments: str) -> subprocess.CompletedProcess[st
     ],
     ids=["http", "future", "zone", "bad day", "upside down"],
 )
+@pytest.mark.long
 def test_what_the_command_line_is_given_wrong_is_named_before_any_request(
     project: Project, variables: dict[str, str], arguments: list[str], words: str
 ) -> None:

@@ -156,6 +156,7 @@ def test_another_asset_can_read_a_model_as_a_frame(project: Project) -> None:
     assert project.query("FROM mine") == [("record",), ("as_of",)]
 
 
+@pytest.mark.long
 def test_a_night_leaves_every_view_as_the_code_has_it_and_its_lineage(project: Project) -> None:
     with duckdb.connect(project.database) as connection:
         connection.execute("CREATE SCHEMA harvest")

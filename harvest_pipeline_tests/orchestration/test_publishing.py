@@ -158,6 +158,7 @@ def test_models_alone_are_published_too(published: Published) -> None:
     assert published.read("SELECT count(*) FROM freshness") == [(0,)]
 
 
+@pytest.mark.long
 def test_what_changes_is_published_by_the_run_of_the_sensor(published: Published) -> None:
     job = build_definitions().resolve_job_def("harvest_changes")
     assert job.execute_in_process(instance=published.instance).success

@@ -29,6 +29,7 @@ def account() -> Iterator[SandboxServer]:
 
 
 @pytest.mark.parametrize("variable", [*VARIABLES, "DAGSTER_HOME", "HARVEST_ACCES_TOKEN"])
+@pytest.mark.long
 def test_no_command_repeats_a_token_in_any_variable(
     variable: str, account: SandboxServer, tmp_path: Path
 ) -> None:

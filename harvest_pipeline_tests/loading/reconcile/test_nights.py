@@ -103,6 +103,7 @@ def test_names_follow_what_is_renamed_and_nothing_is_read_again_for_it(loaded: L
     ) == [("Renamed & Sons", "NEW", "Renamed task", "Ann Renamed")]
 
 
+@pytest.mark.long
 def test_the_number_of_an_invoice_follows_even_if_the_invoice_is_on_a_day_that_is_not_kept(
     loaded: Loaded,
 ) -> None:
@@ -121,6 +122,7 @@ def test_the_number_of_an_invoice_follows_even_if_the_invoice_is_on_a_day_that_i
     assert loaded.reconcile().result.success
 
 
+@pytest.mark.long
 def test_what_belongs_to_a_deleted_project_goes_with_it(loaded: Loaded) -> None:
     project = loaded.account.records.expenses.ascending()[0].project.id
     of_it = "SELECT id FROM {} WHERE project_id = ? ORDER BY id"
@@ -132,6 +134,7 @@ def test_what_belongs_to_a_deleted_project_goes_with_it(loaded: Loaded) -> None:
     assert loaded.query("SELECT 1 FROM projects_deleted WHERE id = ?", project) == [(1,)]
 
 
+@pytest.mark.long
 def test_lines_messages_and_payments_go_with_a_deleted_invoice(loaded: Loaded) -> None:
     invoice = loaded.account.records.invoices.ascending()[1].id
     loaded.account.add_payment(invoice, 1)
@@ -157,6 +160,7 @@ def test_children_are_asked_of_the_invoice_that_changed_and_of_no_other(loaded: 
     ]
 
 
+@pytest.mark.long
 def test_a_message_that_did_not_move_its_invoice_is_found_within_a_week(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +176,7 @@ def test_a_message_that_did_not_move_its_invoice_is_found_within_a_week(
     assert f"/v2/invoices/{ids[0]}/messages" in asked
 
 
+@pytest.mark.long
 def test_the_sweep_keeps_to_its_budget(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(loaded.pretend_a_week_has_passed()) > 1
     monkeypatch.setenv("HARVEST_SWEEP_REQUESTS", "1")
@@ -180,6 +185,7 @@ def test_the_sweep_keeps_to_its_budget(loaded: Loaded, monkeypatch: pytest.Monke
     assert loaded.reconcile().children() == []
 
 
+@pytest.mark.long
 def test_in_a_long_history_a_deletion_is_searched_for_by_halves(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,6 +205,7 @@ def test_in_a_long_history_a_deletion_is_searched_for_by_halves(
     assert last - first < timedelta(days=days // 4)
 
 
+@pytest.mark.long
 def test_a_night_that_fails_keeps_what_it_had_found_and_the_next_one_goes_on(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:

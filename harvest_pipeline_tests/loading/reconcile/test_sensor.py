@@ -100,6 +100,7 @@ def test_a_new_day_is_read_in_full(loaded: Loaded, tick: Tick) -> None:
         assert tick() == "Nothing has changed (15 requests)."
 
 
+@pytest.mark.long
 def test_an_older_warehouse_that_is_put_back_heals(loaded: Loaded, tick: Tick) -> None:
     older = loaded.database.read_bytes()
     entry = loaded.account.records.time_entries.ascending()[12]
@@ -112,6 +113,7 @@ def test_an_older_warehouse_that_is_put_back_heals(loaded: Loaded, tick: Tick) -
         assert loaded.differences() == []
 
 
+@pytest.mark.long
 def test_a_run_that_failed_is_tried_again_after_a_pause_that_grows(
     loaded: Loaded, tick: Tick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
