@@ -113,7 +113,7 @@ def measure() -> Part:
                 "floor + 1 %",
                 f"{first}; floor {least}",
                 first <= least * 1.01,
-                "each list is counted besides, which finds what was deleted meanwhile",
+                "three ask, once, what is older than the first day",
             ),
             Target("requests of a quiet night", "16", f"{quiet}", quiet <= 16, "a count a list"),
             Target(
