@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from harvest_pipeline import __version__
@@ -33,8 +34,9 @@ def dagster_findings(named: str | None, source: str) -> Iterator[Finding]:
         yield Finding("home", "wrong", text, "Make the folder, or remove DAGSTER_HOME.")
         return
     yield Finding("home", "ok", f"{home} ({source})")
-    # Opening an instance creates its files.
-    if not home.is_dir() or not {each.name for each in home.iterdir()} - {"dagster.yaml"}:
+    # Opening an instance creates its files. The demo's own home is below this one.
+    unused = {"dagster.yaml", "sandbox"}
+    if not home.is_dir() or not {each.name for each in home.iterdir()} - unused:
         yield _no_daemon("Dagster has never run with this home")
         return
     import dagster as dg
@@ -52,7 +54,7 @@ def dagster_findings(named: str | None, source: str) -> Iterator[Finding]:
     with instance:
         if not isinstance(instance, Instance):
             text = f"{yaml} is not that of this project: runs whose process died never end."
-            remedy = f"ln -sf {DAGSTER_YAML} {yaml}"
+            remedy = f"ln -sf {quote(str(DAGSTER_YAML))} {quote(str(yaml))}"
             yield Finding("dagster.yaml", "warning", text, remedy)
         yield _daemon(instance)
         yield from _failed_runs(instance)
