@@ -49,6 +49,7 @@ def main() -> None:
 def picture(page: Any, name: str, height: int) -> None:
     """Keep what the page shows, down to that height."""
     page.wait_for_load_state("networkidle")
+    page.wait_for_function("!document.body.innerText.includes('Loading')")
     time.sleep(2)  # movements come to their end
     clip = {"x": 0, "y": 0, "width": WIDTH, "height": height, "scale": 1}
     shown = page.context.new_cdp_session(page).send(
@@ -62,7 +63,7 @@ def terminal(name: str, arguments: str, environment: Mapping[str, str]) -> None:
     command = ["script", "-qec", f"'{COMMAND}' {arguments}", os.devnull]
     told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     with Path(os.devnull).open("w") as nowhere:
-        console = Console(record=True, width=82, file=nowhere)
+        console = Console(record=True, width=101, file=nowhere)
         console.print(Text.assemble("$ ", (f"harvest-pipeline {arguments}", "bold")))
         output = told.stdout.rstrip().replace(f"{project_folder()}{os.sep}", "")
         console.print(Text.from_ansi(output))
