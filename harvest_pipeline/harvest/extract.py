@@ -249,7 +249,7 @@ def _single(
     client: HarvestClient, record: Record, url: str, keep: Callable[[Page[Line]], None]
 ) -> Pass:
     """Read the one record at an address, which has no id of its own."""
-    line, answer = client.get(url, ObjectDecoder(), permission=record.permission)
+    line, answer = client.get(url, ObjectDecoder(record), permission=record.permission)
     keep(Page([(0, line)], 1, 1))
     return Pass(answer.asked_at, total=1)
 

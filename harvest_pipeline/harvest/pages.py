@@ -80,11 +80,16 @@ class Row(msgspec.Struct, frozen=True):
 class ObjectDecoder:
     """Decodes a response that is one record: its bytes."""
 
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
     def decode(self, body: bytes) -> bytes:
         """The record in `body`, on one line. Raises msgspec.DecodeError, UnicodeDecodeError and
-        RecursionError if it is no object."""
+        RecursionError if it is no object, or one without any field of the record."""
         _check_encoding(body)
-        _object_decoder.decode(body)
+        fields = _object_decoder.decode(body)
+        if not any(column.path[0] in fields for column in self._record.columns):
+            raise msgspec.ValidationError(f"this is not a {self._record.name}")
         return _one_line(body.strip())
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harvest_pipeline.catalogue.records import RECORDS
@@ -19,6 +20,7 @@ from harvest_pipeline.harvest.errors import (
     StateUnusable,
 )
 from harvest_pipeline.harvest.extract import read, read_children
+from harvest_pipeline.harvest.pages import ObjectDecoder
 from harvest_pipeline.scope import Proof, Scope, Spool, Window
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.conftest import MakeClient
@@ -582,3 +584,11 @@ def test_children_that_do_not_come_whole_are_refused(
     short = fault.page("invoice_payments", [{"id": 1}], total_entries=2)
     with FaultServer(script(short)) as server, pytest.raises(ReadNotProven, match="1 records"):
         read_children(make_client(server.url), PAYMENTS, SCOPE, PARENTS[:1], tmp_path)
+
+
+def test_an_object_without_any_field_of_the_record_is_no_answer() -> None:
+    """An empty page in the place of the company emptied its row (soak, seed 31, night 10)."""
+    decoder = ObjectDecoder(RECORDS["company"])
+    assert decoder.decode(b'{"name": "Acme", "new": 1}') == b'{"name": "Acme", "new": 1}'
+    with pytest.raises(msgspec.ValidationError, match="not a company"):
+        decoder.decode(b'{"company": [], "total_entries": 3}')
