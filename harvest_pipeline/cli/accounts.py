@@ -20,7 +20,7 @@ from harvest_pipeline.harvest.access import (
 )
 from harvest_pipeline.harvest.errors import HarvestError, StoreUnusable
 from harvest_pipeline.harvest.token_store import TokenStore
-from harvest_pipeline.safety import may_be_secret, shown
+from harvest_pipeline.safety.text import may_be_secret, shown
 from harvest_pipeline.settings import (
     Account,
     Project,

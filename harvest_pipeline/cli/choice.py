@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from harvest_pipeline.safety import shown
+from harvest_pipeline.safety.text import shown
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Account, SettingsError
 from harvest_pipeline.settings.datasets import Dataset

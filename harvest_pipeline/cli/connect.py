@@ -25,7 +25,8 @@ from harvest_pipeline.harvest.oauth import DEVELOPERS, Consent, TokenSet
 from harvest_pipeline.harvest.redirect import RedirectServer, redirect_address
 from harvest_pipeline.harvest.token_store import StoredAccount, TokenStore, check_name
 from harvest_pipeline.loading.history import proposal
-from harvest_pipeline.safety import is_loopback, one_line
+from harvest_pipeline.safety.hosts import is_loopback
+from harvest_pipeline.safety.text import one_line
 from harvest_pipeline.sandbox import DEFAULT_PORT as SANDBOX_PORT
 from harvest_pipeline.sandbox.oauth import CLIENT_ID, CLIENT_SECRET
 from harvest_pipeline.settings import Project, SettingsError, load_environment

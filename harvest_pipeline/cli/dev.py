@@ -7,7 +7,7 @@ import click
 
 from harvest_pipeline.cli.declared import refuse_components
 from harvest_pipeline.cli.local import dagster_environment, ui
-from harvest_pipeline.safety import shown
+from harvest_pipeline.safety.text import shown
 from harvest_pipeline.settings import SettingsError, load_project, project_folder
 
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?(:\d{1,5})?", re.IGNORECASE)

@@ -31,7 +31,7 @@ from harvest_pipeline.harvest.errors import HarvestError, PermissionMissing, Rat
 from harvest_pipeline.harvest.http import AT_TERMINAL
 from harvest_pipeline.harvest.token_store import TokenStore, is_name
 from harvest_pipeline.loading.history import left_out
-from harvest_pipeline.safety import one_line
+from harvest_pipeline.safety.text import one_line
 from harvest_pipeline.settings import (
     VARIABLES,
     Account,

@@ -17,7 +17,8 @@ from harvest_pipeline.cli.choice import one_account
 from harvest_pipeline.cli.completion import account_option, names_of_tables
 from harvest_pipeline.cli.declared import accounts_of
 from harvest_pipeline.models import models, tables_of
-from harvest_pipeline.safety import disk_full, one_line, replaced, shown
+from harvest_pipeline.safety.files import disk_full, replaced
+from harvest_pipeline.safety.text import one_line, shown
 from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.database import warehouse_of

@@ -10,7 +10,7 @@ from typing import Literal
 import click
 
 from harvest_pipeline.cli.output import coloured, document, folded
-from harvest_pipeline.safety import one_line
+from harvest_pipeline.safety.text import one_line
 
 State = Literal["ok", "warning", "wrong"]
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from harvest_pipeline.safety import make_folder
+from harvest_pipeline.safety.files import make_folder
 from harvest_pipeline.settings import SettingsError, project_folder
 from harvest_pipeline.settings.environment import DAGSTER_YAML
 

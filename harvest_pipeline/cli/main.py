@@ -13,7 +13,8 @@ from typing import Any
 import click
 
 from harvest_pipeline import __version__
-from harvest_pipeline.safety import disk_full, without_secrets
+from harvest_pipeline.safety.files import disk_full
+from harvest_pipeline.safety.text import without_secrets
 
 #: The commands with their short help. The module of each, `harvest_pipeline.cli.<name>`, has a
 #: `command`. Importing all of them would take seconds, even for `--help` and `--version`.
@@ -36,7 +37,7 @@ COMMANDS = {
 _ERRORS = {
     "harvest.errors": "HarvestError",
     "warehouse.errors": "WarehouseError",
-    "safety": "DiskFull",
+    "safety.files": "DiskFull",
 }
 #: The exit code that shells use for a program that writes where nobody reads any more (SIGPIPE).
 _UNREAD = 141

@@ -19,7 +19,7 @@ from rich.text import Text
 from harvest_pipeline.cli.choice import Run
 from harvest_pipeline.harvest.progress import Observer
 from harvest_pipeline.orchestration.models import model_keys, models_step
-from harvest_pipeline.safety import one_line
+from harvest_pipeline.safety.text import one_line
 from harvest_pipeline.warehouse.database import SECONDS_BETWEEN_LINES, WAITING
 
 #: The longest message that is shown, in letters.

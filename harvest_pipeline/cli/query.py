@@ -21,7 +21,7 @@ from harvest_pipeline.cli.choice import one_account
 from harvest_pipeline.cli.completion import account_option
 from harvest_pipeline.cli.declared import accounts_of
 from harvest_pipeline.cli.output import columns as terminal_columns
-from harvest_pipeline.safety import one_line
+from harvest_pipeline.safety.text import one_line
 from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.database import warehouse_of
 

@@ -27,7 +27,7 @@ from harvest_pipeline.cli.progress import LONGEST, Progress, is_interrupt, model
 from harvest_pipeline.harvest.progress import observed_by
 from harvest_pipeline.orchestration.jobs import asset_keys
 from harvest_pipeline.orchestration.partitions import range_tags
-from harvest_pipeline.safety import one_line
+from harvest_pipeline.safety.text import one_line
 from harvest_pipeline.settings import Account, project_folder
 from harvest_pipeline.settings.resolve import REPORT_OPTIONS
 from harvest_pipeline.warehouse.database import Warehouse

@@ -36,7 +36,7 @@ from dagster_webserver.version import __version__
 from harvest_pipeline.cli.guard import Guard
 from harvest_pipeline.cli.main import sentence_of
 from harvest_pipeline.dashboard.file import path_of
-from harvest_pipeline.safety import has_no_room
+from harvest_pipeline.safety.files import has_no_room
 from harvest_pipeline.settings import load_project, project_folder
 
 #: Seconds that open requests get when the UI ends, and then the daemon.

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 
 from harvest_pipeline.dashboard.figures import PARTS, Compared, Figures, figures
-from harvest_pipeline.safety import disk_full, replaced
+from harvest_pipeline.safety.files import disk_full, replaced
 from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse import comparisons, tables
 from harvest_pipeline.warehouse.database import Warehouse

@@ -17,8 +17,8 @@ from harvest_pipeline.harvest.errors import (
     HarvestError,
     PermissionMissing,
     RecordNotFound,
-    one_line,
 )
+from harvest_pipeline.safety.text import one_line
 from harvest_pipeline.scope import Reader
 
 #: The domain after the instance name in an account's address.

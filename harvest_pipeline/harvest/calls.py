@@ -31,7 +31,7 @@ from harvest_pipeline.harvest.http import (
 )
 from harvest_pipeline.harvest.limits import Left, Limiter
 from harvest_pipeline.harvest.progress import observer
-from harvest_pipeline.safety import shows
+from harvest_pipeline.safety.text import shows
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import msgspec
 
-from harvest_pipeline.safety import one_line as one_line
+from harvest_pipeline.safety.text import one_line
 
 TRY_LATER = "Try again later; https://www.harveststatus.com shows outages."
 #: Bytes of an error response; Harvest's are a line. Parsing megabytes would create millions of

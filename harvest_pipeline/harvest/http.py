@@ -28,7 +28,7 @@ from harvest_pipeline.harvest.errors import (
     HostUnreachable,
 )
 from harvest_pipeline.harvest.progress import observer
-from harvest_pipeline.safety import trusted
+from harvest_pipeline.safety.hosts import trusted
 
 #: Responses other than lists are a few kB; one of more bytes than this is not Harvest's.
 LARGEST_ANSWER = 2**20

@@ -16,7 +16,7 @@ from time import time
 from pyrate_limiter import Rate, RateItem, SQLiteBucket
 
 from harvest_pipeline.harvest.errors import StateUnusable
-from harvest_pipeline.safety import disk_full, make_folder
+from harvest_pipeline.safety.files import disk_full, make_folder
 
 #: Harvest may ask for any pause; one longer than this, in seconds, is ignored.
 _LONGEST_PAUSE = 20 * 60.0

@@ -22,10 +22,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from harvest_pipeline.catalogue.columns import Record
-from harvest_pipeline.harvest.errors import AnswerInvalid, one_line
+from harvest_pipeline.harvest.errors import AnswerInvalid
 from harvest_pipeline.harvest.spool import Line
 from harvest_pipeline.harvest.unusable import LARGEST_RECORD, RecordId, cut
-from harvest_pipeline.safety import host_of
+from harvest_pipeline.safety.hosts import host_of
+from harvest_pipeline.safety.text import one_line
 from harvest_pipeline.scope import Rejected
 
 #: The maximum that Harvest allows.

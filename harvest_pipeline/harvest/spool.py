@@ -15,7 +15,7 @@ import msgspec
 
 from harvest_pipeline.catalogue.columns import ROW_KEY, Record
 from harvest_pipeline.harvest.errors import RecordUnusable, StateUnusable
-from harvest_pipeline.safety import disk_full, make_folder
+from harvest_pipeline.safety.files import disk_full, make_folder
 from harvest_pipeline.scope import Proof, Rejected, Spool
 
 #: An id, and the record's JSON on one line.

@@ -21,7 +21,8 @@ from platformdirs import user_config_path
 from harvest_pipeline.harvest.errors import StoreBusy, StoreUnusable
 from harvest_pipeline.harvest.oauth import TokenSet
 from harvest_pipeline.harvest.private import check_above, check_private
-from harvest_pipeline.safety import disk_full, make_folder, one_line, shown
+from harvest_pipeline.safety.files import disk_full, make_folder
+from harvest_pipeline.safety.text import one_line, shown
 
 T = TypeVar("T")
 Place = Literal["keyring", "file"]

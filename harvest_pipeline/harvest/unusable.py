@@ -15,7 +15,8 @@ from typing import Annotated, Any
 import msgspec
 
 from harvest_pipeline.catalogue.columns import Record
-from harvest_pipeline.harvest.errors import RecordUnusable, one_line
+from harvest_pipeline.harvest.errors import RecordUnusable
+from harvest_pipeline.safety.text import one_line
 from harvest_pipeline.scope import Rejected
 
 #: An invoice of 10,000 lines has about 4 MB; DuckDB accepts up to 16.

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import duckdb
 
 from harvest_pipeline.harvest.summary_reports import ReportRow
-from harvest_pipeline.safety import one_line
+from harvest_pipeline.safety.text import one_line
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse.models import inlined, use_money

@@ -12,7 +12,7 @@ from tabulate import tabulate
 
 from harvest_pipeline.loading.figures import HOURS, QUESTIONS, Pair
 from harvest_pipeline.loading.verify import Outcome, Verdict, month_of, reasons, verdict
-from harvest_pipeline.safety import one_line
+from harvest_pipeline.safety.text import one_line
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse.comparisons import Comparison

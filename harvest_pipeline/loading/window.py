@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -16,7 +16,7 @@ from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.errors import ReadNotProven, StateUnusable
 from harvest_pipeline.harvest.extract import read, read_children
 from harvest_pipeline.harvest.spool import only
-from harvest_pipeline.safety import disk_full, make_folder
+from harvest_pipeline.safety.files import disk_full, make_folder
 from harvest_pipeline.scope import Filters, Proof, Scope, Spool, Window
 from harvest_pipeline.warehouse.coverage import not_covered, rows_known_until
 from harvest_pipeline.warehouse.database import Warehouse
@@ -43,7 +43,6 @@ class Loads:
 
     `runs` are this run and the ones that it retries: what they have loaded is not requested again.
     `only_changed`: children are only read for parents that changed since theirs were read.
-    `loaded` are the records that had been loaded before.
     """
 
     client: HarvestClient
@@ -52,7 +51,6 @@ class Loads:
     folder: Path
     log: Callable[[str], object]
     only_changed: bool = False
-    loaded: Collection[str] = ()
 
     def spools(self, record: Record, scope: Scope) -> Iterator[Spool]:
         """Read what is missing of a scope of `record`, piece by piece; nothing if it is complete.

@@ -15,7 +15,8 @@ import msgspec
 from dagster_shared.error import SerializableErrorInfo
 
 from harvest_pipeline.orchestration.checks import check_specs
-from harvest_pipeline.safety import is_loopback, one_line, unlinked
+from harvest_pipeline.safety.hosts import is_loopback
+from harvest_pipeline.safety.text import one_line, unlinked
 from harvest_pipeline.settings import Account, Project
 
 #: Dagster limits a tick to 60 seconds.

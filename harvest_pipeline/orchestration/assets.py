@@ -20,7 +20,7 @@ from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import Account
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.resolve import REPORT_OPTIONS, Days, Resolved, resolve
-from harvest_pipeline.warehouse.ledger import LoadContext
+from harvest_pipeline.warehouse.ledger import LoadContext, loaded_records
 
 
 def dataset_assets(account: Account, io_manager_key: str) -> list[dg.AssetsDefinition]:
@@ -68,10 +68,11 @@ def dataset_asset(
             ask = _asked(context, dataset, account)
         with reading(context, account, retry, only_changed=only_changed) as loads:
             identity = loads.client.identity
-            if record.name not in loads.loaded:
-                start = account.project.start_date
-                if sentence := left_out(loads.client, [record], start):
-                    context.log.warning(sentence)
+            with loads.warehouse.reader() as connection:
+                is_first = record.name not in loaded_records(connection)
+            start = account.project.start_date
+            if is_first and (sentence := left_out(loads.client, [record], start)):
+                context.log.warning(sentence)
             done = Reading(
                 dataset,
                 ask,

@@ -19,7 +19,7 @@ from dagster._serdes import ConfigurableClassData
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.engine import Connection, Engine, ExceptionContext
 
-from harvest_pipeline.safety import DiskFull, disk_full
+from harvest_pipeline.safety.files import DiskFull, disk_full
 
 
 class _Batch(ExitStack):

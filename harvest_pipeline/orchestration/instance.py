@@ -19,7 +19,7 @@ from dagster._serdes import ConfigurableClassData
 from dagster_shared import record
 
 from harvest_pipeline.orchestration import event_log, running
-from harvest_pipeline.safety import one_line
+from harvest_pipeline.safety.text import one_line
 from harvest_pipeline.settings import load_environment
 
 if TYPE_CHECKING:  # Dagster itself imports it late

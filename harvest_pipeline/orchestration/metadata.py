@@ -11,7 +11,7 @@ import dagster as dg
 from tabulate import tabulate
 
 from harvest_pipeline.catalogue.columns import Column
-from harvest_pipeline.safety import one_line, unlinked
+from harvest_pipeline.safety.text import one_line, unlinked
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.resolve import Resolved
 from harvest_pipeline.warehouse.ledger import Load, LoadContext

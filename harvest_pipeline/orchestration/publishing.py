@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 
-from harvest_pipeline.safety import make_folder, private_files
+from harvest_pipeline.safety.files import make_folder, private_files
 from harvest_pipeline.warehouse.database import WAITING, Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.publish import publish

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from harvest_pipeline.safety import make_folder
+from harvest_pipeline.safety.files import make_folder
 
 _KILLED = (
     "The process of the run ended without a word: it was killed, the machine was switched off, or "

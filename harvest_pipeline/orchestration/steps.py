@@ -17,7 +17,7 @@ from harvest_pipeline.settings.datasets import Retry
 from harvest_pipeline.settings.parameters import OptionsError
 from harvest_pipeline.warehouse.database import warehouse_of
 from harvest_pipeline.warehouse.errors import WarehouseError
-from harvest_pipeline.warehouse.ledger import loaded_records, refuse_another_account
+from harvest_pipeline.warehouse.ledger import refuse_another_account
 
 T = TypeVar("T")
 
@@ -70,17 +70,8 @@ def reading(
         client = harvest.client(account)
         with warehouse.reader() as connection:
             refuse_another_account(connection, int(client.identity.account_id))
-            loaded = loaded_records(connection)
         runs = run_chain(context.run, context.instance)
-        yield Loads(
-            client,
-            warehouse,
-            runs,
-            folder,
-            context.log.info,
-            only_changed=only_changed,
-            loaded=loaded,
-        )
+        yield Loads(client, warehouse, runs, folder, context.log.info, only_changed=only_changed)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from harvest_pipeline.orchestration.metadata import EVERY_NIGHT, markdown
 from harvest_pipeline.orchestration.partitions import existing_days
 from harvest_pipeline.orchestration.resources import HarvestResource
 from harvest_pipeline.orchestration.steps import Retries, explained
-from harvest_pipeline.safety import unlinked
+from harvest_pipeline.safety.text import unlinked
 from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse.database import warehouse_of
 

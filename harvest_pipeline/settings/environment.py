@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from dotenv import dotenv_values
 
-from harvest_pipeline.safety import closed
+from harvest_pipeline.safety.files import closed
 
 #: The variables whose values are secrets.
 _SECRET = re.compile(r"HARVEST_(\w+_)?(ACCESS_TOKEN|CLIENT_SECRET|REFRESH_TOKEN|ALERTS)")

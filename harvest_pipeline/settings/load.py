@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from harvest_pipeline.safety import shown
+from harvest_pipeline.safety.text import shown
 from harvest_pipeline.settings.environment import SettingsError, load_environment, project_folder
 from harvest_pipeline.settings.harvest_yaml import ProjectFile, json_schema
 from harvest_pipeline.settings.project import Project

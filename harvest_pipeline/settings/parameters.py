@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, ValidationError, model_validator
 
-from harvest_pipeline.safety import shown
+from harvest_pipeline.safety.text import shown
 from harvest_pipeline.scope import Filters, Window
 from harvest_pipeline.settings.values import Day, DaysBack, Ids, Instant, Model, Problem, Status
 

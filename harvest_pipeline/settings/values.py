@@ -20,7 +20,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from harvest_pipeline.safety import may_be_secret, trusted
+from harvest_pipeline.safety.hosts import trusted
+from harvest_pipeline.safety.text import may_be_secret
 from harvest_pipeline.settings.environment import project_folder
 
 #: Ten years: more is a typing mistake.

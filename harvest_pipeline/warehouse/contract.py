@@ -11,7 +11,7 @@ import duckdb
 
 from harvest_pipeline.catalogue.columns import DECIMAL, INTEGER, RATE, TEXT, Column, Record
 from harvest_pipeline.catalogue.records import records_inside
-from harvest_pipeline.safety import one_line
+from harvest_pipeline.safety.text import one_line
 from harvest_pipeline.warehouse.errors import FieldRetyped
 from harvest_pipeline.warehouse.json_lines import LINE, Keys, Lines, is_exact, pointer, text_of
 from harvest_pipeline.warehouse.sql import comma, literal

@@ -12,7 +12,8 @@ from typing import Any
 import duckdb
 from filelock import FileLock, Timeout
 
-from harvest_pipeline.safety import closed, disk_full, make_folder, one_line, private_files
+from harvest_pipeline.safety.files import closed, disk_full, make_folder, private_files
+from harvest_pipeline.safety.text import one_line
 from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse import engine
 from harvest_pipeline.warehouse.errors import WarehouseError, WarehouseLocked

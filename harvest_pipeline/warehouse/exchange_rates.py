@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 
 from harvest_pipeline.catalogue.columns import DAY, DECIMAL, TEXT, Column
-from harvest_pipeline.safety import one_line
+from harvest_pipeline.safety.text import one_line
 from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.sql import file_pattern, identifier, literal

@@ -14,7 +14,7 @@ import duckdb
 import xlsxwriter  # pyright: ignore[reportMissingTypeStubs]
 from xlsxwriter.exceptions import FileCreateError  # pyright: ignore[reportMissingTypeStubs]
 
-from harvest_pipeline.safety import one_line
+from harvest_pipeline.safety.text import one_line
 from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.models import as_of

@@ -10,7 +10,7 @@ import duckdb
 
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
-from harvest_pipeline.safety import one_line
+from harvest_pipeline.safety.text import one_line
 from harvest_pipeline.scope import Proof, Scope, Window
 from harvest_pipeline.warehouse import coverage, ledger, rejected, tables
 from harvest_pipeline.warehouse.sql import identifier, literal

@@ -9,7 +9,7 @@ import duckdb
 
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS, records_inside
-from harvest_pipeline.safety import disk_full
+from harvest_pipeline.safety.files import disk_full
 from harvest_pipeline.scope import Proof, Spool
 from harvest_pipeline.warehouse import (
     contract,

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import duckdb
 
-from harvest_pipeline.safety import disk_full, make_folder, one_line, private_files
+from harvest_pipeline.safety.files import disk_full, make_folder, private_files
+from harvest_pipeline.safety.text import one_line
 from harvest_pipeline.settings.values import FILE_ENDINGS, VERSION
 from harvest_pipeline.warehouse import models, tables
 from harvest_pipeline.warehouse.database import Warehouse, scratch

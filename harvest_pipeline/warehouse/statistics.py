@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from harvest_pipeline.catalogue.columns import TEXT, Record
-from harvest_pipeline.safety import one_line
+from harvest_pipeline.safety.text import one_line
 from harvest_pipeline.scope import Window
 from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.sql import comma, identifier, literal

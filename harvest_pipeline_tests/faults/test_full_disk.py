@@ -18,7 +18,7 @@ from harvest_pipeline.harvest.limits import Limiter
 from harvest_pipeline.harvest.spool import SpoolFile
 from harvest_pipeline.harvest.token_store import TokenStore
 from harvest_pipeline.loading.window import spool_folder
-from harvest_pipeline.safety import DiskFull
+from harvest_pipeline.safety.files import DiskFull
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import project_folder
 from harvest_pipeline.warehouse.database import Warehouse

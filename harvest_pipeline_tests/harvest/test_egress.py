@@ -17,7 +17,7 @@ from harvest_pipeline.harvest.errors import AnswerInvalid, HarvestError, HostNot
 from harvest_pipeline.harvest.extract import read
 from harvest_pipeline.harvest.http import Patience, Transport
 from harvest_pipeline.harvest.oauth import TokenSet, renewed
-from harvest_pipeline.safety import host_of, is_loopback, trusted
+from harvest_pipeline.safety.hosts import host_of, is_loopback, trusted
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.conftest import TOKEN, MakeClient
 from harvest_pipeline_tests.harvest.fault_server import FaultServer, script

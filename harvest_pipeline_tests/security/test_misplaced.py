@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harvest_pipeline.cli.main import main
-from harvest_pipeline.safety import may_be_secret, shown, without_secrets
+from harvest_pipeline.safety.text import may_be_secret, shown, without_secrets
 from harvest_pipeline.settings import VARIABLES, SettingsError
 from harvest_pipeline_tests.cli.connect.person import Person
 from harvest_pipeline_tests.conftest import Project

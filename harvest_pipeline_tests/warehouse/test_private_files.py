@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harvest_pipeline import safety
-from harvest_pipeline.safety import make_folder, private_files
+from harvest_pipeline.safety import files
+from harvest_pipeline.safety.files import make_folder, private_files
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline_tests.waiting import PATIENCE
 
@@ -88,7 +88,7 @@ def test_everything_is_private_under_umask_000(tmp_path: Path) -> None:
 @pytest.fixture
 def open_umask(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The umask of somebody who shares everything, whatever other tests have left running."""
-    monkeypatch.setattr(safety, "_umask", safety._Umask())
+    monkeypatch.setattr(files, "_umask", files._Umask())
     before = os.umask(0)
     yield
     os.umask(before)

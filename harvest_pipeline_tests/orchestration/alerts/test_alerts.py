@@ -28,7 +28,7 @@ from harvest_pipeline.harvest.errors import HarvestUnavailable
 from harvest_pipeline.orchestration import alerts as alerts_module
 from harvest_pipeline.orchestration.alerts import AlertNotSent, send
 from harvest_pipeline.orchestration.steps import Retries, explained
-from harvest_pipeline.safety import unlinked
+from harvest_pipeline.safety.text import unlinked
 from harvest_pipeline.scope import Window
 from harvest_pipeline_tests.conftest import TODAY, failure_of
 from harvest_pipeline_tests.harvest import fault_server as fault

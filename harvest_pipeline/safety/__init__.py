@@ -1,0 +1,1 @@
+"""Protection of what others could read, take or change: texts, hosts, files."""
