@@ -50,7 +50,7 @@ soak: .venv/installed
 test-duckdb-1.5: .venv-duckdb-1.5/installed
 	@".venv-duckdb-1.5/bin/python" -m pytest -n 2 --no-loadscope-reorder -m "not long" harvest_pipeline_tests/warehouse harvest_pipeline_tests/models \
 	  harvest_pipeline_tests/orchestration/test_runs.py \
-	  harvest_pipeline_tests/orchestration/test_publishing.py \
+	  harvest_pipeline_tests/orchestration/test_publishing*.py \
 	  harvest_pipeline_tests/orchestration/parameters/test_update_modes.py \
 	  harvest_pipeline_tests/orchestration/parameters/test_properties.py \
 	  harvest_pipeline_tests/faults $(ARGS)
