@@ -38,6 +38,9 @@ _ENDED = _LET_GO - {dg.DagsterEventType.RUN_ENQUEUED}
 _LONGEST = 500
 #: Events that are stored together: half a second in which no other process stores one.
 _BATCH = 1000
+#: How often Dagster's daemon looks for backfills that someone has launched; Dagster's 30 seconds
+#: are a long time for a person who looks at the page.
+_SECONDS_BETWEEN_BACKFILLS = 3
 
 
 class _Runs(RunDomain):
@@ -109,6 +112,14 @@ class Instance(dg.DagsterInstance):
         # Planning its days comes first, which takes minutes if they are many.
         running.hold(self, run_id)
         return super().create_run_for_job(job_def, execution_plan, run_id, **others)
+
+    def get_backfill_settings(self) -> Mapping[str, Any]:
+        """Dagster's settings of backfills; its daemon asks for them before it looks for the
+        first."""
+        from dagster._daemon import controller  # only the daemon pays for it
+
+        controller.DEFAULT_DAEMON_INTERVAL_SECONDS = _SECONDS_BETWEEN_BACKFILLS
+        return super().get_backfill_settings()
 
     def add_daemon_heartbeat(self, daemon_heartbeat: "DaemonHeartbeat") -> None:
         """Record a daemon's heartbeat, every 30 seconds, and look for dead runs."""

@@ -4,6 +4,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,8 @@ from dagster._core.instance.runs.run_domain import RunDomain
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._daemon import controller
 from sqlalchemy import text
 
 from harvest_pipeline.orchestration.event_log import EventLog
@@ -162,6 +165,27 @@ def test_what_is_overridden_of_dagster_is_there() -> None:
         f"Dagster {dg.__version__} has no {', '.join(moved)}: adapt orchestration/event_log.py and "
         "instance.py, or take instance_class out of dagster.yaml, which is slower and as right."
     )
+
+
+def test_the_daemon_looks_for_launched_backfills_every_three_seconds(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controller, "DEFAULT_DAEMON_INTERVAL_SECONDS", 30)
+    waits: list[float] = []
+
+    class Once(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            assert timeout is not None
+            waits.append(timeout)
+            return True
+
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        daemon = controller.create_daemon_of_type("BACKFILL", instance)
+        with WorkspaceProcessContext(instance, None) as workspace:
+            loop = daemon.core_loop(workspace, Once())
+            while not waits:
+                next(loop)
+    assert 2 < waits[0] <= 3
 
 
 def test_a_batch_that_cannot_be_stored_is_stored_one_by_one(
