@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from dagster._core.events import DagsterEventBatchMetadata
 from dagster._core.execution import context_creation_job
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.instance.runs.run_domain import RunDomain
@@ -70,6 +71,7 @@ class Instance(dg.DagsterInstance):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         # Of the processes of `dagster dev`, only the first knows what was set besides `.env`.
         load_environment()
+        self._last_reported: dict[str, dg.EventLogEntry] = {}
         super().__init__(*arguments, **named)
         if _is_served():
             # Dagster prints every event of a run, which the UI shows. Its setting, the level of
@@ -127,10 +129,26 @@ class Instance(dg.DagsterInstance):
         running.fail_dead_runs(self)
 
     def handle_new_event(self, event: dg.EventLogEntry, *, batch_metadata: Any = None) -> None:
-        """Store an event; hold the run's lock while this process launches or executes it."""
+        """Store an event; hold the run's lock while this process launches or executes it.
+
+        The days that an op reports one after the other, which Dagster stores one by one, become a
+        batch, as those of an asset are: it ends with the next event of the run, of another kind.
+        """
         kind = event.dagster_event_type if event.is_dagster_event else None
         if kind in _HELD:
             running.hold(self, event.run_id)
+        reported = (
+            kind is dg.DagsterEventType.ASSET_MATERIALIZATION
+            and event.step_key is not None
+            and batch_metadata is None
+        )
+        # The last one is kept back: only the next event shows whether it ends the batch.
+        if last := self._last_reported.pop(event.run_id, None):
+            batch = DagsterEventBatchMetadata(event.run_id, is_end=not reported)
+            super().handle_new_event(last, batch_metadata=batch)
+        if reported:
+            self._last_reported[event.run_id] = event
+            return
         super().handle_new_event(event, batch_metadata=batch_metadata)
         if kind in _LET_GO:
             running.let_go(self, event.run_id)

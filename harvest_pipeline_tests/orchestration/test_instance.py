@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -96,6 +97,21 @@ def broken() -> None:
     raise dg.Failure("no", allow_retries=False)
 
 
+@dg.op(out=dg.Out(dg.Nothing))
+def reporting() -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.Output[None]]:
+    for key in (entries.key, clients_of_ours.key):
+        for day in (WEEK.first + timedelta(days=n) for n in range(7)):
+            yield dg.AssetMaterialization(key, partition=f"{day}", metadata={"day": f"{day}"})
+        yield dg.AssetCheckEvaluation(passed=True, asset_key=key, check_name="mine")
+    yield dg.AssetMaterialization(clients_of_ours.key)
+    yield dg.Output(None)
+
+
+@dg.job
+def reporting_job() -> None:
+    reporting()
+
+
 def everything(home: Path) -> dict[tuple[str, str], list[tuple[object, ...]]]:
     """Every row of every table of every file of Dagster's event log, without times and sizes."""
     rows: dict[tuple[str, str], list[tuple[object, ...]]] = {}
@@ -125,6 +141,7 @@ def test_the_event_log_holds_the_same_rows_as_dagsters_own(home: Path, tmp_path:
                     instance=instance, tags=range_tags(WEEK), run_id=RUN.format(number),
                     raise_on_error=False,
                 )  # fmt: skip
+            reporting_job.execute_in_process(instance=instance, run_id=RUN.format(3))
             keys = [asset.key for asset in (entries, broken, clients_of_ours)]
             records = instance.get_asset_records(keys)
             read.append(
@@ -149,7 +166,7 @@ OVERRIDDEN = {
     RunDomain: ("_log_asset_planned_events",),
     dg.DagsterInstance: (
         "_get_event_batch_size", "run_domain", "create_run_for_job", "handle_new_event",
-        "add_daemon_heartbeat",
+        "add_daemon_heartbeat", "get_backfill_settings",
     ),
 }  # fmt: skip
 
@@ -200,6 +217,23 @@ def test_a_batch_that_cannot_be_stored_is_stored_one_by_one(
     with dg.DagsterInstance.from_config(str(home)) as instance:
         assert job.execute_in_process(instance=instance, tags=range_tags(WEEK)).success
         assert len(instance.get_materialized_partitions(entries.key)) == 7
+
+
+def test_the_days_that_an_op_reports_are_stored_together(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[int] = []
+    store = EventLog.store_event_batch
+
+    def counting(self: EventLog, events: Sequence[dg.EventLogEntry]) -> None:
+        batches.append(len(events))
+        store(self, events)
+
+    monkeypatch.setattr(EventLog, "store_event_batch", counting)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        assert reporting_job.execute_in_process(instance=instance).success
+        assert len(instance.get_materialized_partitions(clients_of_ours.key)) == 7
+    assert batches == [7, 7]
 
 
 def test_days_are_planned_for_what_has_days_only(home: Path) -> None:
