@@ -71,7 +71,6 @@ class Instance(dg.DagsterInstance):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         # Of the processes of `dagster dev`, only the first knows what was set besides `.env`.
         load_environment()
-        self._last_reported: dict[str, dg.EventLogEntry] = {}
         super().__init__(*arguments, **named)
         if _is_served():
             # Dagster prints every event of a run, which the UI shows. Its setting, the level of
@@ -95,6 +94,11 @@ class Instance(dg.DagsterInstance):
 
     def _get_event_batch_size(self) -> int:
         return _BATCH
+
+    @cached_property
+    def _last_reported(self) -> dict[str, dg.EventLogEntry]:
+        """By run, the materialization that `handle_new_event` keeps back."""
+        return {}
 
     @cached_property
     def run_domain(self) -> RunDomain:
