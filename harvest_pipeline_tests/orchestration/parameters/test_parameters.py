@@ -237,6 +237,7 @@ def run(changed: Changed) -> Callable[[str, Parameter], Ran]:
     return of_cell
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("report", "parameter"), CELLS, ids=[f"{report}, {parameter}" for report, parameter in CELLS]
 )
@@ -469,6 +470,7 @@ def _days(first: date, last: date) -> list[date]:
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
+@pytest.mark.long
 def test_an_instance_chooses_the_account(changed: Changed) -> None:
     """The token of these tests reaches two accounts, and HARVEST_INSTANCE names the second one:
     what was loaded before all changes is that one, all of it."""
@@ -480,6 +482,7 @@ def test_an_instance_chooses_the_account(changed: Changed) -> None:
         RESULTS.setdefault((report, "Instance"), set()).add("yes")
 
 
+@pytest.mark.long
 def test_the_results_stand_in_the_documentation() -> None:
     """The table between the two marks of docs/from-domo.md is what the tests above have given."""
     columns = ["Instance", *dict.fromkeys(each.column for each in PARAMETERS)]
