@@ -75,14 +75,16 @@ def draw(plot: Plot) -> None:
     pyplot.close(figure)
 
 
-def report(parts: list[Part], loads: list[float], began: float, arguments: str) -> str:
-    """The document."""
+def report(
+    measured: str, parts: list[Part], loads: list[float], began: float, arguments: str
+) -> str:
+    """The document about the commit that was measured."""
     sections = [_HEAD]
     met = sum(target.met for part in parts for target in part.targets)
     targets = [target for part in parts for target in part.targets]
     busy = f"{min(loads):.1f} to {max(loads):.1f}"
     sections.append(
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit()}, `make benchmark{arguments}`, "
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {measured}, `make benchmark{arguments}`, "
         f"{(time.time() - began) / 60:.0f} minutes. {machine()}. Before each part the"
         f" machine's load was {busy} (one minute's average; more than 1 is the work of others,"
         " which makes seconds longer and ratios less certain)."
@@ -118,6 +120,7 @@ def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     arguments = f' ARGS="{" ".join(sys.argv[1:])}"' if sys.argv[1:] else ""
     parts, loads, began = list[Part](), list[float](), time.time()
+    measured = commit()  # before the pictures are drawn again
     for work in works:
         loads.append(os.getloadavg()[0])
         parts.append(work())
@@ -125,7 +128,7 @@ def main() -> None:
         for plot in parts[-1].plots:
             draw(plot)
         # After each part: what was measured is not lost with the next one.
-        (DOCS / "performance.md").write_text(report(parts, loads, began, arguments))
+        (DOCS / "performance.md").write_text(report(measured, parts, loads, began, arguments))
 
 
 if __name__ == "__main__":
