@@ -74,6 +74,7 @@ def ui(
         if read_only:
             options.append("--read-only")
         files = [file.fileno() for file in (listener, lock) if file]
+        print("Dagster starts, which takes a few seconds ...", flush=True)
         code = _run(environment, "-m", "harvest_pipeline.cli.webserver", *options, files=files)
     if code < 0:
         print(

@@ -126,6 +126,7 @@ def test_the_terminal_has_a_line_for_each_run_and_the_ui_all_of_its_events(
     dev: Dev, sandbox: SandboxServer
 ) -> None:
     begin = len(dev.output.read_text())
+    assert dev.output.read_text().startswith("Dagster starts, which takes a few seconds ...\n")
     sandbox.account.faults.add(AnswerWith(path="/roles", times=None, status=403))
     good, bad = (dev.launch("harvest", report) for report in ("people", "roles"))
     assert [dev.end_of(run) for run in (good, bad)] == ["SUCCESS", "FAILURE"]
