@@ -9,6 +9,9 @@ from setuptools import find_packages, setup
 _CODE = (Path(__file__).parent / "harvest_pipeline" / "__init__.py").read_text("utf-8")
 (VERSION,) = re.findall(r'^__version__ = "(.+)"$', _CODE, re.M)
 
+#: The database that machines share; imported where HARVEST_STATE is set, and nowhere else.
+_SHARED = ["cryptography>=42", "psycopg[binary]>=3.2,<4"]
+
 setup(
     name="harvest_pipeline",
     version=VERSION,
@@ -56,7 +59,9 @@ setup(
             "matplotlib",
             "pyarrow",  # dlt's fastest way into DuckDB
         ],
+        "shared": _SHARED,
         "dev": [
+            *_SHARED,
             "dagster-dg-cli>=1.13.27,<1.14",  # `dg` in the checkout; the package does without it
             "hypothesis",
             "import-linter",

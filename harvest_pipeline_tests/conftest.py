@@ -23,6 +23,7 @@ from harvest_pipeline.orchestration.instance import Instance
 from harvest_pipeline.orchestration.partitions import range_tags
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import load_project
+from harvest_pipeline_tests.postgres import postgres as postgres
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.truth import truth
 from harvest_pipeline_tests.surroundings import MISSING, of_nobody

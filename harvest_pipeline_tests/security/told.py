@@ -2,7 +2,6 @@
 
 import gzip
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import requests
@@ -51,8 +50,8 @@ query($run: ID!) {{ logsForRun(runId: $run, limit: 1000) {{ ... on EventConnecti
 _PAGES = ("/", "/server_info", "/dagit_info", "/graphql", "/notebook?repoLocName=harvest")
 
 
-def everything(dev: Dev, job: str, home: Path) -> Iterator[tuple[str, bytes]]:
-    """What it tells about the project, and about every run in its home."""
+def everything(dev: Dev, job: str) -> Iterator[tuple[str, bytes]]:
+    """What it tells about the project, and about every run."""
 
     def get(path: str) -> bytes:
         return requests.get(f"{dev.url}{path}", timeout=PATIENCE).content
@@ -66,8 +65,5 @@ def everything(dev: Dev, job: str, home: Path) -> Iterator[tuple[str, bytes]]:
     for run in (each["runId"] for each in told["runs"]["runsOrError"]["results"]):
         yield f"events of {run}", repr(dev.ask(_OF_RUN, run=run)).encode()
         yield f"debug file of {run}", gzip.decompress(get(f"/download_debug/{run}"))
-    for log in sorted((home / "storage").rglob("*.[oe][ur][tr]")):
-        path = log.relative_to(home / "storage").with_suffix("")
-        yield f"compute log {path}", get(f"/logs/{path}/{log.suffix[1:]}")
     for path in _PAGES:
         yield path, get(path)
