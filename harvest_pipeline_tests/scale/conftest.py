@@ -1,0 +1,44 @@
+"""PostgreSQL, redis, S3 and two hosts, for as long as the tests last: `make test-scale`."""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+import pytest
+
+from harvest_pipeline_tests.sandbox.server import SandboxServer
+from harvest_pipeline_tests.scale import servers
+
+# Of the other environments none has the packages of servers.
+collect_ignore_glob = [] if find_spec("dagster_celery") else ["test_*.py"]
+
+ACCOUNTS = ("acme", "birch", "cedar")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[servers.Postgres]:
+    """PostgreSQL with the databases dagster, lake and state."""
+    with servers.postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a redis."""
+    with servers.redis(tmp_path_factory.mktemp("redis")) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[servers.S3]:
+    """An S3 server with the bucket `harvest`."""
+    server = servers.S3()
+    server.make_bucket("harvest")
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[SandboxServer]:
+    """Small accounts, a month each, with Harvest's own limits."""
+    with SandboxServer(years=0.1, scale=0.3, accounts=len(ACCOUNTS)) as server:
+        yield server

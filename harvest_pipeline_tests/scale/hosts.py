@@ -1,0 +1,207 @@
+"""A deployment on plain hosts, as `deploy/celery/` says: its units' own commands, its own
+`dagster.yaml`. A host is a copy of the project with a home and folders of its own."""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import dagster as dg
+import requests
+
+from harvest_pipeline.settings import project_folder
+from harvest_pipeline_tests.checkout import Place
+from harvest_pipeline_tests.scale.servers import free_port, listens
+from harvest_pipeline_tests.waiting import PATIENCE, wait_for
+
+FILES = project_folder() / "deploy" / "celery"
+_INSTALLED = "/srv/harvest_pipeline/.venv-scale/bin/"
+#: What the units say that has to be another on a machine where others work too.
+_PORTS = ("4000", "3000")
+
+
+class Host(Place):
+    """A machine: a checkout, a home, folders, and the services that systemd would start."""
+
+    def __init__(self, name: str, folder: Path, ports: Mapping[str, int], accounts: str) -> None:
+        folder.mkdir()
+        super().__init__(folder)
+        self.name = name
+        self._ports = ports
+        self.environment: dict[str, str] = {}
+        self._services: dict[str, subprocess.Popen[bytes]] = {}
+        shutil.copy(FILES / "dagster.yaml", self.home)
+        served = self.folder / "deploy" / "celery"
+        served.mkdir(parents=True)
+        text = (FILES / "workspace.yaml").read_text()
+        (served / "workspace.yaml").write_text(self._here(text))
+        (self.folder / "harvest.yaml").write_text(accounts)
+        (folder / "tmp").mkdir()
+
+    def set(self, **variables: str) -> None:
+        """What `.env` says; that of this machine's user does not reach a host."""
+        kept = {name: os.environ[name] for name in ("PATH", "LANG", "TZ") if name in os.environ}
+        self.environment = {
+            **kept,
+            "HOME": str(self.home.parent),
+            "TMPDIR": str(self.home.parent / "tmp"),
+            "DAGSTER_HOME": str(self.home),
+            "PYTHONPATH": str(self.folder),
+            "PYTHONWARNINGS": "ignore",
+            "HARVEST_TOKEN_STORE": str(self.folder / "accounts"),
+            "DAGSTER_EVENT_BATCH_SIZE": "1000",
+            **variables,
+        }
+
+    def start(self, service: str) -> None:
+        """Start a service of `deploy/celery/`, by the command of its unit."""
+        text = (FILES / f"harvest-{service}.service").read_text()
+        (command,) = re.findall(r"^ExecStart=(.+)$", text, re.M)
+        assert command.startswith(_INSTALLED)
+        command = command.replace(_INSTALLED, f"{Path(sys.executable).parent}/")
+        command = self._here(command).replace("%%h", self.name)
+        with self.log(service).open("ab") as log:
+            self._services[service] = subprocess.Popen(
+                shlex.split(command),
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def log(self, service: str) -> Path:
+        """What a service has printed."""
+        return self.home.parent / f"{service}.log"
+
+    def said(self, service: str) -> str:
+        """What a service has printed."""
+        return self.log(service).read_text(errors="replace")
+
+    def alive(self, service: str) -> bool:
+        """Whether the service runs."""
+        return self._services[service].poll() is None
+
+    def kill(self, service: str) -> None:
+        """End a service and all that it has started at once, as if the machine had gone."""
+        process = self._services.pop(service)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def kill_all(self) -> None:
+        """End everything on the host."""
+        for service in list(self._services):
+            self.kill(service)
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """`harvest-pipeline` on this host."""
+        return subprocess.run(
+            [sys.executable, "-m", "harvest_pipeline.cli", *words],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def _here(self, text: str) -> str:
+        for name, port in self._ports.items():
+            text = text.replace(name, str(port))
+        return text
+
+
+class Deployment:
+    """Two hosts: the first has the daemon, the code server and the webserver, both have workers."""
+
+    def __init__(self, folder: Path, accounts: str, variables: Mapping[str, str]) -> None:
+        self._ports = {name: free_port() for name in _PORTS}
+        self.first, self.second = self.hosts = [
+            Host(name, folder / name, self._ports, accounts) for name in ("one", "two")
+        ]
+        for host in self.hosts:
+            host.set(**variables)
+        with mock.patch.dict(os.environ, self.first.environment):
+            self.instance = dg.DagsterInstance.from_config(str(self.first.home))
+
+    @property
+    def address(self) -> str:
+        """Where the webserver listens."""
+        return f"127.0.0.1:{self._ports['3000']}"
+
+    @contextmanager
+    def running(self) -> Iterator["Deployment"]:
+        """Everything is there, until the end."""
+        with ExitStack() as stack:
+            stack.callback(self.instance.dispose)
+            for host in self.hosts:
+                stack.callback(host.kill_all)
+                host.start("worker")
+            self.first.start("code")
+            # As their units do: neither looks again for a code server that was not there.
+            wait_for(lambda: listens(self._ports["4000"]), self.told)
+            self.first.start("webserver")
+            self.first.start("daemon")
+            wait_for(self._serves, self.told)
+            for host in self.hosts:
+                wait_for(lambda host=host: "ready." in host.said("worker"), self.told)
+            yield self
+
+    def told(self) -> str:
+        """The ends of all logs."""
+        logs = [log for host in self.hosts for log in sorted(host.home.parent.glob("*.log"))]
+        return "\n".join(f"--- {log}\n{log.read_text(errors='replace')[-3000:]}" for log in logs)
+
+    def submit(self, job: str, **tags: str) -> str:
+        """Launch a run as the UI does; returns its id."""
+        return self._client().submit_job_execution(
+            job, repository_location_name="harvest", repository_name="__repository__", tags=tags
+        )
+
+    def run(self, run_id: str) -> dg.DagsterRun:
+        """The run as it is now."""
+        run = self.instance.get_run_by_id(run_id)
+        assert run
+        return run
+
+    def status(self, run_id: str) -> dg.DagsterRunStatus:
+        """The run's status now."""
+        return self.run(run_id).status
+
+    def finished(self, *run_ids: str) -> list[dg.DagsterRunStatus]:
+        """Wait for the end of runs; their statuses."""
+        wait_for(lambda: all(self.run(each).is_finished for each in run_ids), self.told)
+        return [self.status(each) for each in run_ids]
+
+    def host_of(self, run_id: str) -> Host | None:
+        """The host whose worker took the run."""
+        task = self.run(run_id).tags.get("dagster-celery/task_id", "no task")
+        return next((each for each in self.hosts if task in each.said("worker")), None)
+
+    def retry_of(self, run_id: str) -> str | None:
+        """The run that Dagster has launched in the place of one that failed."""
+        filters = dg.RunsFilter(tags={"dagster/parent_run_id": run_id})
+        return next((each.run_id for each in self.instance.get_runs(filters)), None)
+
+    def _serves(self) -> bool:
+        query = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
+        with suppress(requests.ConnectionError):
+            url = f"http://{self.address}/graphql"
+            answer = requests.post(url, json={"query": query}, timeout=PATIENCE).json()
+            return bool(answer["data"]["repositoriesOrError"].get("nodes"))
+        return False
+
+    def _client(self) -> Any:
+        from dagster_graphql import DagsterGraphQLClient
+
+        host, _, port = self.address.partition(":")
+        return DagsterGraphQLClient(host, port_number=int(port))
