@@ -7,6 +7,7 @@ import pytest
 
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.scale import servers
+from harvest_pipeline_tests.scale.hosts import Deployment
 
 # Of the other environments none has the packages of servers.
 collect_ignore_glob = [] if find_spec("dagster_celery") else ["test_*.py"]
@@ -42,3 +43,32 @@ def sandbox() -> Iterator[SandboxServer]:
     """Small accounts, a month each, with Harvest's own limits."""
     with SandboxServer(years=0.1, scale=0.3, accounts=len(ACCOUNTS)) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def deployed(
+    postgres: servers.Postgres,
+    redis: str,
+    sandbox: SandboxServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Deployment]:
+    """Two hosts that load the accounts of the sandbox."""
+    ids = [each.id for each in sandbox.accounts]
+    lines = [
+        f"  - {{name: {name}, account_id: {key}}}\n"
+        for name, key in zip(ACCOUNTS, ids, strict=True)
+    ]
+    environment = sandbox.environment()
+    del environment["HARVEST_ACCOUNT_ID"]
+    variables = {
+        **environment,
+        **postgres.environment,
+        "HARVEST_START_DATE": sandbox.first_day.isoformat(),
+        "HARVEST_DUCKDB": "data/warehouse.duckdb",
+        "DAGSTER_POSTGRES_URL": postgres.url("dagster", driver="+psycopg2"),
+        "CELERY_BROKER_URL": f"{redis}/0",
+        "CELERY_RESULT_BACKEND": f"{redis}/1",
+    }
+    folder = tmp_path_factory.mktemp("hosts")
+    with Deployment(folder, "".join(["accounts:\n", *lines]), variables).running() as deployment:
+        yield deployment

@@ -68,6 +68,8 @@ class Host(Place):
         assert command.startswith(_INSTALLED)
         command = command.replace(_INSTALLED, f"{Path(sys.executable).parent}/")
         command = self._here(command).replace("%%h", self.name)
+        # So that one of them does not take all.
+        command = command.replace("--concurrency 4", "--concurrency 2")
         with self.log(service).open("ab") as log:
             self._services[service] = subprocess.Popen(
                 shlex.split(command),
@@ -130,8 +132,7 @@ class Deployment:
         ]
         for host in self.hosts:
             host.set(**variables)
-        with mock.patch.dict(os.environ, self.first.environment):
-            self.instance = dg.DagsterInstance.from_config(str(self.first.home))
+        self._variables = variables
 
     @property
     def address(self) -> str:
@@ -142,6 +143,9 @@ class Deployment:
     def running(self) -> Iterator["Deployment"]:
         """Everything is there, until the end."""
         with ExitStack() as stack:
+            # The tests look at Dagster's storage as its processes do.
+            stack.enter_context(mock.patch.dict(os.environ, self._variables))
+            self.instance = dg.DagsterInstance.from_config(str(self.first.home))
             stack.callback(self.instance.dispose)
             for host in self.hosts:
                 stack.callback(host.kill_all)

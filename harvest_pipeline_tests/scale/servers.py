@@ -59,9 +59,9 @@ class Postgres:
         """What Postgres' clients need besides the address."""
         return {"PGPASSWORD": PASSWORD}
 
-    def url(self, database: str) -> str:
+    def url(self, database: str, driver: str = "") -> str:
         """The address of a database, without a password."""
-        return f"postgresql://harvest@127.0.0.1:{self.port}/{database}"
+        return f"postgresql{driver}://harvest@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
         """Start it, and wait until it answers."""

@@ -65,11 +65,12 @@ def test_dagster_takes_the_instance_and_finds_its_storage_without_a_password_in_
     folder: str, postgres: Postgres, tmp_path: Path
 ) -> None:
     text = (DEPLOY / folder / "dagster.yaml").read_text()
-    text = text.replace("postgresql://harvest@postgres/dagster", postgres.url("dagster"))
+    address = f"postgresql+psycopg2://harvest@127.0.0.1:{postgres.port}/dagster"
+    text = text.replace("postgresql+psycopg2://harvest@postgres/dagster", address)
     (tmp_path / "dagster.yaml").write_text(text)
     given = {
         **postgres.environment,
-        "DAGSTER_POSTGRES_URL": postgres.url("dagster"),
+        "DAGSTER_POSTGRES_URL": address,
         "CELERY_BROKER_URL": "redis://127.0.0.1/0",
         "CELERY_RESULT_BACKEND": "redis://127.0.0.1/1",
     }
@@ -78,6 +79,7 @@ def test_dagster_takes_the_instance_and_finds_its_storage_without_a_password_in_
         dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(tmp_path))) as instance,
     ):
         assert instance.get_runs() == []
+        assert instance.run_storage._engine.driver == "psycopg2"  # type: ignore[attr-defined]
         assert type(instance) is dg.DagsterInstance
         assert instance.run_launcher.supports_check_run_worker_health
         assert instance.run_monitoring_enabled and instance.run_retries_enabled
