@@ -51,6 +51,18 @@ setup(
         # them.
     ],
     extras_require={
+        # A warehouse in a DuckLake: DuckDB's extensions as packages, so that nothing is downloaded
+        # at run time. An extension fits one version of DuckDB, and 2.0 has no packages yet.
+        "ducklake": [
+            "duckdb==1.5.5",
+            "duckdb-extension-ducklake==1.5.5",
+            "duckdb-extension-httpfs==1.5.5",
+            "duckdb-extension-postgres-scanner==1.5.5",
+        ],
+        # What `make test-scale` needs besides.
+        "scale": [
+            "moto[server]>=5.2,<6",  # an S3 server
+        ],
         "benchmark": [
             "dlt>=1.31,<2",  # what most people would write instead, measured beside it
             "matplotlib",

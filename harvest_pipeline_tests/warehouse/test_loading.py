@@ -274,8 +274,8 @@ def test_the_file_and_its_folder_are_for_their_owner_only(
 ) -> None:
     load(warehouse, spools.write("clients", None, [client(1)]), CONTEXT)
 
-    assert warehouse.path.stat().st_mode & 0o777 == 0o600
-    assert warehouse.path.parent.stat().st_mode & 0o777 == 0o700
+    assert warehouse.place.path.stat().st_mode & 0o777 == 0o600
+    assert warehouse.place.path.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_the_connection_is_closed_even_when_a_load_fails(
@@ -286,4 +286,4 @@ def test_the_connection_is_closed_even_when_a_load_fails(
         load(warehouse, broken, CONTEXT)
 
     # A connection with other settings is refused while one is open in this process.
-    duckdb.connect(warehouse.path, read_only=True).close()
+    duckdb.connect(warehouse.place.path, read_only=True).close()
