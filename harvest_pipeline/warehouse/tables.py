@@ -1,6 +1,7 @@
 """The tables and views of a record, created and altered to match the catalogue."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import duckdb
@@ -139,6 +140,18 @@ def column_comments(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str
     ).fetchall():
         found[table][column] = comment
     return found
+
+
+def comment_on_columns(
+    connection: duckdb.DuckDBPyConnection, view: str, comments: Mapping[str, str]
+) -> None:
+    """Describe the columns of a view; in a lake they have no comments (DuckLake 1.0)."""
+    kind = connection.execute(
+        "SELECT type FROM duckdb_databases() WHERE database_name = current_database()"
+    ).fetchall()
+    for name, comment in comments.items() if kind != [("ducklake",)] else ():
+        column = f"{identifier(view)}.{identifier(name)}"
+        connection.execute(f"COMMENT ON COLUMN {column} IS {literal(comment)}")
 
 
 def replace_view(
