@@ -84,6 +84,7 @@ setup(
             "pyarrow",  # dlt's fastest way into DuckDB
         ],
         "dev": [
+            *_SHARED,
             "dagster-dg-cli>=1.13.27,<1.14",  # `dg` in the checkout; the package does without it
             "hypothesis",
             "import-linter",

@@ -25,9 +25,11 @@ from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import load_project
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline_tests.places import BUCKET, KIND, POSTGRES, place_at, settings_of
+from harvest_pipeline_tests.postgres import postgres as postgres
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.truth import truth
-from harvest_pipeline_tests.services import postgres, s3
+from harvest_pipeline_tests.services import postgres as server_of_the_place
+from harvest_pipeline_tests.services import s3
 from harvest_pipeline_tests.surroundings import MISSING, of_nobody
 
 TODAY = date(2026, 11, 20)
@@ -181,7 +183,7 @@ def servers_of_the_place() -> Iterator[None]:
     """The servers that the place of the tests needs (places.py)."""
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         if KIND in ("ducklake-postgres", "ducklake-s3"):
-            patch.setenv(POSTGRES, stack.enter_context(postgres()).conninfo)
+            patch.setenv(POSTGRES, stack.enter_context(server_of_the_place()).conninfo)
         if KIND == "ducklake-s3":
             server = stack.enter_context(s3())
             patch.setenv(BUCKET, server.bucket)

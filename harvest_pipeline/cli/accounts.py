@@ -31,8 +31,8 @@ from harvest_pipeline.settings.values import is_instance
 
 _NONE = "No account is connected; run `harvest-pipeline connect`."
 
-#: The fields of an account in the list; None if unknown. `kept_in` is keyring, file or environment,
-#: `problem` says why the account cannot be read from the store.
+#: The fields of an account in the list; None if unknown. `kept_in` is keyring, file, shared or
+#: environment, `problem` says why the account cannot be read from the store.
 _Row = dict[str, str | datetime | None]
 _KEYS = (
     *("name", "company", "instance", "account_id", "person", "role", "kind"),
@@ -112,7 +112,7 @@ def remove(name: str) -> int:
     variable = settings and renewed_variable(settings, environment)
     if variable and store.remove(variable[1]):
         click.echo(
-            f"What {variable[0]} was renewed to is removed from this machine: set a new token "
+            f"What {variable[0]} was renewed to is removed from {store.reach}: set a new token "
             "before the next run, since Harvest may take each only once."
         )
         if name not in store.names():
@@ -126,7 +126,7 @@ def remove(name: str) -> int:
     _named(store.names(), name)
     store.remove(name)
     click.echo(
-        f"The account {name} and its secret are removed from this machine. Harvest would "
+        f"The account {name} and its secret are removed from {store.reach}. Harvest would "
         "still accept the secret: take the access back at https://id.getharvest.com."
     )
     return 0

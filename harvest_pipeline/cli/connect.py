@@ -19,7 +19,12 @@ from harvest_pipeline.harvest.access import client_with, winning_variables
 from harvest_pipeline.harvest.account import Account, AccountFinder, listed
 from harvest_pipeline.harvest.auth import PersonalAccessToken
 from harvest_pipeline.harvest.client import user_agent
-from harvest_pipeline.harvest.errors import AccountNotFound, HarvestError, StoreUnusable
+from harvest_pipeline.harvest.errors import (
+    AccountNotFound,
+    HarvestError,
+    StoreKeyWrong,
+    StoreUnusable,
+)
 from harvest_pipeline.harvest.http import AT_TERMINAL, Transport
 from harvest_pipeline.harvest.oauth import DEVELOPERS, Consent, TokenSet
 from harvest_pipeline.harvest.redirect import RedirectServer, redirect_address
@@ -312,9 +317,12 @@ def _chosen(finder: AccountFinder, requested: Requested | None) -> Account:
 
 
 def _check_company(store: TokenStore, new: StoredAccount) -> None:
-    """Raise SettingsError if `new` would replace another company."""
+    """Raise SettingsError if `new` would replace another company, and StoreKeyWrong if others
+    could not read it."""
     try:
         old = store.find(new.name)
+    except StoreKeyWrong:
+        raise
     except StoreUnusable:  # a damaged one is replaced
         return
     if old and (old.account_id, old.api_url) != (new.account_id, new.api_url):
@@ -332,16 +340,10 @@ def _summary(
     environment: Mapping[str, str],
 ) -> str:
     """What was connected, and what to do next."""
-    in_keyring = store.kept_in(account.name) == "keyring"
     parts = [
         f"Connected {account.account_name} (account {account.account_id}, instance "
         f"{account.instance or 'not shown to this person'}) as {account.user_name}, "
-        f"{account.role}.\nIt is stored as {account.name} in "
-        + (
-            "the keyring of this system."
-            if in_keyring
-            else f"{store.folder}, unencrypted, for you alone to read."
-        ),
+        f"{account.role}.\nIt is stored as {account.name} in {store.where(account.name)}.",
     ]
     if account.role != "administrator":
         parts.append(

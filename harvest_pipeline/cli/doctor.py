@@ -19,6 +19,7 @@ from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.catalogue.reports import REPORTS
 from harvest_pipeline.cli.declared import by_components
 from harvest_pipeline.cli.doctor_dagster import dagster_findings
+from harvest_pipeline.cli.doctor_state import state_findings
 from harvest_pipeline.cli.findings import Finding, Section, count, in_json
 from harvest_pipeline.cli.output import json_option
 from harvest_pipeline.harvest.access import (
@@ -94,6 +95,7 @@ def examine(*, offline: bool) -> Iterator[Section]:
     """Run all checks; `offline` sends nothing to Harvest."""
     project = _Project()
     yield Section.of("settings", _settings(project))
+    yield Section.of("state", state_findings(project.base.project, project.environment))
     warehouse = Section.of("warehouse", chain.from_iterable(map(_warehouse, project.each)))
     yield warehouse
     # Without a valid host setting, a token would be sent to the default host.
@@ -173,7 +175,7 @@ def _settings(project: _Project) -> Iterator[Finding]:
     yield from project.components
     prefixes = {each for one in (project.base, *project.accounts) for each in one.prefixes}
     credentials = {f"{prefix}{field.upper()}" for prefix in prefixes for field in CREDENTIAL_FIELDS}
-    if credentials & project.in_dotenv:
+    if {*credentials, "HARVEST_STATE_KEY", "PGPASSWORD"} & project.in_dotenv:
         yield from _open_to_others(".env", path)
     for name, variable in VARIABLES.items():
         value = project.variables.get(name, variable.default).strip()
@@ -266,7 +268,8 @@ def _account(
             stored = store.find(account.name) if is_name(account.name) else None
             if stored:
                 account_id = stored.account_id
-                text = f"connected on {stored.connected_at:%Y-%m-%d}, stored in {store.folder}"
+                where = store.where(account.name)
+                text = f"connected on {stored.connected_at:%Y-%m-%d}, stored in {where}"
                 yield Finding("credentials", "ok", text)
             else:
                 offline = True

@@ -99,6 +99,7 @@ def client_with(
         instance=instance,
         contact=account.project.contact,
         state_folder=account.project.state_folder,
+        state=account.project.state,
         log=log,
         patience=patience,
     )

@@ -73,7 +73,7 @@ class PersonalAccessToken(Secret):
 
 
 class RefreshedTokens(Secret):
-    """Access tokens that are renewed with a refresh token, once for all processes of the machine.
+    """Access tokens that are renewed with a refresh token, once for all processes of the store.
 
     `key` is its key in the store. `given` are the tokens from variables: they are used until the
     store has newer ones, but their client id and secret always. `origin`, `application` and
@@ -129,7 +129,8 @@ class RefreshedTokens(Secret):
         kept = self._store.tokens(self._key) or self._given
         if kept is None:
             raise CredentialsMissing(
-                f"{self._origin.capitalize()} has been removed from this machine: {self._remedy}."
+                f"{self._origin.capitalize()} has been removed from {self._store.reach}: "
+                f"{self._remedy}."
             )
         if self._given:
             application = {

@@ -33,6 +33,7 @@ from harvest_pipeline.harvest.http import (
 from harvest_pipeline.harvest.limits import Left, Limiter, Limits
 from harvest_pipeline.harvest.pages import LARGEST_PAGE, Page, Pass, followed
 from harvest_pipeline.harvest.progress import observer
+from harvest_pipeline.state import SharedState
 
 T = TypeVar("T")
 
@@ -47,7 +48,8 @@ class HarvestClient:
 
     Without `account_id` and `instance`, the token's only account is used. `contact` is an e-mail
     address or URL for Harvest. `state_folder` holds the file through which all processes of this
-    machine share the request limit. `log` gets a line for every longer wait, from any thread.
+    machine share the request limit, unless `state` is the database through which all machines do.
+    `log` gets a line for every longer wait, from any thread.
 
     Raises AccountNotFound for an invalid id, and StateUnusable.
     """
@@ -65,6 +67,7 @@ class HarvestClient:
         log: Callable[[str], None],
         patience: Patience | None = None,
         limits: Limits | None = None,
+        state: SharedState | None = None,
     ) -> None:
         if account_id is not None and not (account_id.isascii() and account_id.isdigit()):
             raise AccountNotFound(
@@ -77,7 +80,7 @@ class HarvestClient:
         self._given_account = account_id
         self._instance = instance
         self._transport = Transport(user_agent(contact), self.patience, log)
-        self._limiter = Limiter(state_folder, limits)
+        self._limiter = Limiter(state_folder, limits, state)
         self._caller = Caller(self._transport, credentials, self._limiter)
         self.finder = AccountFinder(self._caller, self.api_url, id_url.rstrip("/"))
 
@@ -88,7 +91,7 @@ class HarvestClient:
 
     @property
     def left(self) -> Left:
-        """What is left of the account's request limits, by this machine's own count."""
+        """What is left of the account's request limits, by our own count."""
         account, _ = self._account
         return self._caller.left(self.api_url, account)
 

@@ -52,6 +52,14 @@ class StoreUnusable(HarvestError):
     """
 
 
+class StoreKeyWrong(StoreUnusable):
+    """A stored account cannot be decrypted with `HARVEST_STATE_KEY`.
+
+    Set the same key on all machines. To change it, put the new one before the old one, with a comma
+    between; `harvest-pipeline doctor` says when the old one is not needed any more.
+    """
+
+
 class StoreBusy(StoreUnusable):
     """Another process holds the stored account for longer than renewing its token takes.
 
@@ -133,10 +141,22 @@ class HostNotTrusted(HarvestError):
 
 
 class StateUnusable(HarvestError):
-    """The file that counts requests, or the folder of what is being read, cannot be written.
+    """The file that counts requests, or the folder of what is being read, cannot be written; or the
+    database that machines share (`HARVEST_STATE`) refuses to be used.
 
-    Make room on the disk, or the folder writable for the user who runs this.
+    Make room on the disk, or the folder writable for the user who runs this; or correct what the
+    database says is wrong.
     """
+
+
+class StateUnreachable(StateUnusable):
+    """The database that machines share (`HARVEST_STATE`) does not answer.
+
+    Start it, or correct the address. One that is merely started again is waited for, a minute at
+    most, so nothing is lost by that.
+    """
+
+    retryable = True
 
 
 class RateLimited(HarvestError):

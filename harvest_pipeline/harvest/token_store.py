@@ -1,13 +1,14 @@
-"""The token store of this machine: connected accounts, and the renewed tokens of variables.
+"""The token store: connected accounts, and the renewed tokens of variables.
 
-It is one private file, replaced atomically. An account is in the system keyring instead if that
-is usable; the file then records that, so that a session without a keyring (cron) knows it.
+It is one private file of this machine, or a table of the database that machines share. An account
+of the file is in the system keyring instead if that is usable; the file then records that, so that
+a session without a keyring (cron) knows it.
 """
 
 import os
 import re
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,20 +16,17 @@ from typing import Literal, TypeVar
 
 import keyring
 import msgspec
-from filelock import FileLock, Timeout
 from platformdirs import user_config_path
 
-from harvest_pipeline.harvest.errors import StoreBusy, StoreUnusable
+from harvest_pipeline.harvest.errors import StoreUnusable
 from harvest_pipeline.harvest.oauth import TokenSet
-from harvest_pipeline.harvest.private import check_above, check_private
-from harvest_pipeline.safety.files import disk_full, make_folder
+from harvest_pipeline.harvest.vaults import FileVault, Place, SharedVault, Vault
 from harvest_pipeline.safety.text import one_line, shown
+from harvest_pipeline.settings import SettingsError
+from harvest_pipeline.settings.values import shared_state
 
 T = TypeVar("T")
-Place = Literal["keyring", "file"]
 
-#: As long as the exchange may take in which another process renews a token.
-_LOCK_SECONDS = 60.0
 #: The service name of the entries in the keyring.
 _SERVICE = "harvest_pipeline"
 #: The minimum that `keyring` itself recommends; lower ones are plain text files, or no backend.
@@ -83,39 +81,50 @@ def check_name(name: str) -> str:
 class TokenStore:
     """Stores accounts by name, and tokens by the digest of a variable's refresh token.
 
-    A key is one or the other (`is_name`). Every method may raise StoreUnusable, with one sentence.
+    A key is one or the other (`is_name`). Every method may raise StoreUnusable, with one sentence,
+    and StateUnusable where machines share the store.
     """
 
-    def __init__(self, folder: Path, place: Place | None = None) -> None:
-        """The store in `folder`; `place` is where new entries go. None: an account goes into the
-        keyring if that is usable, everything else into the file: a keyring works in a person's
-        session but not in the next cron job, which would then use a refresh token that is spent."""
-        self.folder = folder
+    def __init__(self, vault: Vault, place: Literal["keyring", "file"] | None = None) -> None:
+        """The store in `vault`; `place` is where new entries of a file go. None: an account goes
+        into the keyring if that is usable, everything else into the file: a keyring works in a
+        person's session but not in the next cron job, which would then use a refresh token that is
+        spent."""
+        self.vault = vault
         self._place: Place | None = place
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "TokenStore":
-        """The store that HARVEST_TOKEN_STORE names: the absolute path of a folder, `keyring`, or
-        nothing for the user's configuration folder."""
+        """The store in HARVEST_STATE, else the one that HARVEST_TOKEN_STORE names: the absolute
+        path of a folder, `keyring`, or nothing for the user's configuration folder.
+
+        Raises SettingsError for a HARVEST_STATE that is no address.
+        """
+        if address := environment.get("HARVEST_STATE", "").strip():
+            try:
+                state = shared_state(address)
+            except ValueError as error:
+                raise SettingsError(f"HARVEST_STATE: {error}.") from None
+            return cls(SharedVault(state, environment.get("HARVEST_STATE_KEY", "")))
         named = environment.get("HARVEST_TOKEN_STORE", "").strip()
         if not named:
-            return cls(_users_folder())
+            return cls(FileVault(_users_folder()))
         if named == "keyring":
             _with_keyring(lambda: None)
-            return cls(_users_folder(), "keyring")
+            return cls(FileVault(_users_folder()), "keyring")
         folder = Path(os.path.expanduser(named))  # noqa: PTH111 - unchanged if no such user
         if not folder.is_absolute():
             raise StoreUnusable(
                 "HARVEST_TOKEN_STORE must be the whole path of a folder, or `keyring`; correct or "
                 "remove it."
             )
-        return cls(folder, "file")
+        return cls(FileVault(folder), "file")
 
     @property
     def place(self) -> Place:
         """Where a new account goes."""
-        if self._place:
-            return self._place
+        if self._place or self.vault.place == "shared":
+            return self._place or self.vault.place
         try:
             _with_keyring(lambda: keyring.get_password(_SERVICE, "is there a keyring?"))
         except StoreUnusable:
@@ -124,14 +133,25 @@ class TokenStore:
 
     def names(self) -> list[str]:
         """The names of the connected accounts. Creates no folder and no file."""
-        return sorted(filter(is_name, self._read()))
+        return sorted(filter(is_name, self.vault.keys()))
 
     def kept_in(self, key: str) -> Place | None:
         """Where an entry is."""
-        entry = self._read().get(key)
-        if entry is None:
+        kept = self.vault.kept(key)
+        if kept is None:
             return None
-        return "keyring" if bytes(entry) == _IN_KEYRING else "file"
+        return "keyring" if kept == _IN_KEYRING else self.vault.place
+
+    def where(self, key: str) -> str:
+        """The same for people, as half a sentence."""
+        if self.kept_in(key) == "keyring":
+            return "the keyring of this system"
+        return f"{self.vault}, {self.vault.protection}"
+
+    @property
+    def reach(self) -> str:
+        """The machines that know the store, for people."""
+        return "all machines" if self.vault.place == "shared" else "this machine"
 
     def find(self, name: str) -> StoredAccount | None:
         """The account of that name."""
@@ -148,9 +168,9 @@ class TokenStore:
         """Replace those tokens; on disk when this returns. The caller holds the lock of `key`."""
         if is_name(key):
             if account := self.find(key):
-                self._put(key, replace(account, tokens=tokens), self.kept_in(key) or "file")
+                self._put(key, replace(account, tokens=tokens), self.kept_in(key))
         else:
-            self._put(key, tokens, self.kept_in(key) or self._place or "file")
+            self._put(key, tokens, self.kept_in(key) or self._place)
 
     def save(self, account: StoredAccount) -> None:
         """Store an account, replacing the one of that name. Takes its lock."""
@@ -168,44 +188,25 @@ class TokenStore:
         with self.lock(key):
             if self.kept_in(key) == "keyring":
                 _from_keyring(key)
-            self._change(key, None)
+            self.vault.change(key, None)
         return True
 
-    @contextmanager
-    def lock(self, key: str) -> Generator[None]:
+    def lock(self, key: str) -> AbstractContextManager[None]:
         """Keep every other thread and process from changing that entry; not reentrant.
 
         Raises StoreBusy if the lock is not free within a minute.
         """
-        path = self.folder / f"{key}.lock"
-        lock = FileLock(path, timeout=_LOCK_SECONDS, mode=0o600)
-        with _explained(self.folder):
-            check_above(self._path)
-            make_folder(self.folder)
-            check_private(self.folder, 0o700)
-            try:
-                lock.acquire()
-            except Timeout:
-                raise StoreBusy(
-                    f"Another process has held {path} for {_LOCK_SECONDS:.0f} seconds, renewing a "
-                    "token perhaps; try again later."
-                ) from None
-        try:
-            yield
-        finally:
-            lock.release()
-
-    @property
-    def _path(self) -> Path:
-        return self.folder / "accounts.json"
+        return self.vault.lock(key)
 
     def _get(self, key: str, type_: type[T]) -> T | None:
-        content = self._read().get(key)
-        if content is None:
+        kept = self.vault.kept(key)
+        if kept is None:
             return None
-        if bytes(content) == _IN_KEYRING:
+        if kept == _IN_KEYRING:
             text = _with_keyring(lambda: keyring.get_password(_SERVICE, key))
             content = (text or "").encode()
+        else:
+            content = self.vault.opened(key, kept)
         try:
             return msgspec.json.decode(content, type=type_)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -214,11 +215,11 @@ class TokenStore:
                 if is_name(key)
                 else "set a new refresh token, or run `harvest-pipeline connect`"
             )
-            what = f"The stored account {key}" if is_name(key) else f"{key} in {self.folder}"
+            what = f"The stored account {key}" if is_name(key) else f"{key} in {self.vault}"
             state = "damaged" if content else "no longer in the keyring"
             raise StoreUnusable(f"{what} is {state}; {mend}.") from None
 
-    def _put(self, key: str, value: object, place: Place) -> None:
+    def _put(self, key: str, value: object, place: Place | None) -> None:
         content = msgspec.json.encode(value)
         if place == "keyring":
             # First, in case the process dies in between: what the file says holds until it changes.
@@ -230,49 +231,7 @@ class TokenStore:
                     "HARVEST_TOKEN_STORE to the path of a folder to keep it in a file."
                 )
             content = _IN_KEYRING
-        self._change(key, content)
-
-    def _read(self) -> dict[str, msgspec.Raw]:
-        """What the file holds, by key."""
-        with _explained(self._path):
-            try:
-                check_private(self.folder, 0o700)
-                check_above(self._path)
-                check_private(self._path, 0o600)
-                content = self._path.read_bytes()
-            except FileNotFoundError:
-                return {}
-        try:
-            return msgspec.json.decode(content, type=dict[str, msgspec.Raw])
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise StoreUnusable(
-                f"{self._path} is damaged; remove it, then connect each account again with "
-                "`harvest-pipeline connect`."
-            ) from None
-
-    def _change(self, key: str, content: bytes | None) -> None:
-        """Replace the file by one with this entry changed or removed; on disk when this returns.
-
-        If the process dies meanwhile, the old file remains.
-        """
-        with self.lock(self._path.name):
-            entries = self._read()
-            entries.pop(key, None)
-            if content is not None:
-                entries[key] = msgspec.Raw(content)
-            unfinished = self._path.with_suffix(".unfinished")
-            with _explained(unfinished):
-                descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(msgspec.json.format(msgspec.json.encode(entries)))
-                    file.flush()
-                    os.fsync(descriptor)
-                unfinished.replace(self._path)
-                folder = os.open(self.folder, os.O_RDONLY)
-                try:
-                    os.fsync(folder)
-                finally:
-                    os.close(folder)
+        self.vault.change(key, content)
 
 
 def _with_keyring(use: Callable[[], T], *, secret: bool = False) -> T:
@@ -311,16 +270,3 @@ def _users_folder() -> Path:
             "path of a folder."
         )
     return folder
-
-
-@contextmanager
-def _explained(path: Path) -> Generator[None]:
-    """Turn an OS error into a sentence that names `path`."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreUnusable(
-            disk_full(error, path.parent)
-            or f"{path}, where accounts are stored, cannot be used: {error.strerror or error}. "
-            "Correct that, or name another folder in HARVEST_TOKEN_STORE."
-        ) from error

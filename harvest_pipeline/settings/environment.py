@@ -11,7 +11,9 @@ from dotenv import dotenv_values
 from harvest_pipeline.safety.files import closed
 
 #: The variables whose values are secrets.
-_SECRET = re.compile(r"HARVEST_(\w+_)?(ACCESS_TOKEN|CLIENT_SECRET|REFRESH_TOKEN|ALERTS)")
+_SECRET = re.compile(
+    r"HARVEST_(\w+_)?(ACCESS_TOKEN|CLIENT_SECRET|REFRESH_TOKEN|ALERTS|STATE_KEY)|PGPASSWORD"
+)
 _PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 #: The settings of the Dagster instance, which are part of the package.
 DAGSTER_YAML = _PACKAGE_FOLDER / "dagster.yaml"

@@ -40,6 +40,7 @@ from harvest_pipeline.settings.values import (
     ProjectPath,
     PublishedCopy,
     SchemaName,
+    Shared,
     TimeZone,
     misplaced,
 )
@@ -147,6 +148,13 @@ class Project(Model):
         "A CSV or Parquet file with the columns day, from, to and rate, whose rows the table "
         "exchange_rates has after each night; without it, that table is yours to fill.",
     )
+    state: Shared | None = _set_by(
+        "HARVEST_STATE",
+        "",
+        "The Postgres database through which several machines share request limits, connected "
+        "accounts, and who loads an account now: postgresql://user@host/database, with the "
+        "password in PGPASSWORD or ~/.pgpass. Without it, each machine has its own.",
+    )
     account_name: SchemaName = _set_by(
         "HARVEST_SCHEMA",
         "harvest",
@@ -165,7 +173,9 @@ class Project(Model):
     )
     file: ProjectFile = Field(default_factory=ProjectFile)
 
-    @field_validator("sweep_requests", "contact", "publish", "exchange_rates", mode="before")
+    @field_validator(
+        "sweep_requests", "contact", "publish", "exchange_rates", "state", mode="before"
+    )
     @classmethod
     def _may_be_missing(cls, text: object, info: ValidationInfo) -> object:
         if text == "":
@@ -329,6 +339,9 @@ _ELSEWHERE = {
     "HARVEST_INSTANCE": "The acme of acme.harvestapp.com, instead of the account id.",
     "HARVEST_TOKEN_STORE": "Where `harvest-pipeline connect` keeps secrets: `keyring`, or the path "
     "of a folder. Without it, the system keyring if it answers, else your configuration folder.",
+    "HARVEST_STATE_KEY": "The key that encrypts connected accounts in HARVEST_STATE, as "
+    "`openssl rand -base64 32` makes one; of several, with commas between, the first encrypts. "
+    "Secret.",
     "HARVEST_ALERTS": "An address that gets alerts, where harvest.yaml says "
     "`alerts: [$HARVEST_ALERTS]`; a variable of any other name will do as well. Secret.",
     "HARVEST_CONFIG": "The file that names accounts and datasets; without it harvest.yaml, which "

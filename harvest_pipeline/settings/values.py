@@ -5,8 +5,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -23,6 +25,7 @@ from pydantic_core import PydanticCustomError
 from harvest_pipeline.safety.hosts import trusted
 from harvest_pipeline.safety.text import may_be_secret
 from harvest_pipeline.settings.environment import project_folder
+from harvest_pipeline.state import SharedState
 
 #: Ten years: more is a typing mistake.
 _MOST_DAYS = 3660
@@ -41,6 +44,13 @@ NO_CONTACT = "HARVEST_CONTACT is not set"
 #: In the conninfo of Postgres, as a keyword or in a URI.
 _PASSWORD = re.compile(r"pass(word|phrase)?\s*=|://[^/@]*:[^/@]*@", re.IGNORECASE)
 _CONTACT = re.compile(r"[ -'*-~]+")
+#: The address of a database, as libpq reads it.
+_POSTGRES = re.compile(
+    r"postgres(?:ql)?://(?:[^:@/?]*(?P<password>:[^@/]*)?@)?[^@?]*(?:\?(?P<more>.*))?"
+)
+_PASSWORDS = {"password", "sslpassword"}
+#: What the database that machines share needs, which comes with the extra `shared`.
+_OF_SHARED = ("psycopg", "cryptography")
 STATUSES = ["none", "draft", "open", "paid", "closed"]
 
 
@@ -213,6 +223,27 @@ def _copy(text: object) -> Path:
     return path
 
 
+def shared_state(text: object) -> SharedState:
+    """The database that machines share, by its address. Raises ValueError with a clause that
+    repeats nothing of it."""
+    parts = _POSTGRES.fullmatch(str(text))
+    if not parts or not re.fullmatch("[!-~]+", str(text)):
+        raise ValueError(
+            "this is not an address such as postgresql://harvest@db.example.com/harvest; correct it"
+        )
+    named = {name.lower() for name, _ in parse_qsl(parts["more"] or "", keep_blank_values=True)}
+    if parts["password"] or named & _PASSWORDS:
+        raise ValueError(
+            "it holds a password, and addresses are shown; take it out, and set PGPASSWORD or "
+            "write it into ~/.pgpass"
+        )
+    if not all(map(find_spec, _OF_SHARED)):
+        raise ValueError(
+            "it needs packages that are not installed; run pip install 'harvest_pipeline[shared]'"
+        )
+    return SharedState(str(text))
+
+
 def _schema(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", text):
         raise ValueError("this is not a word of letters, digits and underscores; choose one")
@@ -294,6 +325,7 @@ Database = Annotated[Path | str, BeforeValidator(_database)]
 LakeData = Annotated[str, BeforeValidator(_lake_data)]
 PublishedCopy = Annotated[Path, BeforeValidator(_copy)]
 ProjectPath = Annotated[Path, BeforeValidator(_path)]
+Shared = Annotated[SharedState, BeforeValidator(shared_state)]
 SchemaName = Annotated[str, AfterValidator(_schema)]
 Contact = Annotated[str, AfterValidator(_contact)]
 DaysBack = Annotated[int, Field(ge=0, le=_MOST_DAYS, strict=True)]

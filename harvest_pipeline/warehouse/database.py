@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from filelock import FileLock, Timeout
 
 from harvest_pipeline.safety.files import closed, disk_full, private_files
 from harvest_pipeline.safety.text import one_line
 from harvest_pipeline.settings import Account
-from harvest_pipeline.warehouse import engine
+from harvest_pipeline.state import SharedState
+from harvest_pipeline.warehouse import engine, turns
 from harvest_pipeline.warehouse.errors import (
     WarehouseAway,
     WarehouseConflict,
@@ -39,7 +39,8 @@ class Warehouse:
     In their connections, tables without a schema are those of `schema`, and times are in UTC.
     `wait_seconds` is how long to wait for a program that holds the file; `log` gets a line when
     waiting begins, and every 15 seconds. `settings` are DuckDB's own. A file that everybody can
-    read is made private when it is opened, unless it is `left` as it is. Raises WarehouseError if
+    read is made private when it is opened, unless it is `left` as it is. `state` is what machines
+    share, if they do. Raises WarehouseError if
     the file and the schema have the same name. A process has writing or reading connections, not
     both.
     """
@@ -50,6 +51,7 @@ class Warehouse:
     log: Callable[[str], object] = print
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     left: bool = False
+    state: SharedState | None = None
 
     def __post_init__(self) -> None:
         if self.place.schema_of_same_name == self.schema.lower():
@@ -60,27 +62,26 @@ class Warehouse:
 
     @contextmanager
     def reserved(self) -> Generator[None]:
-        """Only one step of the account at a time, among all programs of this machine, reads Harvest
-        and loads: otherwise an earlier read could replace a later one. Meanwhile the file can be
-        read, and other accounts can be loaded.
+        """Only one step of the account at a time, among all programs of this machine and of those
+        that share the `state`, reads Harvest and loads: otherwise an earlier read could replace a
+        later one. Meanwhile the file can be read, and other accounts can be loaded.
 
-        Waits for others with a line every 15 seconds. Raises WarehouseLocked after four hours.
+        Waits for others with a line every 15 seconds. Raises WarehouseLocked after four hours, and
+        TurnLost.
         """
-        self._prepare()
-        lock = _lock_of(self.place, self.schema)
-        if lock is None:
+        if (turn := self._turn()) is None:
             yield
             return
         waiting = _Waiting(self.log, f"another run of {self.schema} has to end first")
         while True:
             try:
-                lock.acquire(timeout=waiting.pause())
+                turn.acquire(waiting.pause())
                 break
-            except Timeout as error:
+            except TimeoutError as error:
                 if waiting.seconds() > _LONGEST_READ:
                     raise WarehouseLocked(
                         f"Another run of {self.schema} has been reading for more than four hours; "
-                        "look for it in the Dagster UI and among the processes of this machine."
+                        f"look for it in the Dagster UI and among the processes of {turn.where}."
                     ) from error
                 waiting.report()
             except OSError as error:
@@ -88,7 +89,14 @@ class Warehouse:
         try:
             yield
         finally:
-            lock.release()
+            turn.release()
+
+    def _turn(self) -> turns.Turn | None:
+        """The lock of the account; None if there can be none, and opening the database says why."""
+        if self.state:
+            return turns.shared(self.state, self.schema)
+        self._prepare()
+        return turns.on_disk(self.place.beside(f".{self.schema}.lock"))
 
     @contextmanager
     def connect(self) -> Generator[duckdb.DuckDBPyConnection]:
@@ -255,20 +263,9 @@ def warehouse_of(
     """The warehouse of an account, which waits for other programs as long as the project says,
     unless `wait_seconds` are given."""
     project = account.project
-    wait = project.duckdb_wait_seconds if wait_seconds is None else wait_seconds
-    return Warehouse(place_of(project), account.name, float(wait), log, left=left)
-
-
-def _lock_of(place: Place, schema: str) -> FileLock | None:
-    """The lock of an account for one step at a time; None where no file can be made, so that
-    nothing can be loaded either, and opening the place says why."""
-    path = place.beside(f".{schema}.lock")
-    try:
-        path.touch(mode=0o600)
-    except OSError:  # FileLock would wait forever
-        return None
-    # The steps of one process never overlap, and one that failed may release it late.
-    return FileLock(path, mode=0o600, is_singleton=True, thread_local=False, poll_interval=0.2)
+    wait = float(project.duckdb_wait_seconds if wait_seconds is None else wait_seconds)
+    place = place_of(project)
+    return Warehouse(place, account.name, wait, log, left=left, state=project.state)
 
 
 @contextmanager
@@ -286,6 +283,7 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Generator[None]:
     connection.begin()
     try:
         yield
+        turns.confirm()
         # COMMIT of an aborted transaction reports success and rolls back. Every
         # other statement fails there, so one is run before it.
         connection.execute("SELECT 1")

@@ -51,6 +51,16 @@ class WarehouseConflict(WarehouseError):
     retryable = True
 
 
+class TurnLost(WarehouseError):
+    """The database through which machines take turns with an account (`HARVEST_STATE`) does not
+    answer, or was started again while another machine was waiting.
+
+    Look whether it runs. Nothing of what was being loaded is there, and what was loaded before is.
+    """
+
+    retryable = True
+
+
 class NotLoaded(WarehouseError):
     """The requested table has never been loaded.
 

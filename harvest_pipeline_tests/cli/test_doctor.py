@@ -467,7 +467,8 @@ def test_json_has_the_same_findings_and_the_exit_code_is_1_if_any_is_wrong(
     assert (document["ok"], document["wrong"], document["warnings"]) == (False, 1, 2)
     titles = [(each["title"], each["account"]) for each in document["sections"]]
     account = ("account", "harvest")
-    assert titles == [("settings", None), ("warehouse", None), account, ("Dagster", None)]
+    before = [("settings", None), ("state", None), ("warehouse", None)]
+    assert titles == [*before, account, ("Dagster", None)]
     for finding in (each for section in document["sections"] for each in section["findings"]):
         assert set(finding) == {"subject", "state", "text", "remedy"}
         assert (finding["remedy"] is None) == (finding["state"] == "ok")

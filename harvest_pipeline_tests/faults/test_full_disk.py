@@ -17,6 +17,7 @@ from harvest_pipeline.harvest.errors import StateUnusable, StoreUnusable
 from harvest_pipeline.harvest.limits import Limiter
 from harvest_pipeline.harvest.spool import SpoolFile
 from harvest_pipeline.harvest.token_store import TokenStore
+from harvest_pipeline.harvest.vaults import FileVault
 from harvest_pipeline.loading.window import spool_folder
 from harvest_pipeline.safety.files import DiskFull
 from harvest_pipeline.scope import Window
@@ -136,7 +137,7 @@ def test_the_folder_of_records_that_are_being_read_is_named(disk: Disk) -> None:
 
 
 def test_the_store_of_tokens_is_named_and_keeps_what_it_had(disk: Disk) -> None:
-    store = TokenStore(disk.path / "store", "file")
+    store = TokenStore(FileVault(disk.path / "store"), "file")
     store.save(account_of(name="acme"))
     disk.fill()
     with pytest.raises(StoreUnusable) as refused:

@@ -1,11 +1,15 @@
 """An account as `harvest-pipeline connect` stores it, and processes for tests of the store."""
 
 import os
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from harvest_pipeline.harvest.oauth import TokenSet
 from harvest_pipeline.harvest.token_store import StoredAccount
+
+#: A HARVEST_STATE_KEY, as `openssl rand -base64 32` makes one.
+KEY = b64encode(bytes(range(200, 232))).decode()
 
 #: Those of `OAuthServer`.
 TOKENS = TokenSet(

@@ -18,6 +18,7 @@ from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.extract import read, read_children
 from harvest_pipeline.harvest.limits import Limit, Limits
 from harvest_pipeline.harvest.token_store import TokenStore
+from harvest_pipeline.harvest.vaults import FileVault
 from harvest_pipeline.sandbox.clock import RateLimit, RateLimits
 from harvest_pipeline.scope import Proof, Scope, Spool, Window
 from harvest_pipeline_tests.harvest.conftest import MakeClient
@@ -151,7 +152,7 @@ def oauth(sandbox: SandboxServer, folder: Path) -> Credentials:
         "client_secret": sandbox.client_secret,
         "refresh_token": sandbox.refresh_token,
     }
-    store = TokenStore(folder / "accounts", "file")
+    store = TokenStore(FileVault(folder / "accounts"), "file")
     return environment_credentials(store, given, "HARVEST_", sandbox.id_url)
 
 

@@ -26,6 +26,7 @@ from harvest_pipeline.harvest.errors import (
 from harvest_pipeline.harvest.http import Patience, Transport
 from harvest_pipeline.harvest.oauth import Consent, TokenSet
 from harvest_pipeline.harvest.token_store import TokenStore
+from harvest_pipeline.harvest.vaults import FileVault
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.conftest import MakeClient
 from harvest_pipeline_tests.harvest.fault_server import FaultServer
@@ -37,7 +38,7 @@ ANY = msgspec.json.Decoder(dict[str, object])
 def oauth(url: str, prefix: str = "HARVEST_", **changes: str) -> Credentials:
     """Those of the environment, with a store of their own."""
     given = {"client_id": "id", "client_secret": "secret", "refresh_token": "refresh-0", **changes}
-    store = TokenStore(Path(tempfile.mkdtemp()), "file")
+    store = TokenStore(FileVault(Path(tempfile.mkdtemp())), "file")
     return environment_credentials(store, given, prefix, url)
 
 

@@ -6,9 +6,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
 import msgspec
@@ -25,9 +26,10 @@ from harvest_pipeline.harvest.errors import (
 )
 from harvest_pipeline.harvest.oauth import TokenSet
 from harvest_pipeline.harvest.token_store import TokenStore
+from harvest_pipeline.harvest.vaults import FileVault
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.conftest import MakeClient
-from harvest_pipeline_tests.harvest.connected import TOKENS, account_of
+from harvest_pipeline_tests.harvest.connected import KEY, TOKENS, account_of
 from harvest_pipeline_tests.harvest.fault_server import FaultServer
 from harvest_pipeline_tests.harvest.oauth_server import OAuthServer
 from harvest_pipeline_tests.sandbox.server import SandboxServer
@@ -41,7 +43,7 @@ Use = Callable[..., HarvestClient]
 
 @pytest.fixture
 def store(tmp_path: Path) -> TokenStore:
-    return TokenStore(tmp_path / "accounts", "file")
+    return TokenStore(FileVault(tmp_path / "accounts"), "file")
 
 
 @pytest.fixture
@@ -96,7 +98,9 @@ def test_a_store_that_cannot_be_written_to_says_so_before_a_token_is_asked_for(
 ) -> None:
     with FaultServer(OAuthServer(rotating=True)) as server:
         client = use(server.url)
-        (store.folder / "accounts.unfinished").mkdir()  # where the new content would be written
+        (
+            store.vault.folder / "accounts.unfinished"
+        ).mkdir()  # where the new content would be written
         with pytest.raises(StoreUnusable, match=r"accounts\.unfinished"):
             get(client)
         assert TOKEN_PATH not in server.paths()
@@ -239,22 +243,26 @@ class Worker:
 
 
 @contextmanager
-def workers(environment: dict[str, str], number: int) -> Iterator[list[Worker]]:
-    """So many processes with these variables, all of them ready."""
+def workers(
+    environment: dict[str, str], number: int, homes: Sequence[Path] = ()
+) -> Iterator[list[Worker]]:
+    """So many processes with these variables, all of them ready; on as many machines as there are
+    `homes`."""
     command = [sys.executable, "-W", "ignore", "-m", "harvest_pipeline_tests.harvest.worker"]
     ours = {name: text for name, text in os.environ.items() if not name.startswith("HARVEST_")}
+    own = [{"HOME": str(home), "XDG_CONFIG_HOME": str(home)} for home in homes] or [{}]
     with ExitStack() as stack:
         processes = [
             stack.enter_context(
                 subprocess.Popen(
                     command,
-                    env={**ours, "HARVEST_CONFIG": os.devnull, **environment},
+                    env={**ours, "HARVEST_CONFIG": os.devnull, **environment, **home},
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,
                 )
             )
-            for _ in range(number)
+            for home, _ in zip(cycle(own), range(number), strict=False)
         ]
         found = [Worker(process) for process in processes]
         try:
@@ -276,7 +284,7 @@ class Machine:
         self.environment = {
             "HARVEST_API_URL": sandbox.api_url,
             "HARVEST_ID_URL": sandbox.id_url,
-            "HARVEST_TOKEN_STORE": str(store.folder),
+            "HARVEST_TOKEN_STORE": str(store.vault.folder),
             "HARVEST_ACCOUNT_ID": str(sandbox.account_id),
         }
         self.application = {
@@ -316,8 +324,15 @@ def machine(store: TokenStore) -> Iterator[Machine]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kept_by", ["connect", "variables"])
-def test_eight_processes_share_every_renewal(kept_by: str, machine: Machine) -> None:
+@pytest.mark.parametrize("kept_by", ["connect", "variables", "two machines"])
+def test_eight_processes_share_every_renewal(
+    kept_by: str, machine: Machine, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    homes = [tmp_path / "one", tmp_path / "two"] if kept_by == "two machines" else []
+    if homes:
+        shared = request.getfixturevalue("postgres").database()
+        machine.environment |= {"HARVEST_STATE": shared, "HARVEST_STATE_KEY": KEY}
+        machine.store = TokenStore.from_environment(machine.environment)
     if kept_by == "variables":
         machine.set()
     else:
@@ -328,13 +343,14 @@ def test_eight_processes_share_every_renewal(kept_by: str, machine: Machine) -> 
             tokens=TokenSet(**machine.application, access_token="ended", expires_at=1.0),
         )
         machine.store.save(account)
-    with workers(machine.environment, PROCESSES) as processes:
+    with workers(machine.environment, PROCESSES, homes) as processes:
         for renewals in range(1, ROUNDS + 1):
             for _ in range(2):
                 assert machine.ask(processes) == ["administrator"] * PROCESSES
             assert machine.renewals() == renewals
             machine.end_access_tokens()
     assert machine.asked_once() == "administrator"
+    assert not [file for home in homes for file in home.rglob("*") if file.is_file()]
 
 
 def test_a_token_that_died_with_its_process_is_told_with_the_command_that_mends_it(
@@ -346,7 +362,7 @@ def test_a_token_that_died_with_its_process_is_told_with_the_command_that_mends_
         environment = {
             "HARVEST_API_URL": f"{server.url}/v2",
             "HARVEST_ID_URL": server.url,
-            "HARVEST_TOKEN_STORE": str(store.folder),
+            "HARVEST_TOKEN_STORE": str(store.vault.folder),
         }
         with workers(environment, 1) as (worker,):
             harvest.before_answer = lambda: os.kill(worker.pid, signal.SIGKILL)

@@ -15,12 +15,13 @@ import keyring
 import pytest
 from keyring.backends import fail
 
-from harvest_pipeline.harvest import token_store
+from harvest_pipeline.harvest import vaults
 from harvest_pipeline.harvest.errors import StoreBusy, StoreUnusable
 from harvest_pipeline.harvest.oauth import TokenSet
 from harvest_pipeline.harvest.token_store import TokenStore, check_name
+from harvest_pipeline.harvest.vaults import FileVault
 from harvest_pipeline_tests.harvest import keyrings
-from harvest_pipeline_tests.harvest.connected import TOKENS, account_of, forked
+from harvest_pipeline_tests.harvest.connected import KEY, TOKENS, account_of, forked
 from harvest_pipeline_tests.waiting import soon
 
 RENEWED = "environment-0123456789abcdef"
@@ -37,7 +38,18 @@ def store(folder: Path) -> TokenStore:
     return TokenStore.from_environment({"HARVEST_TOKEN_STORE": str(folder)})
 
 
-def test_what_is_stored_comes_back(store: TokenStore) -> None:
+@pytest.fixture(params=["file", "shared"])
+def any_store(request: pytest.FixtureRequest, store: TokenStore) -> TokenStore:
+    """The store of one machine, and the one that several share."""
+    if request.param == "file":
+        return store
+    state = request.getfixturevalue("postgres").database()
+    named = {"HARVEST_STATE": state, "HARVEST_STATE_KEY": KEY, "HARVEST_TOKEN_STORE": "keyring"}
+    return TokenStore.from_environment(named)
+
+
+def test_what_is_stored_comes_back(any_store: TokenStore) -> None:
+    store = any_store
     acme, zeta = account_of(), account_of(name="zeta", instance=None, role="member")
     for account in (zeta, acme):
         store.save(account)
@@ -87,7 +99,7 @@ def test_a_store_that_others_can_read_is_refused_with_the_remedy(
 @pytest.mark.parametrize("what", ["parent", "folder", "file"])
 def test_a_link_that_may_lead_elsewhere_is_refused(what: str, tmp_path: Path) -> None:
     real, link = tmp_path / "real", tmp_path / "link"
-    TokenStore(real / "store", "file").save(account_of())
+    TokenStore(FileVault(real / "store"), "file").save(account_of())
     if what == "parent":
         link.symlink_to(real)
         folder, named = link / "store", link
@@ -98,14 +110,14 @@ def test_a_link_that_may_lead_elsewhere_is_refused(what: str, tmp_path: Path) ->
         folder, named = link, link / "accounts.json"
         link.mkdir(mode=0o700)
         named.symlink_to(real / "store" / "accounts.json")
-    store = TokenStore(folder, "file")
+    store = TokenStore(FileVault(folder), "file")
     for use in (store.names, lambda: store.save(account_of())):
         with pytest.raises(StoreUnusable, match=f"^{named} is a link, .*name the folder itself"):
             use()
 
 
 def test_a_folder_in_which_everybody_may_replace_the_store_is_refused(tmp_path: Path) -> None:
-    store = TokenStore(tmp_path / "shared" / "mine" / "store", "file")
+    store = TokenStore(FileVault(tmp_path / "shared" / "mine" / "store"), "file")
     store.save(account_of())
     (tmp_path / "shared").chmod(0o1777)  # as /tmp: nobody may rename what belongs to others
     assert store.names() == ["acme"]
@@ -162,14 +174,15 @@ def test_the_folder_is_that_of_the_users_configuration(
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     for named in ({}, {"HARVEST_TOKEN_STORE": " "}):
-        assert TokenStore.from_environment(named).folder == tmp_path / "harvest_pipeline"
-    home = TokenStore.from_environment({"HARVEST_TOKEN_STORE": "~/tokens"}).folder
+        assert TokenStore.from_environment(named).vault.folder == tmp_path / "harvest_pipeline"
+    home = TokenStore.from_environment({"HARVEST_TOKEN_STORE": "~/tokens"}).vault.folder
     assert home == Path.home() / "tokens"
 
 
 def test_one_holds_a_lock_and_others_wait_but_not_those_of_another_account(
-    store: TokenStore, monkeypatch: pytest.MonkeyPatch
+    any_store: TokenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    store = any_store
     order: list[str] = []
 
     def wait() -> None:
@@ -184,13 +197,15 @@ def test_one_holds_a_lock_and_others_wait_but_not_those_of_another_account(
         order.append("first")
     waiting.join()
     assert order == ["first", "second"]
-    monkeypatch.setattr(token_store, "_LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(vaults, "_LOCK_SECONDS", 0.2)
     with store.lock("acme"), pytest.raises(StoreBusy, match="Another process has held") as caught:
         wait()
     assert caught.value.retryable
 
 
-def test_the_lock_of_a_process_that_was_killed_is_free(store: TokenStore) -> None:
+def test_the_lock_of_a_process_that_was_killed_is_free(any_store: TokenStore) -> None:
+    store = any_store
+
     def hold() -> None:
         with store.lock("acme"):
             os.kill(os.getpid(), signal.SIGKILL)

@@ -8,6 +8,7 @@ import pytest
 
 from harvest_pipeline.harvest.oauth import TokenSet
 from harvest_pipeline.harvest.token_store import StoredAccount, TokenStore
+from harvest_pipeline.harvest.vaults import FileVault
 from harvest_pipeline_tests.conftest import Project, failure_of
 
 
@@ -19,7 +20,7 @@ def store(project: Project, tmp_path: Path) -> TokenStore:
         HARVEST_ACCESS_TOKEN="",
         HARVEST_ACCOUNT_ID="",
     )
-    return TokenStore(tmp_path / "accounts", "file")
+    return TokenStore(FileVault(tmp_path / "accounts"), "file")
 
 
 def connected(project: Project) -> StoredAccount:

@@ -10,6 +10,7 @@ import pytest
 
 from harvest_pipeline.harvest.oauth import TokenSet
 from harvest_pipeline.harvest.token_store import TokenStore
+from harvest_pipeline.harvest.vaults import FileVault
 from harvest_pipeline.sandbox.oauth import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
 from harvest_pipeline_tests.cli.connect.person import Person
 from harvest_pipeline_tests.harvest.connected import account_of
@@ -33,7 +34,7 @@ def sandbox() -> Iterator[SandboxServer]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> TokenStore:
-    return TokenStore(tmp_path / "store", "file")
+    return TokenStore(FileVault(tmp_path / "store"), "file")
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def person(sandbox: SandboxServer, store: TokenStore) -> Person:
             )
         )
     sandbox.account.request_log.clear()
-    return Person(store.folder, sandbox)
+    return Person(store.vault.folder, sandbox)
 
 
 def test_the_list_tells_what_is_known_and_asks_nothing(
@@ -154,7 +155,7 @@ def test_an_unknown_name_is_told_with_the_known_ones(action: str, person: Person
 def test_what_a_variable_was_renewed_to_is_no_connected_account_and_can_be_removed(
     sandbox: SandboxServer, store: TokenStore
 ) -> None:
-    person = Person(store.folder, sandbox)
+    person = Person(store.vault.folder, sandbox)
     person.environment |= {**VARIABLES, "HARVEST_ACCOUNT_ID": str(sandbox.account_id)}
     assert person.run("doctor").output.count("HARVEST_REFRESH_TOKEN") > 0
     assert len(person.stored()) == 1
