@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
+from cryptography.fernet import Fernet
 
+from harvest_pipeline_tests.postgres import PASSWORD, Postgres
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.scale import servers
 from harvest_pipeline_tests.scale.hosts import Deployment
@@ -13,13 +15,6 @@ from harvest_pipeline_tests.scale.hosts import Deployment
 collect_ignore_glob = [] if find_spec("dagster_celery") else ["test_*.py"]
 
 ACCOUNTS = ("acme", "birch", "cedar")
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[servers.Postgres]:
-    """PostgreSQL with the databases dagster, lake and state."""
-    with servers.postgres() as server:
-        yield server
 
 
 @pytest.fixture(scope="session")
@@ -47,8 +42,9 @@ def sandbox() -> Iterator[SandboxServer]:
 
 @pytest.fixture(scope="module")
 def deployed(
-    postgres: servers.Postgres,
+    postgres: Postgres,
     redis: str,
+    s3: servers.S3,
     sandbox: SandboxServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Deployment]:
@@ -60,12 +56,17 @@ def deployed(
     ]
     environment = sandbox.environment()
     del environment["HARVEST_ACCOUNT_ID"]
+    lake = postgres.database().rpartition("/")[2]
     variables = {
         **environment,
-        **postgres.environment,
+        **s3.environment,
+        "PGPASSWORD": PASSWORD,
         "HARVEST_START_DATE": sandbox.first_day.isoformat(),
-        "HARVEST_DUCKDB": "data/warehouse.duckdb",
-        "DAGSTER_POSTGRES_URL": postgres.url("dagster", driver="+psycopg2"),
+        "HARVEST_DUCKDB": f"ducklake:postgres:{postgres.conninfo} dbname={lake}",
+        "HARVEST_DUCKLAKE_DATA": "s3://harvest/lake",
+        "HARVEST_STATE": postgres.database(),
+        "HARVEST_STATE_KEY": Fernet.generate_key().decode(),
+        "DAGSTER_POSTGRES_URL": postgres.database().replace("://", "+psycopg2://"),
         "CELERY_BROKER_URL": f"{redis}/0",
         "CELERY_RESULT_BACKEND": f"{redis}/1",
     }

@@ -1,11 +1,8 @@
-"""The servers of a deployment, as Debian and PyPI have them, each on a free port."""
+"""redis and S3, as Debian and PyPI have them, each on a free port; Postgres is in postgres.py."""
 
-import os
 import secrets
-import shutil
 import socket
 import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -16,7 +13,6 @@ from harvest_pipeline_tests.waiting import wait_for
 
 #: Of every server here; no other process knows it.
 PASSWORD = secrets.token_hex(12)
-DATABASES = ("dagster", "lake", "state")
 
 
 def free_port() -> int:
@@ -30,95 +26,6 @@ def listens(port: int) -> bool:
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False
-
-
-def postgres_programs() -> Path | None:
-    """Debian's folder of PostgreSQL's programs, if it is installed."""
-    return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
-
-
-class Postgres:
-    """PostgreSQL with the databases of a deployment, which belong to the user `harvest`."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self._folder = folder
-        # The server refuses to run as root.
-        as_somebody = ("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups")
-        self._prefix = as_somebody if os.geteuid() == 0 else ()
-        if self._prefix:
-            shutil.chown(folder, "postgres")
-        password = folder / "password"
-        password.write_text(PASSWORD)
-        password.chmod(0o644)
-        given = f"--auth=scram-sha-256 --username=harvest --pwfile={password} --no-sync".split()
-        self._run("initdb", "--pgdata", str(folder / "data"), *given)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """What Postgres' clients need besides the address."""
-        return {"PGPASSWORD": PASSWORD}
-
-    def url(self, database: str, driver: str = "") -> str:
-        """The address of a database, without a password."""
-        return f"postgresql{driver}://harvest@127.0.0.1:{self.port}/{database}"
-
-    def start(self) -> None:
-        """Start it, and wait until it answers."""
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self._folder} -c fsync=off"
-        options += " -c max_connections=400"
-        log = str(self._folder / "log")
-        self._run(
-            "pg_ctl", "start", "-w", "-D", str(self._folder / "data"), "-l", log, "-o", options
-        )
-
-    def make_databases(self) -> None:
-        """Make the databases of `DATABASES`."""
-        for name in DATABASES:
-            self.execute("postgres", f"CREATE DATABASE {name}")
-
-    def execute(self, database: str, sql: str) -> str:
-        """What psql prints."""
-        command = ("psql", "--no-psqlrc", "-qAt", self.url(database), "-c", sql)
-        done = subprocess.run(
-            command, env={**os.environ, **self.environment}, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def stop(self) -> None:
-        """Cut all connections and end, as a machine that goes down."""
-        self._run("pg_ctl", "stop", "-w", "-m", "immediate", "-D", str(self._folder / "data"))
-
-    def _run(self, program: str, *words: str) -> None:
-        programs = postgres_programs()
-        assert programs
-        done = subprocess.run(
-            [*self._prefix, str(programs / program), *words],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,  # a pipe would stay open as long as the server
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-        )
-        log = self._folder / "log"
-        assert done.returncode == 0, (program, log.read_text() if log.exists() else "")
-
-
-@contextmanager
-def postgres() -> Iterator[Postgres]:
-    """A server that is gone in the end."""
-    folder = Path(tempfile.mkdtemp(prefix="harvest-postgres-"))
-    try:
-        server = Postgres(folder)
-        server.start()
-        server.make_databases()
-        try:
-            yield server
-        finally:
-            with suppress(AssertionError):  # it is stopped already
-                server.stop()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
