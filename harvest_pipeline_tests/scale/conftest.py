@@ -1,20 +1,25 @@
 """PostgreSQL, redis, S3 and two hosts, for as long as the tests last: `make test-scale`."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from importlib.util import find_spec
 
 import pytest
 from cryptography.fernet import Fernet
 
+from harvest_pipeline.catalogue.reports import REPORTS as ALL_REPORTS
 from harvest_pipeline_tests.postgres import PASSWORD, Postgres
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.scale import servers
 from harvest_pipeline_tests.scale.hosts import Deployment
+from harvest_pipeline_tests.surroundings import utc_today
 
 # Of the other environments none has the packages of servers.
 collect_ignore_glob = [] if find_spec("dagster_celery") else ["test_*.py"]
 
 ACCOUNTS = ("acme", "birch", "cedar")
+#: Of every kind one: a list by page number, by cursor, a child of another record.
+REPORTS = ("clients", "daily", "invoices", "invoice_messages", "people", "projects", "tasks")
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +41,7 @@ def s3() -> Iterator[servers.S3]:
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[SandboxServer]:
     """Small accounts, a month each, with Harvest's own limits."""
-    with SandboxServer(years=0.1, scale=0.3, accounts=len(ACCOUNTS)) as server:
+    with SandboxServer(years=0.09, scale=0.3, accounts=len(ACCOUNTS)) as server:
         yield server
 
 
@@ -54,6 +59,7 @@ def deployed(
         f"  - {{name: {name}, account_id: {key}}}\n"
         for name, key in zip(ACCOUNTS, ids, strict=True)
     ]
+    disabled = ", ".join(name for name in ALL_REPORTS if name not in REPORTS)
     environment = sandbox.environment()
     del environment["HARVEST_ACCOUNT_ID"]
     lake = postgres.database().rpartition("/")[2]
@@ -61,7 +67,7 @@ def deployed(
         **environment,
         **s3.environment,
         "PGPASSWORD": PASSWORD,
-        "HARVEST_START_DATE": sandbox.first_day.isoformat(),
+        "HARVEST_START_DATE": (utc_today() - timedelta(days=7)).isoformat(),
         "HARVEST_DUCKDB": f"ducklake:postgres:{postgres.conninfo} dbname={lake}",
         "HARVEST_DUCKLAKE_DATA": "s3://harvest/lake",
         "HARVEST_STATE": postgres.database(),
@@ -71,5 +77,5 @@ def deployed(
         "CELERY_RESULT_BACKEND": f"{redis}/1",
     }
     folder = tmp_path_factory.mktemp("hosts")
-    with Deployment(folder, "".join(["accounts:\n", *lines]), variables).running() as deployment:
+    with Deployment(folder, "".join(["accounts:\n", *lines, f"disabled_reports: [{disabled}]\n"]), variables).running() as deployment:
         yield deployment

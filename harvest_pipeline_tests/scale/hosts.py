@@ -18,7 +18,9 @@ import dagster as dg
 import requests
 
 from harvest_pipeline.settings import project_folder
-from harvest_pipeline_tests.checkout import Place
+from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.place import Place
+from harvest_pipeline_tests.checkout import Place as Checkout
 from harvest_pipeline_tests.scale.servers import free_port, listens
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
@@ -28,7 +30,7 @@ _INSTALLED = "/srv/harvest_pipeline/.venv-scale/bin/"
 _PORTS = ("4000", "3000")
 
 
-class Host(Place):
+class Host(Checkout):
     """A machine: a checkout, a home, folders, and the services that systemd would start."""
 
     def __init__(self, name: str, folder: Path, ports: Mapping[str, int], accounts: str) -> None:
@@ -123,7 +125,10 @@ class Host(Place):
 
 
 class Deployment:
-    """Two hosts: the first has the daemon, the code server and the webserver, both have workers."""
+    """Two hosts: the first has the daemon, the code server and the webserver, both have workers.
+
+    `place` is the warehouse of all of them.
+    """
 
     def __init__(self, folder: Path, accounts: str, variables: Mapping[str, str]) -> None:
         self._ports = {name: free_port() for name in _PORTS}
@@ -133,6 +138,7 @@ class Deployment:
         for host in self.hosts:
             host.set(**variables)
         self._variables = variables
+        self.place = Place.of(variables["HARVEST_DUCKDB"], variables["HARVEST_DUCKLAKE_DATA"])
 
     @property
     def address(self) -> str:
@@ -185,6 +191,18 @@ class Deployment:
         """Wait for the end of runs; their statuses."""
         wait_for(lambda: all(self.run(each).is_finished for each in run_ids), self.told)
         return [self.status(each) for each in run_ids]
+
+    def query(self, account: str, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a query in the schema of an account."""
+        with Warehouse(self.place, account).reader() as connection:
+            return connection.execute(sql).fetchall()
+
+    def ids(self, account: str, table: str) -> list[int]:
+        """The ids in a table of an account, in order; none if it has not been loaded."""
+        named = f"table_schema = '{account}' AND table_name = '{table}'"
+        there = self.query(account, f"SELECT 1 FROM information_schema.tables WHERE {named}")
+        found = self.query(account, f"SELECT id FROM {table} ORDER BY id") if there else []
+        return [id for (id,) in found]
 
     def host_of(self, run_id: str) -> Host | None:
         """The host whose worker took the run."""

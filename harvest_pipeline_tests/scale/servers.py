@@ -59,7 +59,7 @@ class S3:
         self.port = free_port()
         self.away = False
         self.refused = 0
-        self._answer = DomainDispatcherApplication(create_backend_app, "s3")
+        self._answer = DomainDispatcherApplication(create_backend_app)
         self._server = make_server(
             "127.0.0.1", self.port, self._serve, threaded=True, request_handler=Silent
         )
