@@ -164,7 +164,7 @@ class Warehouse:
         WarehouseError if the place cannot be opened.
         """
         # Whoever opens a lake for writing makes it, and nobody holds one in Postgres.
-        reads = self.place.path is None
+        reads = self.place.is_shared
         try:
             with private_files(), engine.connected(self.place, self.settings, read_only=reads):
                 pass

@@ -65,6 +65,11 @@ class Place:
         return cls(address, None if rest.startswith("postgres:") else Path(rest), True, data)
 
     @property
+    def is_shared(self) -> bool:
+        """Whether many can read and write at once: no file is held."""
+        return self.path is None
+
+    @property
     def folder(self) -> Path:
         """The folder on this machine of locks, dashboards and what does not fit into memory."""
         return self.path.parent if self.path else project_folder() / "data"
