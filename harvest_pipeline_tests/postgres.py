@@ -16,7 +16,14 @@ from harvest_pipeline_tests.surroundings import MISSING
 
 #: That of the server, which tests look for where it does not belong.
 PASSWORD = run_of("password of the database")
-_BINARIES = (*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), None)
+
+
+def binaries() -> Path | None:
+    """The folder of the programs of the newest Postgres, which Debian puts into no PATH."""
+    if found := sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+        return found[-1].parent
+    named = shutil.which("initdb")
+    return Path(named).parent if named else None
 
 
 class Postgres:
@@ -102,11 +109,11 @@ def postgres() -> Iterator[Postgres]:
 
     Without the program tests are skipped; in CI they fail.
     """
-    binaries = _BINARIES[0] or (Path(found).parent if (found := shutil.which("initdb")) else None)
-    if binaries is None and not os.environ.get("CI"):
+    found = binaries()
+    if found is None and not os.environ.get("CI"):
         pytest.skip(f"PostgreSQL {MISSING}; on Debian: apt-get install postgresql")
-    assert binaries, "apt-get install postgresql"
-    server = Postgres(binaries)
+    assert found, "apt-get install postgresql"
+    server = Postgres(found)
     server.start()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PGPASSWORD", PASSWORD)

@@ -78,6 +78,7 @@ def test_every_program_that_tests_need_is_named_in_the_readme_and_installed_in_c
     for name in needed:
         assert f"`{name}`" in texts[Path("README.md")]
         assert name in texts[Path(".ci/run")]
+    assert "-qq chromium postgresql " in texts[Path(".ci/run")]  # its programs are in no PATH
 
 
 def test_tests_see_nothing_of_the_person_who_runs_them(

@@ -20,9 +20,10 @@ def state_findings(project: Project, environment: Mapping[str, str]) -> Iterator
         text = f"of this machine: requests are counted in {project.state_folder}"
         yield Finding("state", "ok", text)
         return
-    began = time.monotonic()
     try:
         version = project.state.transact(_version)
+        began = time.monotonic()  # with a connection, as in a run
+        project.state.transact(_version)
     except StateFailed as error:
         text = f"{project.state} cannot be used: {error}."
         remedy = "Start that server, or correct the address, PGPASSWORD or ~/.pgpass."

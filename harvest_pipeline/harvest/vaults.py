@@ -25,6 +25,7 @@ Place = Literal["keyring", "file", "shared"]
 #: As long as the exchange may take in which another process renews a token.
 _LOCK_SECONDS = 60.0
 _KEPT = "accounts are stored"
+_MAKE = "`openssl rand -base64 32` makes one"
 
 
 class Vault(Protocol):
@@ -225,18 +226,17 @@ class SharedVault:
         """What the first key encrypts with, and all keys decrypt with."""
         from cryptography.fernet import Fernet, MultiFernet
 
-        make = "`openssl rand -base64 32` makes one"
         if not (named := [key.strip() for key in self._named.split(",") if key.strip()]):
             raise StoreUnusable(
                 "HARVEST_STATE_KEY is not set, and no account is kept in HARVEST_STATE without a "
-                f"key that encrypts it; {make}, and all machines need the same."
+                f"key that encrypts it; {_MAKE}, and all machines need the same."
             )
         try:
             boxes = [Fernet(key) for key in named]
         except ValueError:  # of base64, or of the length
             raise StoreUnusable(
                 "HARVEST_STATE_KEY is no key, or one of several is none: each has 32 bytes in "
-                f"base64, with a comma between two; {make}."
+                f"base64, with a comma between two; {_MAKE}."
             ) from None
         return boxes[0], MultiFernet(boxes)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harvest_pipeline_tests.postgres import PASSWORD as OF_DATABASE
 from harvest_pipeline_tests.sandbox.faults import AnswerWith, ExpireToken, Fault, Reset, Truncate
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.security.canaries import run_of
@@ -33,6 +34,15 @@ MALFORMED = {
     "a blank inside": f"{run_of('token with a blank')} {run_of('its other half')}",
     "a letter that no token has": f"{run_of('token of words')}é{run_of('its other half too')}",
 }
+WRONG_PASSWORD = run_of("wrong password of the database")
+
+
+def _key(name: str) -> str:
+    """A key of Fernet."""
+    return f"{run_of(name)}{run_of(name + ' again')}"[:43] + "="
+
+
+STATE_KEY, OTHER_KEY = _key("key of the state"), _key("another key of the state")
 #: What a launch puts into its run config is stored and shown by Dagster, whatever we do.
 LAUNCHED = run_of("token in the config of a launch")
 
@@ -47,6 +57,10 @@ SECRETS = {
     "token in an answer": OF_ANSWER,
     "launched": LAUNCHED,
     "of the holder": OF_HOLDER,
+    "password of the database": OF_DATABASE,
+    "wrong password of the database": WRONG_PASSWORD,
+    "key of the state": STATE_KEY,
+    "another key of the state": OTHER_KEY,
     **{f"a token with {why}": token for why, token in MALFORMED.items()},
 }
 
@@ -80,14 +94,17 @@ class Failure:
     fails: bool = True
 
 
-def failures(sandbox: SandboxServer, folder: Path) -> Iterator[Failure]:
-    """All of them, in the order in which they are played."""
+def failures(sandbox: SandboxServer, folder: Path, state: str) -> Iterator[Failure]:
+    """All of them, in the order in which they are played; `state` is the address of a database,
+    empty if there is none."""
     yield Failure("success", fails=False)
     yield from _of_answers(sandbox)
     yield from _of_tokens(sandbox)
     yield from _of_settings(sandbox, folder)
     yield from _of_commands()
     yield from _of_stores(sandbox, folder)
+    if state:
+        yield from _of_shared_state(sandbox, state)
 
 
 def answer(path: str, status: int, secret: str = "", body: Any = None, **headers: str) -> Fault:
@@ -258,3 +275,29 @@ def _of_stores(sandbox: SandboxServer, folder: Path) -> Iterator[Failure]:
     for command in ((), ("accounts",)):
         # play.py cuts what is stored in half.
         yield Failure(f"half a store, {command}", "", stored, command=command)
+
+
+def _of_shared_state(sandbox: SandboxServer, address: str) -> Iterator[Failure]:
+    """Machines share a database, which refuses them, is away, or keeps what this one cannot
+    read."""
+    token = sandbox.tokens["administrator"]
+    shared = {**NOTHING, "HARVEST_STATE": address, "HARVEST_STATE_KEY": STATE_KEY}
+    refused = (answer("/", 401, token),)
+    yield Failure("connect, shared", "", shared, command=CONNECT, typed=token, fails=False)
+    yield Failure("run, shared", "", shared, fails=False)
+    yield Failure("run, shared and refused", "", shared, refused)
+    with_password = address.replace("@", f":{OF_DATABASE}@")
+    for name, changed in {
+        "another key": {"HARVEST_STATE_KEY": OTHER_KEY},
+        "a key that is none": {"HARVEST_STATE_KEY": f"{STATE_KEY},{MISPLACED}"},
+        "no key": {"HARVEST_STATE_KEY": ""},
+        "a password in the address": {"HARVEST_STATE": with_password},
+        "a password after the address": {"HARVEST_STATE": f"{address}?password={OF_DATABASE}"},
+        "no address": {"HARVEST_STATE": MISPLACED},
+        # Another address, so that no connection is open yet.
+        "a wrong password": {"HARVEST_STATE": f"{address}?", "PGPASSWORD": WRONG_PASSWORD},
+        "nobody answers": {"HARVEST_STATE": "postgresql://harvest@127.0.0.1:1/harvest"},
+    }.items():
+        for command in ((), ("doctor", "--offline"), ("accounts", "test"), ("sync", "clients")):
+            yield Failure(f"{name} {command}", "HARVEST_STATE", {**shared, **changed},
+                          command=command)  # fmt: skip

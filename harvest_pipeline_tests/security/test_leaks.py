@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from harvest_pipeline_tests.cli.ui.conftest import by_ctrl_c, started_dev
+from harvest_pipeline_tests.postgres import binaries
 from harvest_pipeline_tests.sandbox.faults import Hang
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.security import failures
@@ -73,8 +74,11 @@ class Played:
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
-    """Every failure, once."""
+def played(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Played]:
+    """Every failure, once; without Postgres not those of the database that machines share."""
+    state = request.getfixturevalue("postgres").database() if binaries() else ""
     outside = tmp_path_factory.mktemp("traces")
     played = Played(
         tmp_path_factory.mktemp("leaks"), [outside / "failures", outside / "web server"]
@@ -85,7 +89,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
         done = subprocess.run(
             [*traced(played.traces[0]), *play, str(results := outside / "results.json")],
             cwd=played.folder,
-            env=environment,
+            env={**environment, "TEST_STATE": state},
             stdout=output,
             stderr=output,
             timeout=PATIENCE,
@@ -94,7 +98,8 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     found = json.loads(results.read_text())
     played.outcomes = found["outcomes"]
     with SandboxServer(years=0.3, rate_limit=None) as sandbox:
-        play_web_server(played, environment, sandbox, outside / "python")
+        shared = {"HARVEST_STATE": state, "HARVEST_STATE_KEY": failures.STATE_KEY}
+        play_web_server(played, {**environment, **shared}, sandbox, outside / "python")
         for number, secret in enumerate([*found["secrets"], *given_away(sandbox)]):
             played.canaries.add(f"secret {number} of the sandbox", secret)
         yield played

@@ -181,6 +181,8 @@ def test_whatever_stands_in_dotenv_is_read_as_dagster_reads_it_and_wins(
     [
         ("HARVEST_ACCESS_TOKEN=canary-4711", 0o644, True),
         ("HARVEST_ACME_REFRESH_TOKEN=canary-4711", 0o640, True),
+        ("HARVEST_STATE_KEY=canary-4711", 0o644, True),
+        ("PGPASSWORD=canary-4711", 0o644, True),
         ("HARVEST_ACCESS_TOKEN=canary-4711", 0o400, False),
         ("HARVEST_ACCESS_TOKEN=", 0o644, False),
         ("HARVEST_TIMEZONE=UTC", 0o644, False),

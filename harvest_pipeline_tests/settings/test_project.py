@@ -1,5 +1,6 @@
 """The project and its accounts: defaults, variables, and a sentence for each that cannot work."""
 
+import sys
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -41,6 +42,17 @@ def test_relative_paths_are_relative_to_the_project_not_to_the_current_folder(
     assert project_folder() == FOLDER
     project = Project.of({"HARVEST_DUCKDB": "elsewhere/own.duckdb"})
     assert project.duckdb == FOLDER / "elsewhere" / "own.duckdb"
+
+
+def test_a_database_that_machines_share_needs_packages_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    address = "postgres://harvest@[::1]:5433,db.example.com/harvest?sslmode=verify-full"
+    assert str(Project.of({"HARVEST_STATE": address}).state) == f"{address} (HARVEST_STATE)"
+    monkeypatch.setitem(sys.modules, "psycopg", None)  # not installed
+    with pytest.raises(SettingsError, match=r"run pip install 'harvest_pipeline\[shared\]'\.$"):
+        Project.of({"HARVEST_STATE": address})
+    assert Project.of({}).state is None
 
 
 @pytest.mark.parametrize(
@@ -187,6 +199,9 @@ LATER = (date.today() + timedelta(days=2)).isoformat()
         ("HARVEST_SCHEMA", "io_manager", "another one"),
         ("HARVEST_DUCKDB", "harvest.duckdb", "rename one of them"),
         ("HARVEST_DUCKDB", ":memory:", "path of a file"),
+        ("HARVEST_STATE", "postgresql://user:secret@db/harvest", "set PGPASSWORD or write it"),
+        ("HARVEST_STATE", "host=db dbname=harvest password=secret", "this is not an address such"),
+        ("HARVEST_STATE", "postgresql://db/harvest?user=a&password=secret@b", "holds a password"),
         ("HARVEST_DUCKDB", "https://secret@example.com/x.duckdb", "path of a file"),
         ("HARVEST_DUCKDB", "/", "is a folder"),
         ("HARVEST_PUBLISH", "data/warehouse.duckdb", "is the database"),
