@@ -18,6 +18,8 @@ from harvest_pipeline_tests.surroundings import utc_today
 collect_ignore_glob = [] if find_spec("dagster_celery") else ["test_*.py"]
 
 ACCOUNTS = ("acme", "birch", "cedar")
+#: A week: Dagster writes events for each day.
+START = utc_today() - timedelta(days=7)
 #: Of every kind one: a list by page number, by cursor, a child of another record.
 REPORTS = ("clients", "daily", "invoices", "invoice_messages", "people", "projects", "tasks")
 
@@ -67,7 +69,7 @@ def deployed(
         **environment,
         **s3.environment,
         "PGPASSWORD": PASSWORD,
-        "HARVEST_START_DATE": (utc_today() - timedelta(days=7)).isoformat(),
+        "HARVEST_START_DATE": START.isoformat(),
         "HARVEST_DUCKDB": f"ducklake:postgres:{postgres.conninfo} dbname={lake}",
         "HARVEST_DUCKLAKE_DATA": "s3://harvest/lake",
         "HARVEST_STATE": postgres.database(),
@@ -77,5 +79,7 @@ def deployed(
         "CELERY_RESULT_BACKEND": f"{redis}/1",
     }
     folder = tmp_path_factory.mktemp("hosts")
-    with Deployment(folder, "".join(["accounts:\n", *lines, f"disabled_reports: [{disabled}]\n"]), variables).running() as deployment:
+    with Deployment(
+        folder, "".join(["accounts:\n", *lines, f"disabled_reports: [{disabled}]\n"]), variables
+    ).running() as deployment:
         yield deployment

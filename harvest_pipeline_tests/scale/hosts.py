@@ -91,9 +91,11 @@ class Host(Checkout):
         """What a service has printed."""
         return self.log(service).read_text(errors="replace")
 
-    def alive(self, service: str) -> bool:
-        """Whether the service runs."""
-        return self._services[service].poll() is None
+    def keep(self) -> None:
+        """Start services that have ended, as systemd does."""
+        for service, process in list(self._services.items()):
+            if process.poll() is not None:
+                self.start(service)
 
     def kill(self, service: str) -> None:
         """End a service and all that it has started at once, as if the machine had gone."""
@@ -106,16 +108,16 @@ class Host(Checkout):
         for service in list(self._services):
             self.kill(service)
 
-    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """`harvest-pipeline` on this host."""
-        return subprocess.run(
-            [sys.executable, "-m", "harvest_pipeline.cli", *words],
+    def begun(self, *words: str) -> "subprocess.Popen[str]":
+        """Python on this host."""
+        return subprocess.Popen(
+            [sys.executable, *words],
             cwd=self.folder,
             env=self.environment,
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            timeout=PATIENCE,
-            check=False,
         )
 
     def _here(self, text: str) -> str:
@@ -161,7 +163,7 @@ class Deployment:
             wait_for(lambda: listens(self._ports["4000"]), self.told)
             self.first.start("webserver")
             self.first.start("daemon")
-            wait_for(self._serves, self.told)
+            wait_for(self.serves, self.told)
             for host in self.hosts:
                 wait_for(lambda host=host: "ready." in host.said("worker"), self.told)
             yield self
@@ -189,7 +191,13 @@ class Deployment:
 
     def finished(self, *run_ids: str) -> list[dg.DagsterRunStatus]:
         """Wait for the end of runs; their statuses."""
-        wait_for(lambda: all(self.run(each).is_finished for each in run_ids), self.told)
+
+        def all_of_them() -> bool:
+            for host in self.hosts:
+                host.keep()
+            return all(self.run(each).is_finished for each in run_ids)
+
+        wait_for(all_of_them, self.told)
         return [self.status(each) for each in run_ids]
 
     def query(self, account: str, sql: str) -> list[tuple[Any, ...]]:
@@ -204,6 +212,13 @@ class Deployment:
         found = self.query(account, f"SELECT id FROM {table} ORDER BY id") if there else []
         return [id for (id,) in found]
 
+    def succeeded(self, run_id: str) -> str:
+        """Wait until the run, or one that Dagster has launched in its place, has succeeded."""
+        while self.finished(run_id) != [dg.DagsterRunStatus.SUCCESS]:
+            wait_for(lambda given=run_id: self.retry_of(given), self.told)
+            run_id = self.retry_of(run_id) or ""
+        return run_id
+
     def host_of(self, run_id: str) -> Host | None:
         """The host whose worker took the run."""
         task = self.run(run_id).tags.get("dagster-celery/task_id", "no task")
@@ -214,12 +229,17 @@ class Deployment:
         filters = dg.RunsFilter(tags={"dagster/parent_run_id": run_id})
         return next((each.run_id for each in self.instance.get_runs(filters)), None)
 
-    def _serves(self) -> bool:
-        query = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
+    def serves(self) -> bool:
+        """Whether the webserver knows the jobs and reaches Postgres: after a restart of that, the
+        first answer is an error."""
+        query = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } }"
+        query += " runsOrError(limit: 1) { __typename } }"
         with suppress(requests.ConnectionError):
             url = f"http://{self.address}/graphql"
             answer = requests.post(url, json={"query": query}, timeout=PATIENCE).json()
-            return bool(answer["data"]["repositoriesOrError"].get("nodes"))
+            data = answer.get("data") or {"repositoriesOrError": {}}
+            known = data["repositoriesOrError"].get("nodes")
+            return bool(known) and data["runsOrError"]["__typename"] == "Runs"
         return False
 
     def _client(self) -> Any:
