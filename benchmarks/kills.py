@@ -23,6 +23,7 @@ from benchmarks.entries import RECORD
 from harvest_pipeline.scope import Scope, Spool, Window
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.loading import load
+from harvest_pipeline.warehouse.place import Place
 from harvest_pipeline_tests.warehouse.records import CONTEXT, SpoolFolder, time_entry
 
 ROWS = 20_000
@@ -57,7 +58,7 @@ def main(kills: int) -> None:
     pause = random.Random(seed)
     with TemporaryDirectory(prefix="kills-") as name:
         folder = Path(name)
-        warehouse = Warehouse(folder / "warehouse.duckdb", "harvest")
+        warehouse = Warehouse(Place.of(folder / "warehouse.duckdb"), "harvest")
         days = spools(folder)
         began = time.monotonic()
         child = os.fork()  # this process must not have used DuckDB before the others fork
@@ -87,7 +88,7 @@ def main(kills: int) -> None:
                 sys.exit(1)
             if kill % 20 == 19:
                 print(f"{kill + 1} kills, half: 0", file=sys.stderr, flush=True)
-        with duckdb.connect(warehouse.path, read_only=True) as connection:
+        with duckdb.connect(warehouse.place.path, read_only=True) as connection:
             [(loads,)] = connection.execute("SELECT count(*) FROM harvest._loads").fetchall()
         print(
             f"DuckDB {duckdb.__version__}: {kills} kills, {loads} loads between them, half: 0 "

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.place import Place
 from harvest_pipeline.warehouse.publish import publish
 from harvest_pipeline_tests.models.warehouse import make_empty, opened
 
@@ -47,7 +48,7 @@ def main(entries: int) -> None:
         with opened(path) as database:
             database.connection.execute(_ROWS.format(n=entries))
         print(f"{entries:,} time entries, {_size(path):,.0f} MiB")
-        warehouse = Warehouse(path, "")
+        warehouse = Warehouse(Place.of(path), "")
         for name in ("analytics.duckdb", "parquet"):
             target = Path(folder) / name
             for _ in range(2):

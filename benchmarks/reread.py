@@ -23,6 +23,7 @@ from benchmarks.measure import Part, Target, prose, table
 from harvest_pipeline.scope import Window
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.loading import load
+from harvest_pipeline.warehouse.place import Place
 from harvest_pipeline_tests.warehouse.records import CONTEXT, SpoolFolder, time_entry
 
 FIRST = date(2023, 12, 1)
@@ -39,7 +40,7 @@ def _entries(days: int, rows: int) -> Iterator[dict[str, object]]:
 def _made(folder: Path, total: int) -> Warehouse:
     """A warehouse with so many time entries, all days of which were read."""
     folder.mkdir()
-    warehouse = Warehouse(folder / "warehouse.duckdb", "harvest")
+    warehouse = Warehouse(Place.of(folder / "warehouse.duckdb"), "harvest")
     window = Window(FIRST, FIRST + timedelta(days=DAYS - 1))
     load(warehouse, SpoolFolder(folder).time_entries(window, _entries(DAYS, ROWS)), CONTEXT)
     # The rows that are more lie on the same days, but not on the one that is read again.
@@ -60,7 +61,7 @@ def _one_day(warehouse: Warehouse, times: int = 15) -> float:
     took: list[float] = []
     for _ in range(times):
         rows = [time_entry(n, day, notes=f"Ticket {n}") for n in ids]
-        spool = SpoolFolder(warehouse.path.parent).time_entries(Window(day, day), rows)
+        spool = SpoolFolder(warehouse.place.path.parent).time_entries(Window(day, day), rows)
         began = perf_counter()
         load(warehouse, spool, CONTEXT)
         took.append(perf_counter() - began)
@@ -71,7 +72,7 @@ def _rewritten(folder: Path, times: int) -> tuple[float, float]:
     """The largest size of the file, and that of its copy, in MiB."""
     folder.mkdir()
     spools = SpoolFolder(folder)
-    warehouse = Warehouse(folder / "warehouse.duckdb", "harvest")
+    warehouse = Warehouse(Place.of(folder / "warehouse.duckdb"), "harvest")
     rows = list(_entries(365, ENTRIES_A_DAY))
     load(warehouse, spools.time_entries(Window(FIRST, FIRST + timedelta(days=364)), rows), CONTEXT)
     chance, largest = random.Random(1), 0
@@ -82,10 +83,10 @@ def _rewritten(folder: Path, times: int) -> tuple[float, float]:
         spool = spools.time_entries(Window(day, day), of_day)
         load(warehouse, spool, CONTEXT)
         spool.path.unlink()
-        largest = max(largest, warehouse.path.stat().st_size)
+        largest = max(largest, warehouse.place.path.stat().st_size)
     compact = folder / "compact.duckdb"
     with duckdb.connect() as connection:
-        connection.execute(f"ATTACH '{warehouse.path}' AS whole (READ_ONLY)")
+        connection.execute(f"ATTACH '{warehouse.place.path}' AS whole (READ_ONLY)")
         connection.execute(f"ATTACH '{compact}' AS compact")
         connection.execute("COPY FROM DATABASE whole TO compact")
     return largest / 2**20, compact.stat().st_size / 2**20

@@ -87,12 +87,13 @@ def by_a_loop(window: Window) -> None:
     from harvest_pipeline.warehouse.database import Warehouse
     from harvest_pipeline.warehouse.ledger import LoadContext
     from harvest_pipeline.warehouse.loading import load_each
+    from harvest_pipeline.warehouse.place import place_of
 
     def quiet(_: str) -> None:
         pass
 
     account = load_project().accounts[0]
-    warehouse = Warehouse(account.project.duckdb, account.name)
+    warehouse = Warehouse(place_of(account.project), account.name)
     began = perf_counter()
     with (
         no_limits(),

@@ -3,13 +3,13 @@
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import duckdb
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -23,9 +23,13 @@ from harvest_pipeline.orchestration.instance import Instance
 from harvest_pipeline.orchestration.partitions import range_tags
 from harvest_pipeline.scope import Window
 from harvest_pipeline.settings import load_project
+from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline_tests.places import BUCKET, KIND, POSTGRES, place_at, settings_of
 from harvest_pipeline_tests.postgres import postgres as postgres
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.truth import truth
+from harvest_pipeline_tests.services import postgres as server_of_the_place
+from harvest_pipeline_tests.services import s3
 from harvest_pipeline_tests.surroundings import MISSING, of_nobody
 
 TODAY = date(2026, 11, 20)
@@ -103,10 +107,11 @@ class Project:
     def __init__(self, sandbox: SandboxServer, folder: Path, monkeypatch: Any) -> None:
         self.sandbox = sandbox
         self.database = folder / "warehouse.duckdb"
+        self.place = place_at(self.database)
         self.instance = in_memory()
         self._monkeypatch = monkeypatch
         self.set(
-            HARVEST_DUCKDB=str(self.database),
+            **settings_of(self.place),
             HARVEST_START_DATE=sandbox.first_day.isoformat(),
             **sandbox.environment(),
         )
@@ -140,8 +145,7 @@ class Project:
 
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """The rows of a query in the schema `harvest`."""
-        with duckdb.connect(self.database, read_only=True) as connection:
-            connection.execute("USE harvest")
+        with Warehouse(self.place, "harvest").reader() as connection:
             return connection.execute(sql, parameters).fetchall()
 
     def truth(self, record: str) -> list[dict[str, Any]]:
@@ -171,6 +175,21 @@ class Project:
 def nobodys_own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test sees the accounts that its user has connected, nor anything else of that person."""
     with of_nobody(tmp_path_factory.mktemp("home")):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def servers_of_the_place(nobodys_own_settings: None) -> Iterator[None]:
+    """The servers that the place of the tests needs (places.py)."""
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARVEST_TEST_PLACE", KIND)  # for processes that tests start
+        if KIND in ("ducklake-postgres", "ducklake-s3"):
+            patch.setenv(POSTGRES, stack.enter_context(server_of_the_place()).conninfo)
+        if KIND == "ducklake-s3":
+            server = stack.enter_context(s3())
+            patch.setenv(BUCKET, server.bucket)
+            for name, value in server.environment.items():
+                patch.setenv(name, value)
         yield
 
 

@@ -16,7 +16,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 CHANGELOG = (PROJECT / "CHANGELOG.md").read_text("utf-8")
 
 
-FILES = ["constraints.txt", "benchmarks/constraints.txt"]
+FILES = ["constraints.txt", "benchmarks/constraints.txt", "constraints-scale.txt"]
 #: What an environment gets besides.
 BESIDE = ["constraints-node.txt", "constraints-duckdb-1.5.txt"]
 
@@ -43,16 +43,18 @@ def test_every_package_is_pinned_to_a_version_and_to_the_hashes_of_its_files(fil
     assert all(hashes > 0 for _, hashes in locked(file).values())
 
 
-def test_benchmarks_measure_what_is_tested() -> None:
-    tested, measured = map(locked, FILES)
+def test_what_is_measured_and_what_servers_run_is_what_is_tested() -> None:
+    tested, measured, scale = map(locked, FILES)
     assert tested.items() <= measured.items()
+    assert {name for name in tested if tested[name] != scale.get(name)} == {"duckdb"}
 
 
 def test_everything_that_the_package_needs_is_pinned_within_its_range() -> None:
     for line in metadata.requires("harvest_pipeline") or []:
         requirement = Requirement(line)
-        file = FILES["benchmark" in line.partition(";")[2]]
-        version, _ = locked(file)[canonicalize_name(requirement.name)]
+        extra = re.search(r'extra == "(\w+)"', line)
+        file = {None: 0, "dev": 0, "benchmark": 1}.get(extra and extra[1], 2)
+        version, _ = locked(FILES[file])[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), line
 
 
@@ -61,7 +63,7 @@ def test_make_installs_nothing_without_a_hash_but_this_package() -> None:
     recipes = re.findall(r"\$\(call install,[^,]+,(.+)\)$", makefile, re.M)
     recipes += re.findall(r"^\t.* -m pip install (.+)$", makefile, re.M)
     own = "--no-deps --no-build-isolation -e ."
-    assert sorted(each for each in recipes if "--require-hashes" not in each) == [own] * 3
+    assert sorted(each for each in recipes if "--require-hashes" not in each) == [own] * 4
     named = {file for each in recipes for file in re.findall(r"-r ([\w./-]+\.txt)", each)}
     assert named == {*FILES, *BESIDE, ".venv/uv.txt"}  # the last is cut out of the first
 
@@ -89,8 +91,13 @@ def test_the_image_has_what_the_lock_knows_runs_as_nobody_special_and_holds_no_s
     assert "*" in sent
     installed = [part for step, rest in by_step if step == "RUN" for part in rest.split("&&")]
     pip = [part for part in installed if "pip install" in part]
-    assert len(pip) == 3
-    assert all("--require-hashes" in part or "--constraint constraints.txt" in part for part in pip)
+    assert len(pip) == 5
+    known = (
+        "--require-hashes",
+        "--constraint constraints.txt",
+        "--constraint constraints-scale.txt",
+    )
+    assert all(any(each in part for each in known) for part in pip)
     assert [rest for step, rest in by_step if step == "USER"] == ["harvest"]
     assert not [rest for step, rest in by_step if step in ("ARG", "ADD")]
 

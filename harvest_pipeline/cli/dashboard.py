@@ -41,10 +41,10 @@ def write_dashboard(account: Account) -> str:
             f"The account {account.name} has none of the reports that the dashboard shows; remove"
             " them from disabled_reports in harvest.yaml."
         )
-    if not account.project.duckdb.exists():
+    warehouse = warehouse_of(account, partial(click.echo, err=True))
+    if not warehouse.place.may_exist():
         raise click.ClickException(
             f"Nothing is loaded yet: {account.project.duckdb} does not exist; load with"
             " `harvest-pipeline sync` first."
         )
-    warehouse = warehouse_of(account, partial(click.echo, err=True))
     return write(account, warehouse).path.absolute().as_uri()

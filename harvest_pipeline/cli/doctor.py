@@ -45,9 +45,10 @@ from harvest_pipeline.settings import (
 from harvest_pipeline.settings.environment import dotenv
 from harvest_pipeline.settings.values import FILE_ENDINGS
 from harvest_pipeline.warehouse import ledger
-from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.database import warehouse_of
 from harvest_pipeline.warehouse.errors import WarehouseError, WarehouseLocked
 from harvest_pipeline.warehouse.ledger import last_loaded_at
+from harvest_pipeline.warehouse.place import place_of
 from harvest_pipeline.warehouse.publish import published_at
 
 _HOSTS = {"HARVEST_API_URL", "HARVEST_ID_URL"}
@@ -204,25 +205,27 @@ def _name(account: Account) -> str:
 
 
 def _warehouse(project: Project) -> Iterator[Finding]:
-    """The file, the process that holds it, its permissions, the free disk space, and the copy for
-    readers."""
-    path = project.duckdb
-    if path.exists():
-        text = f"{path}, {path.stat().st_size / 2**20:,.1f} MiB"
+    """The place, what holds it, its permissions, the free disk space, and the copy for readers."""
+    place = place_of(project)
+    text = f"{place.address}, Parquet in {place.data}" if place.data else place.address
+    if place.may_exist():
+        if place.path:
+            text += f", {place.path.stat().st_size / 2**20:,.1f} MiB"
         try:
-            holder = Warehouse(path, project.accounts[0].name).holder()
+            obstacle = warehouse_of(project.accounts[0], _say).obstacle()
         except WarehouseError as error:
             yield Finding.from_error("database", error)
         else:
             yield Finding("database", "ok", text)
-            if holder:
-                why = f"{holder} holds the database, and nothing else can write meanwhile."
+            if obstacle:
+                why = f"the database {obstacle}, and nothing else can write meanwhile."
                 remedy = "Close that program or its connection, or wait until it is done."
                 yield Finding("holder", "warning", why, remedy)
-        yield from _open_to_others("database", path)
+        if place.path:
+            yield from _open_to_others("database", place.path)
     else:
-        yield Finding("database", "ok", f"{path} does not exist yet; the first load makes it")
-    folder = next(each for each in path.parents if each.is_dir())
+        yield Finding("database", "ok", f"{text} does not exist yet; the first load makes it")
+    folder = next(each for each in (place.folder, *place.folder.parents) if each.is_dir())
     free = shutil.disk_usage(folder).free
     if free < _SPACE:
         text = f"only {free / 2**20:,.0f} MiB are free in {folder}."
@@ -330,7 +333,7 @@ def _refused_reports(client: HarvestClient) -> list[str]:
 def _last_load(account: Account, account_id: str) -> Iterator[Finding]:
     """When the account was last loaded, and whether the loaded data is of the same company."""
     try:
-        warehouse = Warehouse(account.project.duckdb, account.name, 0, _say, left=True)
+        warehouse = warehouse_of(account, _say, wait_seconds=0, left=True)
         with warehouse.reader() as connection:
             last = last_loaded_at(connection)
             if account_id.isdecimal():

@@ -17,7 +17,7 @@ from harvest_pipeline.cli.output import columns, document, folded, json_option, 
 from harvest_pipeline.settings import Account
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.parameters import RunOptions
-from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.database import warehouse_of
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.ledger import LastLoad, last_loads
 
@@ -55,9 +55,7 @@ def command(account: str | None, as_json: bool) -> int:
 
 def _rows(account: Account) -> list[dict[str, Any]]:
     """The datasets of an account with their ledger entries, as `--json` prints them."""
-    warehouse = Warehouse(
-        account.project.duckdb, account.name, wait_seconds=_WAIT, log=lambda _: None, left=True
-    )
+    warehouse = warehouse_of(account, lambda _: None, wait_seconds=_WAIT, left=True)
     loads, problem = list[LastLoad](), None
     try:
         with warehouse.reader() as connection:

@@ -30,7 +30,7 @@ from harvest_pipeline.orchestration.partitions import range_tags
 from harvest_pipeline.safety.text import one_line
 from harvest_pipeline.settings import Account, project_folder
 from harvest_pipeline.settings.resolve import REPORT_OPTIONS
-from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.database import warehouse_of
 from harvest_pipeline.warehouse.errors import WarehouseError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -205,9 +205,7 @@ class Cancelling:
 
 def _loaded_by(account: Account, run_id: str) -> dict[str, tuple[int, int]]:
     """What the run loaded, from the ledger: rows and requests, by report."""
-    warehouse = Warehouse(
-        account.project.duckdb, account.name, wait_seconds=_WAIT, log=lambda _: None
-    )
+    warehouse = warehouse_of(account, lambda _: None, wait_seconds=_WAIT)
     try:
         with warehouse.reader() as connection:
             found = connection.execute(

@@ -14,6 +14,7 @@ from harvest_pipeline.warehouse import comparisons, tables
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.models import create
+from harvest_pipeline.warehouse.place import place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def parts_of(account: Account) -> list[str]:
 
 def path_of(account: Account) -> Path:
     """The file of the account's dashboard."""
-    return account.project.duckdb.with_name(f"{account.name}-dashboard.html")
+    return place_of(account.project).folder / f"{account.name}-dashboard.html"
 
 
 def write(account: Account, warehouse: Warehouse) -> Dashboard:

@@ -60,6 +60,7 @@ def build_definitions(
             **{account.name: HarvestResource.of_account(account) for account in accounts},
             io_manager_key: HarvestDuckDBIOManager(
                 database=str(project.duckdb),
+                ducklake_data=project.ducklake_data,
                 # With several accounts, the first part of an asset's key is its schema.
                 schema=accounts[0].name if len(accounts) == 1 else None,
                 lock_wait_seconds=project.duckdb_wait_seconds,

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, model_validator
 from harvest_pipeline.orchestration.build import build_definitions
 from harvest_pipeline.settings import Project, load_environment
 from harvest_pipeline.settings.harvest_yaml import AccountEntry, ProjectFile, ReportsEntry
+from harvest_pipeline.settings.values import in_folder
 
 
 def _of_project(name: str) -> Any:
@@ -23,14 +24,15 @@ def _of_project(name: str) -> Any:
 
 
 #: The settings whose paths are relative to the folder of that project.
-_PATHS = ("duckdb", "publish", "exchange_rates")
+_PATHS = ("duckdb", "ducklake_data", "publish", "exchange_rates")
 
 
 class HarvestAccountAttributes(AccountEntry, ReportsEntry):
     """An account of Harvest, with its datasets. Credentials come from variables or from
     `harvest-pipeline connect`, never from here. Paths are relative to the project's folder."""
 
-    duckdb: Path | None = _of_project("duckdb")
+    duckdb: str | None = _of_project("duckdb")
+    ducklake_data: str | None = _of_project("ducklake_data")
     start_date: date | None = _of_project("start_date")
     timezone: str | None = _of_project("timezone")
     days_back: int | None = _of_project("days_back")
@@ -59,7 +61,7 @@ class HarvestAccountAttributes(AccountEntry, ReportsEntry):
             setting = Project.model_fields[name]
             variable, default = str(setting.alias), str(setting.default)
             if path := environment.get(variable, "").strip() or default:
-                environment[variable] = str(folder / Path(path).expanduser())
+                environment[variable] = in_folder(folder, path)
         return Project.of(environment, self.file())
 
 

@@ -35,6 +35,7 @@ from harvest_pipeline.warehouse.errors import NotLoaded
 from harvest_pipeline.warehouse.gate import refuse_narrower
 from harvest_pipeline.warehouse.ledger import Load, LoadContext
 from harvest_pipeline.warehouse.loading import load_each
+from harvest_pipeline.warehouse.place import Place
 from harvest_pipeline.warehouse.sql import comma, identifier, literal
 from harvest_pipeline.warehouse.statistics import Statistics
 
@@ -68,6 +69,10 @@ class HarvestDuckDBIOManager(DuckDBIOManager):
     # Dagster's resources ignore a misspelt argument, and pydantic shows values in its errors.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
+    ducklake_data: str = Field(
+        default="",
+        description="Where the Parquet files of a DuckLake are. Set through HARVEST_DUCKLAKE_DATA.",
+    )
     lock_wait_seconds: float = Field(
         default=WAIT_SECONDS,
         description="How long to wait for a program that holds the database, seconds.",
@@ -97,7 +102,7 @@ class HarvestDuckDBIOManager(DuckDBIOManager):
         with ExitStack() as stack:
             if self.publish:
                 warehouse = Warehouse(
-                    Path(self.database),
+                    Place.of(self.database, self.ducklake_data),
                     "",  # all of them
                     wait_seconds=self.lock_wait_seconds,
                     log=context.log.info if context.log else print,
@@ -253,7 +258,7 @@ class _FrameHandler(DbTypeHandler[pd.DataFrame]):
 def _warehouse(context: dg.OutputContext | dg.InputContext, table_slice: TableSlice) -> Warehouse:
     config: Mapping[str, Any] = context.resource_config or {}
     return Warehouse(
-        Path(config["database"]),
+        Place.of(config["database"], config["ducklake_data"]),
         table_slice.schema,
         wait_seconds=config["lock_wait_seconds"],
         log=context.log.info,

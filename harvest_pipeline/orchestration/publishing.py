@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 
-from harvest_pipeline.safety.files import make_folder, private_files
+from harvest_pipeline.safety.files import private_files
 from harvest_pipeline.warehouse.database import WAITING, Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.publish import publish
@@ -42,9 +42,9 @@ def published_afterwards(
         return
     log = context.log or dg.get_dagster_logger()
     try:
-        make_folder(warehouse.path.parent)
+        warehouse.place.prepare()
         with private_files():
-            lock = warehouse.path.with_name(f"{warehouse.path.name}.runs.lock").open("a")
+            lock = warehouse.place.beside(".runs.lock").open("a")
     except OSError:  # nothing can be loaded there; opening the database says why
         yield
         return

@@ -31,6 +31,7 @@ from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse import comparisons, statistics
 from harvest_pipeline.warehouse.ledger import LoadContext
 from harvest_pipeline.warehouse.statistics import Statistics
+from harvest_pipeline.warehouse.upkeep import keep_up
 
 #: The hour of the night, in the project's time zone, and how often a missed, dropped or failed
 #: night is retried.
@@ -113,6 +114,7 @@ def _reconcile_job(account: Account, io_manager_key: str) -> dg.JobDefinition:
             yield from dashboard_events(account, loads.warehouse)
             if reconciliation.refused:
                 raise reconciliation.refused
+            keep_up(loads.warehouse, account.project.keep_runs_days)
             yield from _without_old_runs(context.instance, account)
             yield dg.Output(None)
 

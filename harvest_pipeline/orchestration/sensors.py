@@ -25,7 +25,7 @@ from harvest_pipeline.orchestration.reconcile import (
 )
 from harvest_pipeline.scope import Filters, Scope
 from harvest_pipeline.settings import Account
-from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.database import warehouse_of
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.ledger import refuse_another_account
 
@@ -76,7 +76,7 @@ def _tick(context: dg.SensorEvaluationContext, account: Account) -> dg.RunReques
     if reason := _not_now(context.instance, account):
         return dg.SkipReason(reason)
     log = context.log.info
-    warehouse = Warehouse(account.project.duckdb, account.name, _WAIT_SECONDS, log)
+    warehouse = warehouse_of(account, log, wait_seconds=_WAIT_SECONDS)
     with closing(client_from_environment(account, os.environ, log, _PATIENCE)) as client:
         identity = client.identity
         with warehouse.reader() as connection:

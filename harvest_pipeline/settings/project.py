@@ -32,8 +32,9 @@ from harvest_pipeline.settings.parameters import WindowOptions
 from harvest_pipeline.settings.values import (
     NO_CONTACT,
     Contact,
-    DatabaseFile,
+    Database,
     HarvestUrl,
+    LakeData,
     Model,
     Problem,
     ProjectPath,
@@ -116,14 +117,23 @@ class Project(Model):
         "HARVEST_KEEP_RUNS_DAYS",
         "30",
         "Days after which the nightly job deletes the runs of the sensor, with their files; the "
-        "last ten that failed stay. 1 to 3660.",
+        "last ten that failed stay. In a DuckLake, also how long its snapshots stay. 1 to 3660.",
         ge=1,
         le=3660,
     )
-    duckdb: DatabaseFile = _set_by(
+    duckdb: Database = _set_by(
         "HARVEST_DUCKDB",
         "data/warehouse.duckdb",
-        "Path of the database file; its name may not equal that of an account.",
+        "Path of the database file, whose name may not equal that of an account; or a DuckLake, "
+        "with its catalogue in a file (`ducklake:<path>`) or in Postgres "
+        "(`ducklake:postgres:<conninfo>`), or a database of MotherDuck (`md:<name>`).",
+    )
+    ducklake_data: LakeData = _set_by(
+        "HARVEST_DUCKLAKE_DATA",
+        "",
+        "The folder of the Parquet files of a DuckLake, or their address in S3 "
+        "(`s3://bucket/prefix`). Without it they are beside the file of the catalogue; with a "
+        "catalogue in Postgres it is needed.",
     )
     publish: PublishedCopy | None = _set_by(
         "HARVEST_PUBLISH",
@@ -189,6 +199,14 @@ class Project(Model):
 
     @model_validator(mode="after")
     def _names_and_paths_differ(self) -> Self:
+        if isinstance(self.duckdb, str):
+            if self.duckdb.startswith("ducklake:postgres:") and not self.ducklake_data:
+                reason = (
+                    "it is not set, and a catalogue in Postgres has no folder beside it; name the "
+                    "folder or the address in S3 of the Parquet files"
+                )
+                raise misplaced(reason, "HARVEST_DUCKLAKE_DATA")
+            return self
         for account in self.accounts:
             if account.name.lower() == self.duckdb.stem.lower():
                 reason = (

@@ -41,6 +41,8 @@ VERSION = ".published-"
 _ENDINGS = (*FILE_ENDINGS, ".csv", ".parquet")
 #: What Harvest is told in every request if nobody has set HARVEST_CONTACT.
 NO_CONTACT = "HARVEST_CONTACT is not set"
+#: In the conninfo of Postgres, as a keyword or in a URI.
+_PASSWORD = re.compile(r"pass(word|phrase)?\s*=|://[^/@]*:[^/@]*@", re.IGNORECASE)
 _CONTACT = re.compile(r"[ -'*-~]+")
 #: The address of a database, as libpq reads it.
 _POSTGRES = re.compile(
@@ -153,11 +155,54 @@ def _check_path(text: str) -> None:
         )
 
 
-def _duckdb(text: object) -> Path:
+def _database(text: object) -> Path | str:
+    """The path of a file, or the address of a DuckLake or of MotherDuck, which is shown."""
+    kind, _, rest = str(text).partition(":")
+    if kind == "md":
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", rest):
+            raise ValueError("name a database of MotherDuck, as md:harvest, and nothing else")
+        return f"md:{rest}"
+    if kind == "ducklake" and rest.startswith("postgres:"):
+        if _PASSWORD.search(rest):
+            raise ValueError(
+                "it holds a password, and addresses are shown; take it out, and set PGPASSWORD or "
+                "write ~/.pgpass"
+            )
+        return f"ducklake:{rest}"
+    if kind == "ducklake" and not re.match(r"[a-z]{2,}:", rest):
+        return f"ducklake:{_file(rest)}"
+    if kind == "ducklake":
+        raise ValueError(
+            "the catalogue of a DuckLake is a file (ducklake:data/lake.ducklake) or in Postgres "
+            "(ducklake:postgres:host=db dbname=lake user=harvest)"
+        )
+    return _file(text)
+
+
+def in_folder(folder: Path, text: str) -> str:
+    """The value of a setting that is a path, relative to a folder; an address is what it is."""
+    kind, _, rest = text.partition(":")
+    if kind == "ducklake" and not re.match(r"[a-z]{2,}:", rest):
+        return f"ducklake:{folder / Path(rest).expanduser()}"
+    if kind in ("ducklake", "md", "s3"):
+        return text
+    return str(folder / Path(text).expanduser())
+
+
+def _file(text: object) -> Path:
     path = _path(text)
     if path.is_dir():
         raise ValueError("it is a folder; name a file in it")
     return path
+
+
+def _lake_data(text: object) -> str:
+    """The folder of Parquet files, or where they are in S3; empty: beside the catalogue."""
+    if re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()=/-]*)?", str(text)):
+        return str(text).rstrip("/")
+    if "://" in str(text):
+        raise ValueError("it must be a folder, or an address such as s3://bucket/prefix")
+    return str(_path(text)) if text else ""
 
 
 def _copy(text: object) -> Path:
@@ -276,7 +321,8 @@ Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "
 TimeZone = Annotated[str, AfterValidator(_timezone)]
 Instance = Annotated[str, AfterValidator(_instance)]
 HarvestUrl = Annotated[str, AfterValidator(_url)]
-DatabaseFile = Annotated[Path, BeforeValidator(_duckdb)]
+Database = Annotated[Path | str, BeforeValidator(_database)]
+LakeData = Annotated[str, BeforeValidator(_lake_data)]
 PublishedCopy = Annotated[Path, BeforeValidator(_copy)]
 ProjectPath = Annotated[Path, BeforeValidator(_path)]
 Shared = Annotated[SharedState, BeforeValidator(shared_state)]

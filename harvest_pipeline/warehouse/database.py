@@ -1,7 +1,5 @@
-"""The database file: opened late, for seconds, always closed, with one sentence for each error."""
+"""The database: opened late, for seconds, always closed, with one sentence for each error."""
 
-import os
-import re
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -11,12 +9,18 @@ from typing import Any
 
 import duckdb
 
-from harvest_pipeline.safety.files import closed, disk_full, make_folder, private_files
+from harvest_pipeline.safety.files import closed, disk_full, private_files
 from harvest_pipeline.safety.text import one_line
 from harvest_pipeline.settings import Account
 from harvest_pipeline.state import SharedState
 from harvest_pipeline.warehouse import engine, turns
-from harvest_pipeline.warehouse.errors import WarehouseError, WarehouseLocked
+from harvest_pipeline.warehouse.errors import (
+    WarehouseAway,
+    WarehouseConflict,
+    WarehouseError,
+    WarehouseLocked,
+)
+from harvest_pipeline.warehouse.place import Place, is_conflict, place_of
 from harvest_pipeline.warehouse.sql import identifier
 
 #: A load of millions of rows takes minutes; a process that holds the file for longer is stuck.
@@ -27,16 +31,10 @@ SECONDS_BETWEEN_LINES = 15.0
 #: The first words of a log line that says why the program waits.
 WAITING = "Waiting: "
 
-#: DuckDB accepts both only when the file is attached, and never takes them back.
-_CONFINED = "SET enable_external_access = false; SET lock_configuration = true"
-
-_HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
-_DAMAGED = re.compile("Corrupt|checksum|WAL|Could not read enough bytes")
-
 
 @dataclass(frozen=True, slots=True)
 class Warehouse:
-    """A DuckDB file and the schema in it; opened by `connect`, `transaction`, `reader` and `whole`.
+    """A place and the schema in it; opened by `connect`, `transaction`, `reader` and `whole`.
 
     In their connections, tables without a schema are those of `schema`, and times are in UTC.
     `wait_seconds` is how long to wait for a program that holds the file; `log` gets a line when
@@ -47,7 +45,7 @@ class Warehouse:
     both.
     """
 
-    path: Path
+    place: Place
     schema: str
     wait_seconds: float = WAIT_SECONDS
     log: Callable[[str], object] = print
@@ -56,10 +54,10 @@ class Warehouse:
     state: SharedState | None = None
 
     def __post_init__(self) -> None:
-        if self.path.stem.lower() == self.schema.lower():
+        if self.place.schema_of_same_name == self.schema.lower():
             raise WarehouseError(
-                f"The database {self.path} has the same name as the schema {self.schema!r}, which "
-                "DuckDB cannot tell apart; rename one of them."
+                f"The database {self.place.address} has the same name as the schema"
+                f" {self.schema!r}, which DuckDB cannot tell apart; rename one of them."
             )
 
     @contextmanager
@@ -87,7 +85,7 @@ class Warehouse:
                     ) from error
                 waiting.report()
             except OSError as error:
-                raise WarehouseError(self._refusal(error)) from error
+                raise WarehouseError(self.place.refusal(error)) from error
         try:
             yield
         finally:
@@ -97,17 +95,17 @@ class Warehouse:
         """The lock of the account; None if there can be none, and opening the database says why."""
         if self.state:
             return turns.shared(self.state, self.schema)
-        self._make_folder()
-        return turns.on_disk(self.path.with_name(f"{self.path.name}.{self.schema}.lock"))
+        self._prepare()
+        return turns.on_disk(self.place.beside(f".{self.schema}.lock"))
 
     @contextmanager
     def connect(self) -> Generator[duckdb.DuckDBPyConnection]:
-        """A connection that may write; the file, its folder and the schema are created if missing.
+        """A connection that may write; the place and the schema are created if missing.
 
         Raises WarehouseLocked after `wait_seconds`, and WarehouseError at once for an error that
         waiting does not fix.
         """
-        self._make_folder()
+        self._prepare()
         with self._opened(read_only=False) as connection:
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(self.schema)}")
             connection.execute(f"USE {identifier(self.schema)}")
@@ -128,46 +126,61 @@ class Warehouse:
         setting; no other connection of the process uses the file meanwhile. `COPY` could still
         overwrite the database file, which DuckDB has open: it is for SELECT only.
         """
-        if self.path.exists():
-            with self.whole(kept=not confined) as connection:
-                if _has_schema(connection, self.schema):
-                    connection.execute(f"USE {identifier(self.schema)}")
-                    if confined:
-                        connection.execute(_CONFINED)
-                    yield connection
-                    return
-        with scratch() as connection:
+        with ExitStack() as stack:
+            connection = self._with_schema(stack, kept=not confined)
+            if connection is None:
+                connection = stack.enter_context(scratch())
             if confined:
-                connection.execute(_CONFINED)
+                for statement in self.place.confine():
+                    connection.execute(statement)
             yield connection
+
+    def _with_schema(self, stack: ExitStack, *, kept: bool) -> duckdb.DuckDBPyConnection | None:
+        """A read-only connection that uses the schema; None if there is none."""
+        if not self.place.may_exist():
+            return None
+        with ExitStack() as opened:
+            try:
+                connection = opened.enter_context(self.whole(kept=kept))
+            except _NotMade:
+                return None
+            if not _has_schema(connection, self.schema):
+                return None
+            connection.execute(f"USE {identifier(self.schema)}")
+            stack.push(opened.pop_all())
+            return connection
 
     @contextmanager
     def whole(self, *, kept: bool = True) -> Generator[duckdb.DuckDBPyConnection]:
-        """A read-only connection to the file, which exists, and all of its schemas."""
+        """A read-only connection to the place, which exists, and all of its schemas."""
         with self._opened(read_only=True, kept=kept) as connection:
             yield connection
 
-    def holder(self) -> str | None:
-        """The program that keeps all others from writing to the file, None if there is none.
+    def obstacle(self) -> str | None:
+        """Why nobody else can write now, as half a sentence: the program that holds the file, or
+        the server that does not answer; None if the place is free.
 
-        Opens the file, which must exist, for writing: a reader does not block other readers. Raises
-        WarehouseError if it cannot be opened.
+        Opens a file, which must exist, for writing: a reader does not block other readers. Raises
+        WarehouseError if the place cannot be opened.
         """
+        # Whoever opens a lake for writing makes it, and nobody holds one in Postgres.
+        reads = self.place.is_shared
         try:
-            with private_files(), engine.connected(self.path, self.settings, read_only=False):
+            with private_files(), engine.connected(self.place, self.settings, read_only=reads):
                 pass
         except duckdb.Error as error:
-            if holder := _holder(error):
-                return holder
-            raise WarehouseError(self._refusal(error)) from error
+            if self.place.is_missing(error):
+                return None
+            if obstacle := self.place.obstacle(error):
+                return obstacle
+            raise WarehouseError(self.place.refusal(error)) from error
         return None
 
     @contextmanager
     def _opened(
         self, *, read_only: bool, kept: bool = True
     ) -> Generator[duckdb.DuckDBPyConnection]:
-        # The file, its log and its temporary files contain personal data.
-        for path in () if self.left else (self.path, self.path.with_name(f"{self.path.name}.wal")):
+        for path in () if self.left else self.place.files:
             if told := closed(path, group_may=True):
                 self.log(f"{told}; `chmod 660` lets in a group.")
         with private_files(), _interruptible(), self._explained(), ExitStack() as stack:
@@ -175,81 +188,84 @@ class Warehouse:
 
     @contextmanager
     def _explained(self) -> Generator[None]:
+        place = self.place
         try:
             yield
         except duckdb.Error as error:
-            if sentence := disk_full(error, self.path.parent):
-                raise WarehouseError(
-                    f"The database {self.path} holds what it held before. {sentence}"
+            if sentence := place.explained(error):
+                raise WarehouseError(sentence) from error
+            if place.is_away(error):
+                raise WarehouseAway(
+                    f"The database {place.address} does not answer any more ({one_line(str(error))}"
+                    "); what was not committed is not there. Run again when its server is back."
                 ) from error
-            if _DAMAGED.search(str(error)):
-                raise WarehouseError(_damaged(self.path, str(error))) from error
+            if is_conflict(error):
+                raise WarehouseConflict(
+                    f"Another program changed the same tables of {place.address} at the same time "
+                    f"({one_line(str(error), 200)}); nothing of this was stored. Run again."
+                ) from error
             raise
 
     def _wait_for_connection(
         self, stack: ExitStack, read_only: bool, kept: bool
     ) -> duckdb.DuckDBPyConnection:
         waiting: _Waiting | None = None
-        was_there = self.path.exists()
+        place, was_there = self.place, self.place.may_exist()
         while True:
             try:
-                opened = engine.connected(self.path, self.settings, read_only=read_only, kept=kept)
+                opened = engine.connected(place, self.settings, read_only=read_only, kept=kept)
                 return stack.enter_context(opened)
             except duckdb.Error as error:
-                holder = _holder(error)
-                if holder is None:
-                    if not was_there and disk_full(error):
-                        self.path.unlink(missing_ok=True)  # the beginning of a file
-                    raise WarehouseError(self._refusal(error)) from error
+                if read_only and place.is_missing(error):
+                    raise _NotMade from error
+                obstacle = place.obstacle(error)
+                if obstacle is None:
+                    if place.path and not was_there and disk_full(error):
+                        place.path.unlink(missing_ok=True)  # the beginning of a file
+                    raise WarehouseError(place.refusal(error)) from error
                 waiting = waiting or _Waiting(self.log, "")
                 if waiting.seconds() >= self.wait_seconds:
+                    if place.is_away(error):
+                        raise WarehouseAway(
+                            f"The database {place.address} {obstacle}, and did not within "
+                            f"{self.wait_seconds:g} s; look for its server."
+                        ) from error
                     raise WarehouseLocked(
-                        f"The database {self.path} is held by {holder} and was not free within "
+                        f"The database {place.address} {obstacle} and was not free within "
                         f"{self.wait_seconds:g} s; close that program, or its connection."
                     ) from error
-            waiting.reason = f"{self.path} is held by {holder}"
+            waiting.reason = f"{place.address} {obstacle}"
             waiting.report()
             time.sleep(0.1)
 
-    def _make_folder(self) -> None:
+    def _prepare(self) -> None:
         try:
-            make_folder(self.path.parent)
+            self.place.prepare()
         except OSError as error:
             raise WarehouseError(
                 disk_full(error)
-                or f"The folder of the database {self.path} cannot be made ({error.strerror}); "
-                "name another path."
+                or f"The folder of the database {self.place.address} cannot be made "
+                f"({error.strerror}); name another path."
             ) from error
 
-    def _refusal(self, error: duckdb.Error | OSError) -> str:
-        """The sentence for an error of opening that waiting does not fix."""
-        text = str(error)
-        if sentence := disk_full(error, self.path.parent):
-            return sentence
-        if self.path.is_dir():
-            return f"The database path {self.path} is a folder; name a file in it."
-        if "not a valid DuckDB database file" in text:
-            return f"{self.path} is not a DuckDB database; name another file, or move it away."
-        if "version number" in text:
-            return (
-                f"The database {self.path} was written by a newer DuckDB than the installed "
-                f"{duckdb.__version__}; install the newer one."
-            )
-        if "Permission denied" in text or "Read-only file system" in text:
-            return (
-                f"The database {self.path} cannot be written by this user; change the permissions "
-                "or name another path."
-            )
-        if _DAMAGED.search(text):
-            return _damaged(self.path, text)
-        return f"The database {self.path} cannot be opened: {text.splitlines()[0]}"
+
+class _NotMade(Exception):
+    """A lake was to be read that nobody has made yet."""
 
 
-def warehouse_of(account: Account, log: Callable[[str], object]) -> Warehouse:
-    """The warehouse of an account, which waits for other programs as long as the project says."""
+def warehouse_of(
+    account: Account,
+    log: Callable[[str], object],
+    *,
+    wait_seconds: float | None = None,
+    left: bool = False,
+) -> Warehouse:
+    """The warehouse of an account, which waits for other programs as long as the project says,
+    unless `wait_seconds` are given."""
     project = account.project
-    wait = float(project.duckdb_wait_seconds)
-    return Warehouse(project.duckdb, account.name, wait, log, state=project.state)
+    wait = float(project.duckdb_wait_seconds if wait_seconds is None else wait_seconds)
+    place = place_of(project)
+    return Warehouse(place, account.name, wait, log, left=left, state=project.state)
 
 
 @contextmanager
@@ -299,13 +315,6 @@ def _has_schema(connection: duckdb.DuckDBPyConnection, schema: str) -> bool:
     )
 
 
-def _damaged(path: Path, text: str) -> str:
-    return (
-        f"The database {path} is damaged ({one_line(text)}); put a backup in its"
-        " place, or move it away with its .wal and load everything again."
-    )
-
-
 class _Waiting:
     """Logs why the program waits: at once, and every 15 seconds."""
 
@@ -328,15 +337,3 @@ class _Waiting:
         if self.pause() == 0:
             self._reported = self.seconds()
             self._log(f"{WAITING}{self.reason}, {self._reported:.0f} s so far")
-
-
-def _holder(error: duckdb.Error) -> str | None:
-    """The process that holds the file, if that is what the error is about."""
-    text = str(error)
-    if match := _HOLDER.search(text):
-        return f"{match['program']} (process {match['pid']})"
-    if engine.IN_USE in text or "Unique file handle conflict" in text:
-        return f"another connection of this process ({os.getpid()})"
-    if "Could not set lock on file" in text or "being used by another process" in text:
-        return "another program"
-    return None

@@ -11,7 +11,7 @@ from harvest_pipeline.settings.datasets import Dataset, Update
 from harvest_pipeline.warehouse import tables
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.scopes import condition
-from harvest_pipeline.warehouse.sql import comma, identifier, literal
+from harvest_pipeline.warehouse.sql import comma, identifier
 
 
 def bring_up_to_date(
@@ -62,7 +62,7 @@ def _follow(
 
 
 def _replace_view(connection: duckdb.DuckDBPyConnection, dataset: Dataset, scope: Scope) -> None:
-    record, name = dataset.record, identifier(dataset.name)
+    record = dataset.record
     if tables.kind(connection, dataset.name) == "BASE TABLE":
         raise WarehouseError(
             f"{dataset.name} is a table, from when its update mode was another one, and update: "
@@ -72,8 +72,5 @@ def _replace_view(connection: duckdb.DuckDBPyConnection, dataset: Dataset, scope
     # Without the days of this run: a view shows all days that have ever been read.
     part = Scope(record.name, None, dataset.part)
     columns = comma(identifier(column.name) for column in tables.table_of(record).columns)
-    connection.execute(
-        f"CREATE OR REPLACE VIEW {name} AS SELECT {columns} FROM {identifier(record.name)}"
-        f" WHERE {condition(record, part)}"
-    )
-    connection.execute(f"COMMENT ON VIEW {name} IS {literal(dataset.description)}")
+    select = f"SELECT {columns} FROM {identifier(record.name)} WHERE {condition(record, part)}"
+    tables.replace_view(connection, dataset.name, select, dataset.description)

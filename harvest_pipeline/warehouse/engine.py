@@ -1,7 +1,8 @@
-"""DuckDB in this process, which is made once, and attached to a file only while it is used.
+"""DuckDB in this process, which is made once, and attached to a place only while it is used.
 
 Making an instance takes 20 to 30 ms and closing it 10, attaching a file takes less than one; and
-when the file is detached, other programs can open it, as if the instance had been closed.
+when the file is detached, other programs can open it, as if the instance had been closed. A lake in
+Postgres, which nobody has to wait for, stays attached: that takes 50.
 """
 
 import os
@@ -9,12 +10,12 @@ import threading
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from harvest_pipeline.warehouse.sql import literal
+from harvest_pipeline.warehouse.place import IN_USE, Place, missing_extension
+from harvest_pipeline.warehouse.sql import identifier
 
 #: New files can be read by DuckDB 1.5 too, whichever version writes them; and no extension is
 #: downloaded because some SQL needs it.
@@ -30,26 +31,23 @@ SESSION = (
     " SET python_enable_replacements = false"
 )
 
-#: The database of the file within the instance; no schema has this name.
-_ATTACHED = "_attached_file"
-#: The first words of the error for a file that this process has open in another way.
-IN_USE = "This process has the file open"
-
 
 @dataclass(slots=True)
 class _Engine:
-    """An instance that is attached to the file while it has users, all reading or all writing.
+    """An instance that is attached to a place while it has users, all reading or all writing.
 
     It is not `sound` after an exception, which may have invalidated it: then it is not kept."""
 
     instance: duckdb.DuckDBPyConnection
     users: int = 0
+    attached: bool = False
     read_only: bool = False
     sound: bool = True
 
 
-_Key = tuple[Path, tuple[tuple[str, Any], ...]]
-#: The one that was used last, and those that are in use: a process works with one file.
+#: The place, DuckDB's settings, and whether it only reads, if others can write meanwhile.
+_Key = tuple[Place, tuple[tuple[str, Any], ...], bool | None]
+#: Those of the place that was used last, and those that are in use: a process works with one place.
 _engines: dict[_Key, _Engine] = {}
 _lock = threading.Lock()
 #: Instances of a process that forked this one. Their threads are not here: to use or to close them
@@ -70,17 +68,17 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
 
 @contextmanager
 def connected(
-    path: Path, settings: Mapping[str, Any], *, read_only: bool, kept: bool = True
+    place: Place, settings: Mapping[str, Any], *, read_only: bool, kept: bool = True
 ) -> Generator[duckdb.DuckDBPyConnection]:
-    """A connection to the file, which is free again afterwards if nothing else in this process uses
-    it. Its instance is not `kept` if the caller changes its settings for good. Raises duckdb.Error
-    if the file cannot be opened."""
-    key = path.absolute(), tuple(sorted(settings.items()))
+    """A connection to the place, which is free again afterwards if nothing else in this process
+    uses it. Its instance is not `kept` if the caller changes its settings for good. Raises
+    duckdb.Error if the place cannot be opened, and WarehouseError if an extension is missing."""
+    key = place, tuple(sorted(settings.items())), read_only if place.is_shared else None
     engine = _enter(key, read_only)
     sound = False
     try:
         with engine.instance.cursor() as connection:
-            connection.execute(f"{SESSION}; USE {_ATTACHED}")
+            connection.execute(f"{SESSION}; USE {identifier(place.alias)}")
             yield connection
         sound = kept
     finally:
@@ -92,11 +90,11 @@ def _enter(key: _Key, read_only: bool) -> _Engine:
         engine = _engines.get(key) or _make(key)
         if engine.users and engine.read_only != read_only:
             raise duckdb.ConnectionException(f"{IN_USE} in another way")
-        if not engine.users:
+        if not engine.attached:
             engine.read_only = read_only
-            mode = " (READ_ONLY)" if read_only else ""
             try:
-                engine.instance.execute(f"ATTACH {literal(str(key[0]))} AS {_ATTACHED}{mode}")
+                engine.instance.execute(key[0].attach(read_only=read_only))
+                engine.attached = True
             except BaseException:
                 _engines.pop(key).instance.close()
                 raise
@@ -112,16 +110,27 @@ def _leave(key: _Key, sound: bool) -> None:
         if engine.users:
             return
         if engine.sound:
+            if key[0].is_shared:
+                return
             with suppress(duckdb.Error):  # the log could not be merged into the file: it stays
-                engine.instance.execute(f"DETACH {_ATTACHED}")
+                engine.instance.execute(f"DETACH {identifier(key[0].alias)}")
+                engine.attached = False
                 return
         _engines.pop(key).instance.close()
 
 
 def _make(key: _Key) -> _Engine:
+    place, settings, _ = key
     for other in [each for each, engine in _engines.items() if not engine.users]:
-        _engines.pop(other).instance.close()
-    path, settings = key
-    config = {**CONFIG, "temp_directory": f"{path}.tmp", **dict(settings)}
-    engine = _engines[key] = _Engine(duckdb.connect(config=config))
+        if other[:2] != key[:2]:
+            _engines.pop(other).instance.close()
+    spilled = place.beside(".tmp").absolute()
+    instance = duckdb.connect(config={**CONFIG, "temp_directory": str(spilled), **dict(settings)})
+    try:
+        for statement in place.setup():
+            instance.execute(statement)
+    except duckdb.Error as error:
+        instance.close()
+        raise missing_extension(error) from error
+    engine = _engines[key] = _Engine(instance)
     return engine

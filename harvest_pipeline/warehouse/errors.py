@@ -30,6 +30,27 @@ class WarehouseLocked(WarehouseError):
     retryable = True
 
 
+class WarehouseAway(WarehouseError):
+    """The server of the warehouse does not answer: Postgres with the catalogue of a DuckLake, S3
+    with its Parquet files, or MotherDuck.
+
+    Nothing is half there. Run again when the server is back; loads wait for it, as they do for a
+    program that holds a file, and are tried again.
+    """
+
+    retryable = True
+
+
+class WarehouseConflict(WarehouseError):
+    """Another program changed the same tables of a DuckLake at the same time.
+
+    Nothing of this run's last step was stored. It is tried again; if it stays so, look for the
+    program that writes into the tables of the account.
+    """
+
+    retryable = True
+
+
 class TurnLost(WarehouseError):
     """The database through which machines take turns with an account (`HARVEST_STATE`) does not
     answer, or was started again while another machine was waiting.

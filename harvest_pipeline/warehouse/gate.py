@@ -41,11 +41,10 @@ def remove_replaced(
         vanished += f" AND {key} NOT IN ({comma(map(str, fuller))})"
     load = _removed(connection, record, vanished, load)
     inside = records_inside(record)
-    replaced = connection.execute(
-        f"DELETE FROM {identifier(record.name)} WHERE {older} AND {came}"
-        + (f" RETURNING {key}" if inside else "")
-    ).fetchall()
-    keys = f"[{comma(str(row[0]) for row in replaced)}]::BIGINT[]"
+    # A lake knows no RETURNING.
+    replaced = _keys(connection, record, f"{older} AND {came}") if inside else {}
+    connection.execute(f"DELETE FROM {identifier(record.name)} WHERE {older} AND {came}")
+    keys = f"[{comma(map(str, replaced))}]::BIGINT[]"
     for inner in inside if replaced else ():
         theirs = f"{older} AND list_contains({keys}, {identifier(inner.link.name)})"
         inner_key, name = identifier(inner.key), identifier(inner.name)

@@ -187,10 +187,9 @@ def prepare_views(connection: duckdb.DuckDBPyConnection) -> None:
             f" rowid AS position FROM {LEDGER.name} WHERE {view.condition}"
         )
         connection.execute(f"COMMENT ON VIEW {view.name} IS {literal(view.description)}")
-        for column in [*described, *([_SINCE] if view.columns else [])]:
-            connection.execute(
-                f"COMMENT ON COLUMN {view.name}.{column.name} IS {literal(column.description)}"
-            )
+        shown = [*described, *([_SINCE] if view.columns else [])]
+        comments = {column.name: column.description for column in shown}
+        tables.comment_on_columns(connection, view.name, comments)
 
 
 def write(connection: duckdb.DuckDBPyConnection, load: Load) -> None:

@@ -217,9 +217,6 @@ def _create(connection: duckdb.DuckDBPyConnection, model: Model, version: str) -
         f"CREATE OR REPLACE VIEW {view} ({columns}) AS SELECT {columns} FROM ({model.sql})"
     )
     connection.execute(f"COMMENT ON VIEW {view} IS {literal(model.description)}")
-    for column, description in model.columns.items():
-        connection.execute(
-            f"COMMENT ON COLUMN {view}.{identifier(column)} IS {literal(description)}"
-        )
+    tables.comment_on_columns(connection, model.name, model.columns)
     connection.execute(f"DELETE FROM {_VERSIONS.name} WHERE name = ?", [model.name])
     connection.execute(f"INSERT INTO {_VERSIONS.name} VALUES (?, ?)", [model.name, version])

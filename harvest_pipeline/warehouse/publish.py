@@ -32,14 +32,14 @@ def publish(warehouse: Warehouse, target: Path) -> bool:
     Waits for a program that writes to the database. Raises WarehouseError; the former copy is then
     still there.
     """
-    if not warehouse.path.exists():
+    if not warehouse.place.may_exist():
         return False
     new = target.with_name(f"{target.name}.new")
     with private_files(), _explained(target):
         try:
             with warehouse.whole() as connection, _explained(target):
                 # While it is open, nobody writes to it. What follows keeps nobody waiting.
-                state = _state(warehouse.path)
+                state = warehouse.place.state(connection)
                 if state == _state_of_copy(connection, target):
                     return False
                 make_folder(target.parent)
@@ -78,12 +78,6 @@ def _explained(target: Path) -> Generator[None]:
             f"stays, and nothing that was loaded is lost. {why.rstrip('.')}. The next run publishes"
             " it; HARVEST_PUBLISH may name another path."
         ) from error
-
-
-def _state(path: Path) -> str:
-    """Changes with every write to the database, whoever writes."""
-    files = [each for each in (path, path.with_name(f"{path.name}.wal")) if each.exists()]
-    return " ".join(f"{each.stat().st_size}@{each.stat().st_mtime_ns}" for each in files)
 
 
 def _state_of_copy(connection: duckdb.DuckDBPyConnection, target: Path) -> str | None:

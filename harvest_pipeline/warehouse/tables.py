@@ -1,6 +1,7 @@
 """The tables and views of a record, created and altered to match the catalogue."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import duckdb
@@ -87,7 +88,8 @@ def prepare(connection: duckdb.DuckDBPyConnection, record: Record, *others: Tabl
     wanted = (table for each in records for table in (table_of(each), deleted_table(each)))
     present = prepare_tables(connection, *wanted, *others)
     for each in records:
-        _replace_views(connection, each)
+        if views_on(each):
+            _replace_views(connection, each)
     return present
 
 
@@ -140,13 +142,61 @@ def column_comments(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str
     return found
 
 
+def comment_on_columns(
+    connection: duckdb.DuckDBPyConnection, view: str, comments: Mapping[str, str]
+) -> None:
+    """Describe the columns of a view; in a lake they have no comments (DuckLake 1.0)."""
+    kind = connection.execute(
+        "SELECT type FROM duckdb_databases() WHERE database_name = current_database()"
+    ).fetchall()
+    for name, comment in comments.items() if kind != [("ducklake",)] else ():
+        column = f"{identifier(view)}.{identifier(name)}"
+        connection.execute(f"COMMENT ON COLUMN {column} IS {literal(comment)}")
+
+
+def replace_view(
+    connection: duckdb.DuckDBPyConnection, name: str, select: str, description: str
+) -> None:
+    """Create a view with a comment, or replace one that has another SELECT or comment.
+
+    One that is the same stays: of two programs that replace a view of a lake at the same time, even
+    by itself, one loses all that it has done.
+    """
+    view = identifier(name)
+    # DuckDB writes down both in its own way.
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS {select}")
+    found = connection.execute(
+        "SELECT string_split(sql, ' AS ')[2:], comment FROM duckdb_views() WHERE view_name = ?"
+        " AND (temporary OR (database_name = current_database() AND schema_name ="
+        " current_schema())) ORDER BY temporary",
+        [name],
+    ).fetchall()
+    connection.execute(f"DROP VIEW temp.{view}")
+    if len(found) < 2 or found[0][0] != found[1][0]:
+        connection.execute(f"CREATE OR REPLACE VIEW {view} AS {select}")
+    elif found[0][1] == description:
+        return
+    connection.execute(f"COMMENT ON VIEW {view} IS {literal(description)}")
+
+
 def _replace_views(connection: duckdb.DuckDBPyConnection, record: Record) -> None:
     """The views for reports that show this record under another name."""
     # Columns by name: a view with `*` breaks as soon as its table gets another column.
-    columns = comma(identifier(column.name) for column in table_of(record).columns)
+    names = [column.name for column in table_of(record).columns]
+    columns = comma(map(identifier, names))
+    # Whether they differ is told by one query, since the columns say it all.
+    there = {
+        name: (found, comment)
+        for name, found, comment in connection.execute(
+            "SELECT view_name, list(column_name ORDER BY column_index), any_value(v.comment)"
+            " FROM duckdb_views() AS v JOIN duckdb_columns() AS c ON table_name = view_name"
+            " AND c.database_name = v.database_name AND c.schema_name = v.schema_name"
+            " WHERE v.database_name = current_database() AND v.schema_name = current_schema()"
+            " GROUP BY view_name"
+        ).fetchall()
+    }
     for report in views_on(record):
-        view = identifier(report.name)
-        connection.execute(
-            f"CREATE OR REPLACE VIEW {view} AS SELECT {columns} FROM {identifier(record.name)}"
-        )
-        connection.execute(f"COMMENT ON VIEW {view} IS {literal(report.description)}")
+        if there.get(report.name) == (names, report.description):
+            continue
+        select = f"SELECT {columns} FROM {identifier(record.name)}"
+        replace_view(connection, report.name, select, report.description)

@@ -16,6 +16,7 @@ from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.ledger import Load, LoadContext
 from harvest_pipeline.warehouse.loading import load_together
 from harvest_pipeline_tests.conftest import HASTE, TODAY
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.warehouse.records import ADMINISTRATOR
 
@@ -37,7 +38,7 @@ class Copy:
         self.client = client
         self.folder = folder
         self.database = folder / "warehouse.duckdb"
-        self.warehouse = Warehouse(self.database, "harvest", log=_ignore)
+        self.warehouse = Warehouse(place_at(self.database), "harvest", log=_ignore)
 
     def everything(self) -> Window:
         """All days of the account."""

@@ -12,6 +12,7 @@ import pytest
 from harvest_pipeline.cli.running import Cancelling
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline_tests.cli.command import Place, Terminal
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline_tests.sandbox.faults import Hang
 from harvest_pipeline_tests.sandbox.truth import truth
 from harvest_pipeline_tests.waiting import PATIENCE
@@ -132,7 +133,9 @@ def test_ctrl_c_while_dagster_sleeps_before_it_tries_a_report_again(tmp_path: Pa
 def test_an_interrupt_in_the_middle_of_a_query_is_one(tmp_path: Path) -> None:
     """DuckDB makes another error of whatever a handler raises."""
     # With more threads, a thread that only waits for another one hears of it when that one ends.
-    warehouse = Warehouse(tmp_path / "warehouse.duckdb", "harvest", settings={"threads": 1})
+    warehouse = Warehouse(
+        place_at(tmp_path / "warehouse.duckdb"), "harvest", settings={"threads": 1}
+    )
     with pytest.raises(KeyboardInterrupt), warehouse.connect() as connection:
         threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
         connection.execute("SELECT sum(range % 7) FROM range(1000000000000)")

@@ -31,6 +31,7 @@ from harvest_pipeline.scope import Proof, Scope
 from harvest_pipeline.settings import VARIABLES, environment
 from harvest_pipeline.warehouse import ledger, tables
 from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline_tests.sandbox.faults import AnswerWith
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.waiting import soon
@@ -96,7 +97,7 @@ class Project:
         now, then = datetime.now(UTC), datetime(2026, 11, 20, 5, 30, tzinfo=UTC)
         context = ledger.LoadContext("run", "clients", account_id, ADMINISTRATOR)
         read = (Scope("clients", None), context, Proof.TOTAL_ENTRIES, 1, 0, 0, 0.1, now, {}, {})
-        with Warehouse(self.database, "harvest").transaction() as connection:
+        with Warehouse(place_at(self.database), "harvest").transaction() as connection:
             tables.prepare_tables(connection, ledger.LEDGER)
             ledger.write(connection, ledger.Load(*read, loaded_at=then))
 

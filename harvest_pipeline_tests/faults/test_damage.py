@@ -17,6 +17,7 @@ from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.ledger import LEDGER
 from harvest_pipeline_tests.conftest import TODAY, Project
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 
 OLD, LOST = (Window(TODAY - timedelta(n + 4), TODAY - timedelta(n)) for n in (5, 0))
@@ -54,14 +55,14 @@ class Loaded:
 
     def loads(self) -> int:
         """How many loads the ledger has; none where there is no ledger."""
-        with Warehouse(self.file, "harvest").reader() as connection:
+        with Warehouse(place_at(self.file), "harvest").reader() as connection:
             if not tables.exists(connection, LEDGER.name):
                 return 0
             return connection.execute(f"SELECT count(*) FROM {LEDGER.name}").fetchall()[0][0]
 
     def rows(self) -> list[tuple[object, ...]]:
         """All that is loaded, read from the first column to the last."""
-        with Warehouse(self.file, "harvest").reader() as connection:
+        with Warehouse(place_at(self.file), "harvest").reader() as connection:
             return connection.execute("FROM time_entries ORDER BY id").fetchall()
 
 
@@ -129,7 +130,7 @@ def test_a_log_of_another_time_brings_no_row_twice(loaded: Loaded) -> None:
         assert "is damaged" in str(error)
         return
     if after != before:
-        with Warehouse(loaded.file, "harvest").reader() as connection:
+        with Warehouse(place_at(loaded.file), "harvest").reader() as connection:
             assert integrity.duplicated_keys(connection, RECORDS["time_entries"]).count
 
 

@@ -27,6 +27,7 @@ from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.loading import load
 from harvest_pipeline_tests.conftest import Project, failure_of
 from harvest_pipeline_tests.harvest.connected import account_of
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline_tests.waiting import PATIENCE
 from harvest_pipeline_tests.warehouse.records import (
     CONTEXT,
@@ -85,7 +86,7 @@ def test_a_database_that_cannot_be_begun_is_not_left_half_made(
 
 def test_a_load_that_does_not_fit_leaves_what_was_there(disk: Disk, tmp_path: Path) -> None:
     spools = SpoolFolder(tmp_path)
-    warehouse = Warehouse(disk.path / "warehouse.duckdb", "harvest")
+    warehouse = Warehouse(place_at(disk.path / "warehouse.duckdb"), "harvest")
     day = spools.time_entries(Window(FIRST, FIRST), [time_entry(n) for n in range(500)])
     load(warehouse, day, CONTEXT)
     before = select(warehouse, "FROM time_entries ORDER BY id")
@@ -94,7 +95,7 @@ def test_a_load_that_does_not_fit_leaves_what_was_there(disk: Disk, tmp_path: Pa
     rows = [time_entry(n, SECOND, notes=note) for n, note in enumerate(notes, 1000)]
     with pytest.raises(WarehouseError) as refused:
         load(warehouse, spools.time_entries(Window(SECOND, SECOND), rows), CONTEXT)
-    said = f"The database {warehouse.path} holds what it held before. {disk.sentence()}"
+    said = f"The database {warehouse.place.path} holds what it held before. {disk.sentence()}"
     assert str(refused.value) == said
     assert select(warehouse, "FROM time_entries ORDER BY id") == before  # still full
     disk.empty()

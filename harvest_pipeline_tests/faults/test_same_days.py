@@ -6,6 +6,7 @@ from pathlib import Path
 
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.loading import load
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline_tests.waiting import PATIENCE
 from harvest_pipeline_tests.warehouse.records import (
     CONTEXT,
@@ -24,12 +25,13 @@ LOADER = """
 import sys
 from pathlib import Path
 from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline.warehouse.loading import load
 from harvest_pipeline_tests.faults.test_same_days import ENTRIES
 from harvest_pipeline_tests.warehouse.records import CONTEXT, FIRST, SpoolFolder, on
 
 folder = Path(sys.argv[1])
-warehouse = Warehouse(folder / "warehouse.duckdb", "harvest", log=lambda line: None)
+warehouse = Warehouse(place_at(folder / "warehouse.duckdb"), "harvest", log=lambda line: None)
 spools = [SpoolFolder(folder).time_entries(on(FIRST), ENTRIES) for _ in range(int(sys.argv[2]))]
 print("ready", flush=True)
 sys.stdin.readline()
@@ -39,7 +41,10 @@ for spool in spools:
 
 
 def test_twenty_times_the_same_days_are_one_set_of_rows(tmp_path: Path) -> None:
-    warehouse, spools = Warehouse(tmp_path / "warehouse.duckdb", "harvest"), SpoolFolder(tmp_path)
+    warehouse, spools = (
+        Warehouse(place_at(tmp_path / "warehouse.duckdb"), "harvest"),
+        SpoolFolder(tmp_path),
+    )
     found = []
     for _ in range(TIMES):
         load(warehouse, spools.time_entries(on(FIRST), ENTRIES), CONTEXT)
@@ -66,7 +71,7 @@ def test_two_processes_that_load_the_same_day_leave_one_set_of_rows(tmp_path: Pa
         each.stdin.write("go\n")
         each.stdin.flush()
     assert [each.wait(PATIENCE) for each in loaders] == [0, 0]
-    warehouse = Warehouse(tmp_path / "warehouse.duckdb", "harvest")
+    warehouse = Warehouse(place_at(tmp_path / "warehouse.duckdb"), "harvest")
     assert select(warehouse, "SELECT count(*), count(DISTINCT id) FROM time_entries") == [
         (len(ENTRIES), len(ENTRIES))
     ]

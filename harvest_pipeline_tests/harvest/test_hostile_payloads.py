@@ -141,6 +141,7 @@ from harvest_pipeline.harvest.auth import PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.extract import read
 from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline.warehouse.loading import load
 from harvest_pipeline_tests.harvest.conftest import LIMITS, PATIENCE
 from harvest_pipeline_tests.warehouse.records import CONTEXT, SpoolFolder, client, dump
@@ -152,7 +153,7 @@ def peak():
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 def run(url, folder):
-    warehouse = Warehouse(folder / "warehouse.duckdb", "harvest")
+    warehouse = Warehouse(place_at(folder / "warehouse.duckdb"), "harvest")
     load(warehouse, SpoolFolder(folder).write("clients", None, [client(1)]), CONTEXT)
     old = dump(warehouse)
     harvest = HarvestClient(

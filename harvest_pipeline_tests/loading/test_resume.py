@@ -27,6 +27,7 @@ from harvest_pipeline.warehouse.ledger import LoadContext
 from harvest_pipeline.warehouse.loading import load_each
 from harvest_pipeline_tests.conftest import HASTE, TODAY, Project
 from harvest_pipeline_tests.loading.many_invoices import FIRST, LAST, ManyInvoices
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline_tests.sandbox.faults import AnswerWith, ChangeAfter, Forbid
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.truth import truth
@@ -47,7 +48,9 @@ class Reader:
 
     @property
     def warehouse(self) -> Warehouse:
-        return Warehouse(self.folder / "warehouse.duckdb", "harvest", log=lambda line: None)
+        return Warehouse(
+            place_at(self.folder / "warehouse.duckdb"), "harvest", log=lambda line: None
+        )
 
     def run(
         self,

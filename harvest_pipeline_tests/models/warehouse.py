@@ -20,6 +20,7 @@ from harvest_pipeline.warehouse import ledger, models, tables
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.exchange_rates import TABLE as EXCHANGE_RATES
 from harvest_pipeline.warehouse.loading import load_together
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline_tests.sandbox.truth import truth
 from harvest_pipeline_tests.warehouse.records import CONTEXT, SpoolFolder
 
@@ -87,7 +88,7 @@ def opened(path: Path) -> Iterator[Answers]:
 @contextmanager
 def of_account(records: Records, now: datetime, folder: Path) -> Iterator[Answers]:
     """A database that holds the records of an account, read at `now`."""
-    warehouse = Warehouse(folder / "account.duckdb", "harvest")
+    warehouse = Warehouse(place_at(folder / "account.duckdb"), "harvest")
     everything = Window(date(2000, 1, 1), now.date())
     spools = [
         replace(

@@ -20,6 +20,7 @@ from harvest_pipeline.warehouse.comparisons import Comparison, write
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline_tests.conftest import TODAY, Project, failure_of
 from harvest_pipeline_tests.orchestration.test_models import key, of_run
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 
 
@@ -91,7 +92,7 @@ def test_it_says_what_the_last_comparison_found(project: Project) -> None:
     ):
         at = datetime(2026, 11, day, 2, tzinfo=UTC)
         found = Comparison(at, date(2026, 1, 1), TODAY, verdict, differences)
-        with Warehouse(project.database, "harvest").transaction() as connection:
+        with Warehouse(place_at(project.database), "harvest").transaction() as connection:
             write(connection, found)
         assert says().startswith(sentence)
 

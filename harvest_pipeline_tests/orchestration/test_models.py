@@ -18,6 +18,7 @@ from harvest_pipeline.models import models
 from harvest_pipeline.settings import load_project
 from harvest_pipeline.warehouse import models as views
 from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.place import place_of
 from harvest_pipeline_tests.conftest import TODAY, Project, failure_of
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 
@@ -120,7 +121,7 @@ def test_a_model_needs_no_request_and_no_credentials(
 
 def test_two_rows_of_the_same_grain_fail_the_check(project: Project) -> None:
     account = load_project().accounts[0]
-    with Warehouse(account.project.duckdb, "harvest").transaction() as connection:
+    with Warehouse(place_of(account.project), "harvest").transaction() as connection:
         views.create(connection, ["time_by_client"], "UTC")
         for n in (1, 1, 2):
             connection.execute(

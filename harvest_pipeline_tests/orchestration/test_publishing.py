@@ -24,6 +24,7 @@ from harvest_pipeline_tests.orchestration.published import (
 )
 from harvest_pipeline_tests.orchestration.published import published as published
 from harvest_pipeline_tests.orchestration.published import sandbox as sandbox
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline_tests.sandbox.faults import AnswerWith
 from harvest_pipeline_tests.warehouse.test_database import held
 
@@ -215,11 +216,12 @@ FULL = """
 import resource, sys
 from pathlib import Path
 from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline.warehouse.publish import publish
 
 size = int(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-publish(Warehouse(Path(sys.argv[1]), ""), Path(sys.argv[2]))
+publish(Warehouse(place_at(Path(sys.argv[1])), ""), Path(sys.argv[2]))
 """
 
 
@@ -251,12 +253,14 @@ def test_the_copy_waits_for_a_program_that_holds_the_database(published: Publish
     assert published.materialize("clients").success
     with held(published.database, seconds=2):
         began = time.monotonic()
-        warehouse = Warehouse(published.database, "", log=lambda line: None)
+        warehouse = Warehouse(place_at(published.database), "", log=lambda line: None)
         published.copy.unlink()
         assert publish(warehouse, published.copy)
         assert time.monotonic() - began > 0.5
     with held(published.database), pytest.raises(WarehouseError, match="is held by"):
-        publish(Warehouse(published.database, "", 0.1, log=lambda line: None), published.copy)
+        publish(
+            Warehouse(place_at(published.database), "", 0.1, log=lambda line: None), published.copy
+        )
 
 
 @pytest.mark.long

@@ -32,6 +32,7 @@ from harvest_pipeline.settings.docs import (
 from harvest_pipeline.settings.harvest_yaml import ProjectFile, json_schema
 from harvest_pipeline.settings.parameters import RunOptions
 from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline_tests.settings.written import project_of, refusal_of
 
 PROJECT = project_folder()
@@ -112,7 +113,7 @@ def test_each_exception_that_a_person_sees_is_explained_with_what_to_do() -> Non
         lambda path: checked("a b", "HARVEST_ACCESS_TOKEN"),
         lambda path: RunOptions.of({"start_date": "2026-11-02", "end_date": "2026-11-01"}, "a test")
         .days(date(2026, 11, 30), Window(date(2026, 1, 1), date(2026, 11, 30))),
-        lambda path: Warehouse(path / "harvest.duckdb", "harvest"),
+        lambda path: Warehouse(place_at(path / "harvest.duckdb"), "harvest"),
     ],
 )  # fmt: skip
 def test_a_message_leads_to_its_section(fails: Callable[[Path], object], tmp_path: Path) -> None:

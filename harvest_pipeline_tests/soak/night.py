@@ -31,6 +31,7 @@ from harvest_pipeline.scope import Window
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.ledger import LoadContext
+from harvest_pipeline_tests.places import place_at
 
 #: As many attempts as ever, only sooner after each other.
 _PATIENCE = Patience(
@@ -115,7 +116,7 @@ def _reconciled(task: Task, lines: list[str]) -> list[str]:
         patience=_PATIENCE,
         limits=_LIMITS,
     )
-    warehouse = Warehouse(task.database, "harvest", log=lines.append)
+    warehouse = Warehouse(place_at(task.database), "harvest", log=lines.append)
     try:
         with spool_folder(task.folder / "state") as folder:
             identity = client.identity

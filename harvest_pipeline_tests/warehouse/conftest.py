@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline_tests.warehouse.records import SpoolFolder
 
 
 @pytest.fixture
 def warehouse(tmp_path: Path) -> Warehouse:
-    return Warehouse(tmp_path / "data" / "warehouse.duckdb", "harvest", wait_seconds=0.5)
+    return Warehouse(place_at(tmp_path / "data" / "warehouse.duckdb"), "harvest", wait_seconds=0.5)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import pytest
 from harvest_pipeline.warehouse import database
 from harvest_pipeline.warehouse.database import Warehouse, transaction
 from harvest_pipeline.warehouse.errors import WarehouseError, WarehouseLocked
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline_tests.waiting import PATIENCE, soon
 
 HOLD = """
@@ -56,20 +57,23 @@ def at_once() -> AbstractContextManager[None]:
 
 def test_missing_folders_are_made(tmp_path: Path) -> None:
     path = tmp_path / "a b" / "c" / "warehouse.duckdb"
-    with Warehouse(path, "harvest").connect() as connection:
+    with Warehouse(place_at(path), "harvest").connect() as connection:
         connection.execute("CREATE TABLE t (x INT)")
     assert path.exists()
 
 
 def test_a_folder_is_named(tmp_path: Path) -> None:
     with at_once(), pytest.raises(WarehouseError, match="is a folder; name a file in it"):
-        enter(Warehouse(tmp_path, "harvest").connect())
+        enter(Warehouse(place_at(tmp_path), "harvest").connect())
 
 
 def test_a_file_that_is_not_duckdb_is_named(tmp_path: Path) -> None:
     path = tmp_path / "notes.duckdb"
     path.write_text("hello " * 5000)
-    for opened in (Warehouse(path, "harvest").connect, Warehouse(path, "harvest").reader):
+    for opened in (
+        Warehouse(place_at(path), "harvest").connect,
+        Warehouse(place_at(path), "harvest").reader,
+    ):
         with at_once(), pytest.raises(WarehouseError, match="not a DuckDB database"):
             enter(opened())
     assert path.read_text().startswith("hello")
@@ -81,24 +85,24 @@ def test_a_parent_that_is_a_file_is_named(tmp_path: Path) -> None:
         at_once(),
         pytest.raises(WarehouseError, match=r"folder of the database .* cannot be made"),
     ):
-        enter(Warehouse(tmp_path / "file" / "warehouse.duckdb", "harvest").connect())
+        enter(Warehouse(place_at(tmp_path / "file" / "warehouse.duckdb"), "harvest").connect())
 
 
 def test_an_unwritable_parent_is_named() -> None:
     # Nobody may make files in /sys, not even root.
     with at_once(), pytest.raises(WarehouseError, match="cannot be written by this user"):
-        enter(Warehouse(Path("/sys/warehouse.duckdb"), "harvest").connect())
+        enter(Warehouse(place_at(Path("/sys/warehouse.duckdb")), "harvest").connect())
 
 
 def test_a_parent_that_takes_no_files_is_named() -> None:
     # /proc refuses new files, to root too.
     with at_once(), pytest.raises(WarehouseError, match=r"/proc/warehouse\.duckdb"):
-        enter(Warehouse(Path("/proc/warehouse.duckdb"), "harvest").connect())
+        enter(Warehouse(place_at(Path("/proc/warehouse.duckdb")), "harvest").connect())
 
 
 def test_a_file_named_like_its_schema_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WarehouseError, match="same name as the schema 'harvest'"):
-        Warehouse(tmp_path / "Harvest.duckdb", "harvest")
+        Warehouse(place_at(tmp_path / "Harvest.duckdb"), "harvest")
 
 
 def test_a_file_of_a_newer_duckdb_is_named(tmp_path: Path) -> None:
@@ -113,7 +117,7 @@ def test_a_file_of_a_newer_duckdb_is_named(tmp_path: Path) -> None:
     struct.pack_into("<QQ", content, 0, checksum, newer)
     path.write_bytes(content)
     with at_once(), pytest.raises(WarehouseError, match="was written by a newer DuckDB than"):
-        enter(Warehouse(path, "harvest").connect())
+        enter(Warehouse(place_at(path), "harvest").connect())
 
 
 def test_the_holder_of_a_lock_is_named(tmp_path: Path) -> None:
@@ -122,7 +126,7 @@ def test_the_holder_of_a_lock_is_named(tmp_path: Path) -> None:
     with held(path) as pid:
         began = time.monotonic()
         with soon(), pytest.raises(WarehouseLocked, match=rf"held by .*python.* \(process {pid}\)"):
-            enter(Warehouse(path, "harvest", wait_seconds=0.5, log=log.append).connect())
+            enter(Warehouse(place_at(path), "harvest", wait_seconds=0.5, log=log.append).connect())
         assert time.monotonic() - began >= 0.5
     assert len(log) == 1
     assert f"(process {pid})" in log[0]
@@ -133,7 +137,7 @@ def test_who_waits_says_so_again_and_again(tmp_path: Path, monkeypatch: pytest.M
     path = tmp_path / "warehouse.duckdb"
     log: list[str] = []
     with held(path) as pid, pytest.raises(WarehouseLocked):
-        enter(Warehouse(path, "harvest", wait_seconds=0.9, log=log.append).connect())
+        enter(Warehouse(place_at(path), "harvest", wait_seconds=0.9, log=log.append).connect())
     assert len(log) >= 3
     assert all(f"(process {pid}), " in line for line in log)
 
@@ -142,7 +146,8 @@ RESERVE = """
 import sys, time
 from pathlib import Path
 from harvest_pipeline.warehouse.database import Warehouse
-with Warehouse(Path(sys.argv[1]), sys.argv[2]).reserved():
+from harvest_pipeline_tests.places import place_at
+with Warehouse(place_at(Path(sys.argv[1])), sys.argv[2]).reserved():
     print("reserved", flush=True)
     time.sleep(60)
 """
@@ -163,10 +168,10 @@ def test_an_account_is_reserved_for_one_process_until_it_dies_and_no_other_accou
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "reserved\n"
-        enter(Warehouse(path, "acme", log=log.append).reserved())
+        enter(Warehouse(place_at(path), "acme", log=log.append).reserved())
         assert log == []
         with soon():
-            enter(Warehouse(path, "harvest", log=killed_when_waited_for).reserved())
+            enter(Warehouse(place_at(path), "harvest", log=killed_when_waited_for).reserved())
     assert log == ["Waiting: another run of harvest has to end first, 0 s so far"]
 
 
@@ -180,7 +185,9 @@ def test_a_reader_of_another_program_is_waited_for(tmp_path: Path) -> None:
             log.append(line)
             os.kill(pid, signal.SIGKILL)
 
-        with Warehouse(path, "harvest", wait_seconds=PATIENCE, log=end_it).connect() as connection:
+        with Warehouse(
+            place_at(path), "harvest", wait_seconds=PATIENCE, log=end_it
+        ).connect() as connection:
             connection.execute("CREATE TABLE t (x INT)")
         assert len(log) == 1
 
@@ -188,13 +195,13 @@ def test_a_reader_of_another_program_is_waited_for(tmp_path: Path) -> None:
 def test_two_readers_do_not_wait(tmp_path: Path) -> None:
     path = tmp_path / "warehouse.duckdb"
     duckdb.connect(path).close()
-    with held(path, "read_only"), Warehouse(path, "main").reader() as connection:
+    with held(path, "read_only"), Warehouse(place_at(path), "main").reader() as connection:
         assert connection.execute("SELECT 1").fetchall() == [(1,)]
 
 
 def test_a_connection_of_the_same_process_is_named(tmp_path: Path) -> None:
     path = tmp_path / "warehouse.duckdb"
-    warehouse = Warehouse(path, "harvest", wait_seconds=0.2)
+    warehouse = Warehouse(place_at(path), "harvest", wait_seconds=0.2)
     with (
         warehouse.connect(),
         pytest.raises(WarehouseLocked, match="another connection of this process"),
@@ -205,8 +212,8 @@ def test_a_connection_of_the_same_process_is_named(tmp_path: Path) -> None:
 def test_reading_makes_no_file(warehouse: Warehouse) -> None:
     with warehouse.reader() as connection:
         assert connection.execute("SELECT 1").fetchall() == [(1,)]
-    assert not warehouse.path.exists()
-    assert not warehouse.path.parent.exists()
+    assert not warehouse.place.path.exists()
+    assert not warehouse.place.path.parent.exists()
 
 
 def test_times_are_utc_for_readers_too(warehouse: Warehouse) -> None:
@@ -240,8 +247,9 @@ def test_a_full_disk_is_named_and_loses_nothing(tmp_path: Path) -> None:
 import resource, signal, sys
 from pathlib import Path
 from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline_tests.places import place_at
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-warehouse = Warehouse(Path(sys.argv[1]), "harvest")
+warehouse = Warehouse(place_at(Path(sys.argv[1])), "harvest")
 with warehouse.transaction() as connection:
     connection.execute("CREATE TABLE t AS SELECT range AS x FROM range(10)")
 resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, resource.RLIM_INFINITY))

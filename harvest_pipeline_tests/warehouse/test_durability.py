@@ -16,6 +16,7 @@ from harvest_pipeline.warehouse import contract, ledger, loading, tables
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import LoadNotCommitted
 from harvest_pipeline.warehouse.loading import load
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline_tests.warehouse.records import (
     CONTEXT,
     FIRST,
@@ -105,6 +106,7 @@ import os, signal, sys, time
 from itertools import count
 from pathlib import Path
 from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline.warehouse.loading import load
 from harvest_pipeline_tests.warehouse.records import CONTEXT
 from harvest_pipeline_tests.warehouse.test_durability import generation
@@ -115,7 +117,7 @@ for line in sys.stdin:
     loaded, report = os.pipe()
     loader = os.fork()
     if loader == 0:
-        warehouse = Warehouse(folder / "data" / "warehouse.duckdb", "harvest")
+        warehouse = Warehouse(place_at(folder / "data" / "warehouse.duckdb"), "harvest")
         for number in count(int(first)):
             spool = generation(folder, number)
             load(warehouse, spool, CONTEXT)
@@ -146,7 +148,7 @@ def generation(folder: Path, number: int) -> Spool:
 @pytest.mark.slow
 @pytest.mark.long
 def test_a_hundred_kills_never_leave_half_a_load(tmp_path: Path) -> None:
-    warehouse = Warehouse(tmp_path / "data" / "warehouse.duckdb", "harvest")
+    warehouse = Warehouse(place_at(tmp_path / "data" / "warehouse.duckdb"), "harvest")
     first = generation(tmp_path, 0)
     began = time.monotonic()
     load(warehouse, first, CONTEXT)

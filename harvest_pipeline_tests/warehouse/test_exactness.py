@@ -11,6 +11,7 @@ from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import FieldRetyped, RecordsUnreadable
 from harvest_pipeline.warehouse.loading import load
 from harvest_pipeline_tests.examples import made_up
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline_tests.warehouse.records import (
     CONTEXT,
     FIRST,
@@ -49,7 +50,7 @@ def test_decimals_of_fifteen_digits_are_exact(
     numbers: list[Decimal], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("exact")
-    warehouse = Warehouse(folder / "warehouse.duckdb", "harvest")
+    warehouse = Warehouse(place_at(folder / "warehouse.duckdb"), "harvest")
     rows = [with_hours(id, format(number, "f")) for id, number in enumerate(numbers)]
     load(warehouse, SpoolFolder(folder).time_entries(on(FIRST), rows), CONTEXT)
 
@@ -69,7 +70,7 @@ def test_every_float_that_harvest_may_print_is_exact(
 ) -> None:
     """What Harvest calculates has 17 digits at worst: 0.1 + 0.2 is 0.30000000000000004."""
     folder = tmp_path_factory.mktemp("floats")
-    warehouse = Warehouse(folder / "warehouse.duckdb", "harvest")
+    warehouse = Warehouse(place_at(folder / "warehouse.duckdb"), "harvest")
     rows = [with_hours(id, repr(number)) for id, number in enumerate(numbers)]
     load(warehouse, SpoolFolder(folder).time_entries(on(FIRST), rows), CONTEXT)
 
@@ -91,7 +92,7 @@ def test_a_number_is_exact_or_set_aside_whatever_it_is(
     numbers: list[str], column: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("numbers")
-    warehouse = Warehouse(folder / "warehouse.duckdb", "harvest")
+    warehouse = Warehouse(place_at(folder / "warehouse.duckdb"), "harvest")
     rows = [
         json.dumps(time_entry(id, **{column: "N"})).replace('"N"', number)
         for id, number in enumerate(["1.5", *numbers])
@@ -274,7 +275,7 @@ def test_a_list_that_is_no_list_sets_its_record_aside(
 @given(notes=st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=50))
 def test_texts_arrive_unchanged(notes: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("texts")
-    warehouse = Warehouse(folder / "warehouse.duckdb", "harvest")
+    warehouse = Warehouse(place_at(folder / "warehouse.duckdb"), "harvest")
     rows = [time_entry(id, notes=note) for id, note in enumerate(notes)]
     load(warehouse, SpoolFolder(folder).time_entries(on(FIRST), rows), CONTEXT)
 

@@ -33,6 +33,7 @@ from harvest_pipeline.warehouse.ledger import LEDGER, Load
 from harvest_pipeline.warehouse.loading import load
 from harvest_pipeline.warehouse.sql import identifier, literal
 from harvest_pipeline_tests.examples import made_up
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline_tests.warehouse.records import (
     ADMINISTRATOR,
     CONTEXT,
@@ -283,7 +284,7 @@ def test_unknown_fields_of_harvest_are_kept_literally(
 ) -> None:
     folder = tmp_path_factory.getbasetemp() / "unknown"
     folder.mkdir(exist_ok=True)
-    warehouse = Warehouse(folder / "warehouse.duckdb", "harvest")
+    warehouse = Warehouse(place_at(folder / "warehouse.duckdb"), "harvest")
     entry = time_entry(1)
     new = {key: value for key, value in members.items() if key not in entry}
     inside = {key: value for key, value in inner.items() if key not in entry["client"]}
@@ -310,10 +311,10 @@ def test_a_schema_is_made_under_its_literal_name(
     tmp_path_factory: pytest.TempPathFactory, schema: str
 ) -> None:
     folder = tmp_path_factory.mktemp("schemas")
-    with Warehouse(folder / "w.duckdb", "kept").connect() as connection:
+    with Warehouse(place_at(folder / "w.duckdb"), "kept").connect() as connection:
         connection.execute("CREATE TABLE victim AS SELECT 2 AS x")
     try:
-        warehouse = Warehouse(folder / "w.duckdb", schema)
+        warehouse = Warehouse(place_at(folder / "w.duckdb"), schema)
         with warehouse.connect() as connection:
             connection.execute("CREATE TABLE t (x INT)")
             found = connection.execute(
@@ -324,7 +325,7 @@ def test_a_schema_is_made_under_its_literal_name(
             assert connection.execute("SELECT count(*) FROM t").fetchall() == [(0,)]
     except REFUSED:
         pass
-    with Warehouse(folder / "w.duckdb", "kept").reader() as connection:
+    with Warehouse(place_at(folder / "w.duckdb"), "kept").reader() as connection:
         assert connection.execute("SELECT x FROM victim").fetchall() == [(2,)]
 
 
@@ -372,7 +373,7 @@ def test_a_dynamic_partition_replaces_its_own_rows_only(attack: str, warehouse: 
                 partition_key=key,
                 resources={
                     "io_manager": HarvestDuckDBIOManager(
-                        database=str(warehouse.path), schema="harvest"
+                        database=str(warehouse.place.path), schema="harvest"
                     )
                 },
                 instance=instance,

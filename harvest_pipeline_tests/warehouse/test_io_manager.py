@@ -16,6 +16,7 @@ from harvest_pipeline.scope import Scope, Spool, Window
 from harvest_pipeline.settings.datasets import report_datasets
 from harvest_pipeline.settings.resolve import Resolved
 from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline.warehouse.place import Place
 from harvest_pipeline_tests.warehouse.records import (
     CONTEXT,
     FIRST,
@@ -57,11 +58,18 @@ def report(name: str, record: str, spools: Spools, **options: Any) -> Asset:
     return read
 
 
+def manager_of(place: Place, **given: Any) -> HarvestDuckDBIOManager:
+    """The IO manager of the schema `harvest` there."""
+    return HarvestDuckDBIOManager(
+        database=place.address, ducklake_data=place.data, schema="harvest", **given
+    )
+
+
 @dataclass(frozen=True)
 class Dagster:
     """Runs assets with the IO manager on one warehouse, and remembers the runs."""
 
-    path: Path
+    place: Place
     instance: dg.DagsterInstance
 
     def run(
@@ -82,9 +90,7 @@ class Dagster:
             if days
             else {}
         )
-        manager = HarvestDuckDBIOManager(
-            database=str(self.path), schema="harvest", lock_wait_seconds=wait
-        )
+        manager = manager_of(self.place, lock_wait_seconds=wait)
         return dg.materialize(
             assets,
             resources={"io_manager": manager},
@@ -109,7 +115,7 @@ class Dagster:
 @pytest.fixture
 def dagster(warehouse: Warehouse) -> Iterator[Dagster]:
     with dg.DagsterInstance.ephemeral() as instance:
-        yield Dagster(warehouse.path, instance)
+        yield Dagster(warehouse.place, instance)
 
 
 def metadata(result: dg.ExecuteInProcessResult, name: str) -> dict[str | None, dict[str, Any]]:
@@ -272,7 +278,7 @@ def test_a_held_database_is_waited_for_and_its_holder_named(
     def read() -> Iterator[Spool]:
         yield spools.write("clients", None, [client(1)])
 
-    with held(warehouse.path) as pid:
+    with held(warehouse.place.path) as pid:
         message = dagster.failure(report("clients", "clients", read))
     assert f"(process {pid})" in message
 
@@ -283,9 +289,7 @@ def test_another_database_is_not_accepted_at_launch(warehouse: Warehouse, tmp_pa
     with pytest.raises(dg.DagsterResourceFunctionError) as refused:
         dg.materialize(
             [asset],
-            resources={
-                "io_manager": HarvestDuckDBIOManager(database=str(warehouse.path), schema="harvest")
-            },
+            resources={"io_manager": manager_of(warehouse.place)},
             run_config={"resources": {"io_manager": {"config": {"database": str(elsewhere)}}}},
         )
     assert "The launch changes database" in str(refused.value.__cause__)
@@ -294,7 +298,7 @@ def test_another_database_is_not_accepted_at_launch(warehouse: Warehouse, tmp_pa
 
 def test_the_same_settings_may_be_named_at_launch(dagster: Dagster, warehouse: Warehouse) -> None:
     # The launchpad writes them out.
-    config = {"database": str(warehouse.path), "schema": "harvest", "lock_wait_seconds": 0.5}
+    config = {"database": str(warehouse.place.path), "schema": "harvest", "lock_wait_seconds": 0.5}
     asset = report("clients", "clients", lambda: iter([]))
     assert dagster.run([asset], config=config).success
 
@@ -384,7 +388,7 @@ def test_a_report_that_was_never_loaded_is_named(dagster: Dagster, warehouse: Wa
     error = failed.step_failure_data.error
     assert error is not None
     assert "materialize harvest/clients first" in error.to_string()
-    assert not warehouse.path.exists()
+    assert not warehouse.place.path.exists()
 
 
 def test_a_frame_that_does_not_fit_leaves_the_old_rows(
@@ -419,9 +423,7 @@ def test_static_partitions_of_a_frame_are_replaced_one_by_one(
         result = dg.materialize(
             [by_region],
             partition_key=key,
-            resources={
-                "io_manager": HarvestDuckDBIOManager(database=str(warehouse.path), schema="harvest")
-            },
+            resources={"io_manager": manager_of(warehouse.place)},
             instance=dagster.instance,
         )
         assert result.success

@@ -12,6 +12,7 @@ from harvest_pipeline.warehouse.coverage import not_covered
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.ledger import Load, LoadContext, last_loaded_at
 from harvest_pipeline.warehouse.loading import load
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline_tests.warehouse.records import (
     ADMINISTRATOR,
     CONTEXT,
@@ -132,7 +133,7 @@ def test_windows_cover_together(
     loaded: list[Window], asked: Window, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("ledger")
-    warehouse = Warehouse(folder / "warehouse.duckdb", "harvest")
+    warehouse = Warehouse(place_at(folder / "warehouse.duckdb"), "harvest")
     for window in loaded:
         write(warehouse, Scope("time_entries", window))
 

@@ -13,6 +13,7 @@ import pytest
 from harvest_pipeline.safety import files
 from harvest_pipeline.safety.files import make_folder, private_files
 from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline_tests.waiting import PATIENCE
 
 #: Reads from a server, loads, and spills, under umask 000; prints the modes seen meanwhile.
@@ -25,6 +26,7 @@ from harvest_pipeline.harvest.auth import PersonalAccessToken
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.extract import read
 from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline.warehouse.loading import load
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.warehouse.records import CONTEXT, client
@@ -47,7 +49,7 @@ with fault.FaultServer(fault.script(page)) as server:
     spool = read(harvest, RECORDS["clients"], None, folder / "b" / "c" / "spools")
     look()
     harvest.close()
-warehouse = Warehouse(folder / "d" / "e" / "warehouse.duckdb", "harvest")
+warehouse = Warehouse(place_at(folder / "d" / "e" / "warehouse.duckdb"), "harvest")
 load(warehouse, spool, CONTEXT)
 look()
 warehouse = replace(warehouse, settings=small)
@@ -142,7 +144,7 @@ def test_a_thread_that_is_done_does_not_open_the_files_of_another(tmp_path: Path
 @pytest.mark.usefixtures("open_umask")
 def test_the_umask_is_put_back_when_opening_fails(tmp_path: Path) -> None:
     (tmp_path / "notes.duckdb").write_text("hello " * 5000)
-    for opened in (Warehouse(tmp_path / "notes.duckdb", "harvest").connect,) * 2:
+    for opened in (Warehouse(place_at(tmp_path / "notes.duckdb"), "harvest").connect,) * 2:
         with pytest.raises(Exception, match="not a DuckDB database"), opened():
             pass
     (tmp_path / "after").touch()
@@ -152,7 +154,7 @@ def test_the_umask_is_put_back_when_opening_fails(tmp_path: Path) -> None:
 def opened(database: Path, *, left: bool = False) -> list[str]:
     """What opening a database says, to write and then to read."""
     said: list[str] = []
-    warehouse = Warehouse(database, "harvest", log=said.append, left=left)
+    warehouse = Warehouse(place_at(database), "harvest", log=said.append, left=left)
     for connected in (warehouse.connect, warehouse.reader):
         with connected():
             pass

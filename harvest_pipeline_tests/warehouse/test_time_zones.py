@@ -10,11 +10,12 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from harvest_pipeline.warehouse.database import Warehouse
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline.warehouse.loading import load
 from harvest_pipeline_tests.warehouse.records import *
 
 spools = SpoolFolder(Path(sys.argv[1]))
-warehouse = Warehouse(Path(sys.argv[1]) / "warehouse.duckdb", "harvest")
+warehouse = Warehouse(place_at(Path(sys.argv[1]) / "warehouse.duckdb"), "harvest")
 entries = [
     time_entry(1, timer_started_at="2026-03-08T07:30:00Z"),  # DST begins in New York
     time_entry(2, date(2026, 1, 31), timer_started_at="2026-03-08T02:30:00-05:00"),

@@ -23,6 +23,7 @@ from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.ledger import LoadContext
 from harvest_pipeline.warehouse.loading import load
 from harvest_pipeline_tests.conftest import HASTE, TODAY
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.warehouse.records import ADMINISTRATOR
 
@@ -42,7 +43,7 @@ class Place:
 
     @property
     def warehouse(self) -> Warehouse:
-        return Warehouse(self.database, "harvest")
+        return Warehouse(place_at(self.database), "harvest")
 
     def client(self, person: str = "administrator", limits: Limits | None = None) -> HarvestClient:
         """A client with that person's token and a request count of its own."""
