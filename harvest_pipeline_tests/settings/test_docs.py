@@ -81,7 +81,7 @@ def test_the_dictionary_has_every_report_and_every_column() -> None:
 #: Exceptions that the code catches itself, and those that only have others derived from them.
 INTERNAL = {
     *("ApiError", "TransferFailed", "NeverSent", "Truncated", "Interrupted", "HarvestError"),
-    *("_Uncut", "_Unusable", "_Repeated", "_TooLarge"),
+    *("_Uncut", "_Unusable", "_Repeated", "_TooLarge", "_NotMade"),
 }
 
 
