@@ -217,7 +217,7 @@ def test_sql_of_others_reaches_nothing_else(tmp_path: Path, spools: SpoolFolder)
             refuse_what_reaches_out(connection, sql)
         assert connection.execute("SELECT count(*) FROM clients").fetchall() == [(1000,)]
         for sql in REACHING:
-            with pytest.raises(duckdb.Error, match=r"disabled by configuration|Cannot access"):
+            with pytest.raises(duckdb.Error, match=r"disabled by config|does not exist"):
                 print(sql, connection.execute(sql).fetchall())
         for sql in CALLING:
             with pytest.raises(WarehouseError, match="DuckLake"):
