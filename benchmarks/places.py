@@ -1,4 +1,4 @@
-"""What a place costs: a first load of a year and a quiet night, with the warehouse in a file, in a
+"""What a place costs: a first load of a quarter and a quiet night, with the warehouse in a file, in a
 DuckLake with its Parquet files in a folder, and in one with them in S3.
 
     .venv-scale/bin/python -W ignore -m benchmarks.places
@@ -29,6 +29,7 @@ from harvest_pipeline_tests.places import settings_of
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.services import postgres, s3
 
+YEARS = 0.25
 PLACES = {
     "file": "DuckDB file",
     "ducklake": "DuckLake, catalogue in a file, Parquet in a folder",
@@ -55,7 +56,7 @@ def _measured() -> dict[str, object]:
     from harvest_pipeline_tests.places import place_at
 
     with (
-        SandboxServer(today=TODAY, years=1, rate_limit=None) as sandbox,
+        SandboxServer(today=TODAY, years=YEARS, rate_limit=None) as sandbox,
         TemporaryDirectory() as folder,
         no_limits(),
         patch.dict(

@@ -182,7 +182,8 @@ def nobodys_own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
 def servers_of_the_place(nobodys_own_settings: None) -> Iterator[None]:
     """The servers that the place of the tests needs (places.py)."""
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HARVEST_TEST_PLACE", KIND)  # for processes that tests start
+        if KIND != "file":
+            patch.setenv("HARVEST_TEST_PLACE", KIND)  # for processes that tests start
         if KIND in ("ducklake-postgres", "ducklake-s3"):
             patch.setenv(POSTGRES, stack.enter_context(server_of_the_place()).conninfo)
         if KIND == "ducklake-s3":

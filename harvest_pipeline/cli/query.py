@@ -23,6 +23,7 @@ from harvest_pipeline.cli.declared import accounts_of
 from harvest_pipeline.cli.output import columns as terminal_columns
 from harvest_pipeline.safety.text import one_line
 from harvest_pipeline.warehouse import tables
+from harvest_pipeline.warehouse.confined import refuse_what_reaches_out
 from harvest_pipeline.warehouse.database import warehouse_of
 
 #: Rows that are in memory at a time.
@@ -76,6 +77,8 @@ def command(sql: str, account: str | None, kind: str, limit: int) -> int:
     try:
         with warehouse.reader(confined=True) as connection:
             try:
+                if warehouse.place.is_lake:
+                    refuse_what_reaches_out(connection, sql)
                 _answer(connection, sql, kind, limit)
             except duckdb.Error as error:
                 if isinstance(error, _OF_THE_FILE):

@@ -37,6 +37,7 @@ _AWAY = re.compile(
     "connection|connection to server|Connection refused|HTTP (GET|PUT|POST|HEAD|DELETE|code)|"
     "HTTP Error|Could not (establish|connect)|Could not resolve|Timeout was reached"
 )
+_BEING_MADE = re.compile("Failed to initialize DuckLake.*(duplicate key|already exists)", re.DOTALL)
 _CONFLICT = re.compile("Transaction conflict|Failed to commit DuckLake transaction|write-write")
 
 
@@ -185,6 +186,8 @@ class Place:
             return f"is held by another connection of this process ({os.getpid()})"
         if "Could not set lock on file" in text or "being used by another process" in text:
             return "is held by another program"
+        if _BEING_MADE.search(text):
+            return "is being made by another program"
         return f"does not answer ({one_line(text, 200)})" if self.is_away(error) else None
 
     def is_away(self, error: duckdb.Error) -> bool:

@@ -82,7 +82,7 @@ def test_the_dictionary_has_every_report_and_every_column() -> None:
 INTERNAL = {
     *("ApiError", "TransferFailed", "NeverSent", "Truncated", "Interrupted", "HarvestError"),
     "StateFailed",
-    *("_Uncut", "_Unusable", "_Repeated", "_TooLarge"),
+    *("_Uncut", "_Unusable", "_Repeated", "_TooLarge", "_NotMade"),
 }
 
 
