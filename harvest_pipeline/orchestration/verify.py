@@ -23,6 +23,7 @@ from harvest_pipeline.loading.verify import (
 )
 from harvest_pipeline.orchestration.checks import evaluation
 from harvest_pipeline.orchestration.metadata import EVERY_NIGHT, markdown
+from harvest_pipeline.orchestration.narrow import narrow
 from harvest_pipeline.orchestration.partitions import existing_days
 from harvest_pipeline.orchestration.resources import HarvestResource
 from harvest_pipeline.orchestration.steps import Retries, explained
@@ -82,9 +83,9 @@ def reconciliation_assets(accounts: Sequence[Account]) -> list[dg.AssetSpec]:
     ]
 
 
-def reconciliation_checks(accounts: Sequence[Account]) -> list[dg.AssetChecksDefinition]:
+def reconciliation_checks(accounts: Sequence[Account]) -> list[dg.AssetsDefinition]:
     """A check for each theme of each account."""
-    return [_check(account, theme) for account in accounts for theme in themes(account)]
+    return [narrow(_check(account, theme)) for account in accounts for theme in themes(account)]
 
 
 def statement_events(
