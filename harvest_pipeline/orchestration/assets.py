@@ -44,7 +44,7 @@ def dataset_asset(
     spec = dg.AssetSpec(
         key,
         description=dataset.description,
-        group_name=dataset.report.group,
+        group_name=account.group(dataset.report.group),
         owners=account.project.owners,
         # Kinds without an icon would take the place of the name in lists.
         kinds={"duckdb", "view" if dataset.is_view else "table"},

@@ -121,7 +121,7 @@ def _spec(model: Model, account: Account, origin: Mapping[str, list[dg.AssetKey]
     return dg.AssetSpec(
         _key(account, model),
         description=model.description,
-        group_name=model.group,
+        group_name=account.group(model.group),
         owners=account.project.owners,
         kinds={"duckdb", "view"},
         metadata={
@@ -140,7 +140,7 @@ def _exchange_rates_spec(account: Account) -> dg.AssetSpec:
     return dg.AssetSpec(
         _key(account, exchange_rates.TABLE),
         description=exchange_rates.TABLE.description,
-        group_name="answers",
+        group_name=account.group("answers"),
         owners=account.project.owners,
         kinds={"duckdb", "table"},
         metadata={

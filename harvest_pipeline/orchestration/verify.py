@@ -68,7 +68,7 @@ def reconciliation_assets(accounts: Sequence[Account]) -> list[dg.AssetSpec]:
             description="The Harvest comparison, which says whether the warehouse equals Harvest: "
             "the statement of the last night, and the checks that compare with Harvest's own "
             f"reports. The job {account.name}_reconcile makes both.",
-            group_name="reconciliation",
+            group_name=account.group("reconciliation"),
             owners=account.project.owners,
             kinds={"duckdb", "report"},
             freshness_policy=EVERY_NIGHT,
