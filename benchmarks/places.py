@@ -1,5 +1,5 @@
-"""What a place costs: a first load of a quarter and a quiet night, with the warehouse in a file, in a
-DuckLake with its Parquet files in a folder, and in one with them in S3.
+"""What a place costs: a first load of a quarter and a quiet night, with the warehouse in a file, in
+a DuckLake with its Parquet files in a folder, and in one with them in S3.
 
     .venv-scale/bin/python -W ignore -m benchmarks.places
 

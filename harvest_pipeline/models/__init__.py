@@ -99,11 +99,12 @@ def with_what_they_read(names: Iterable[str]) -> list[Model]:
     return [model for model in models().values() if model.name in wanted]
 
 
-def tables_of(name: str) -> set[str]:
+@cache
+def tables_of(name: str) -> frozenset[str]:
     """The tables that a model is computed from, directly or through other models. Raises KeyError
     for an unknown model."""
     read = {other for model in with_what_they_read([name]) for other in model.reads}
-    return read - models().keys()
+    return frozenset(read - models().keys())
 
 
 def parse(name: str, text: str) -> Model:

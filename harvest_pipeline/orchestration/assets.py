@@ -1,6 +1,6 @@
 """The software-defined assets: one for each dataset, the catalogue's reports and the user's own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
@@ -8,6 +8,7 @@ from harvest_pipeline.loading.history import left_out
 from harvest_pipeline.orchestration.checks import check_specs, unsound
 from harvest_pipeline.orchestration.io_manager import Reading
 from harvest_pipeline.orchestration.metadata import CURRENT, code_version, definition_metadata
+from harvest_pipeline.orchestration.narrow import assets_of
 from harvest_pipeline.orchestration.partitions import (
     ONLY_CHANGED,
     daily_partitions,
@@ -39,11 +40,11 @@ def dataset_asset(
     record = dataset.record
     key = dg.AssetKey([account.name, dataset.name])
     retry = Retries.of(dataset.retry)
-
-    @dg.asset(
-        key=key,
+    version = code_version(dataset)
+    spec = dg.AssetSpec(
+        key,
         description=dataset.description,
-        group_name=dataset.report.group,
+        group_name=account.group(dataset.report.group),
         owners=account.project.owners,
         # Kinds without an icon would take the place of the name in lists.
         kinds={"duckdb", "view" if dataset.is_view else "table"},
@@ -51,17 +52,11 @@ def dataset_asset(
         metadata=definition_metadata(dataset, account.name),
         deps=_upstream(dataset, account),
         partitions_def=days if dataset.has_partitions else None,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        check_specs=check_specs(dataset, key),
-        io_manager_key=io_manager_key,
-        code_version=code_version(dataset),
-        retry_policy=retry.policy if dataset.retry else None,
-        required_resource_keys={account.name, REPORT_OPTIONS},
-        # Parent records come first, so that references are known when they are checked.
-        op_tags={"dagster/priority": "0" if record.day or record.parent else "1"},
+        code_version=version,
     )
+
     def read_dataset(
-        context: dg.AssetExecutionContext,
+        context: dg.AssetExecutionContext, inputs: Mapping[str, object]
     ) -> Iterator[dg.Output[Reading] | dg.AssetCheckResult]:
         only_changed = ONLY_CHANGED.items() <= context.run.tags.items()
         with explained(retry):
@@ -88,7 +83,19 @@ def dataset_asset(
             if sentence := unsound(dataset, done.checks):
                 raise dg.Failure(sentence, allow_retries=False)
 
-    return read_dataset
+    return assets_of(
+        key.to_python_identifier(),
+        read_dataset,
+        [spec],
+        check_specs(dataset, key),
+        io_manager_key=io_manager_key,
+        description=dataset.description,
+        required_resource_keys={account.name, REPORT_OPTIONS},
+        # Parent records come first, so that references are known when they are checked.
+        tags={"dagster/priority": "0" if record.day or record.parent else "1"},
+        retry_policy=retry.policy if dataset.retry else None,
+        code_version=version,
+    )
 
 
 def _asked(context: dg.AssetExecutionContext, dataset: Dataset, account: Account) -> Resolved:

@@ -38,6 +38,18 @@ def build_definitions(
     """
     project = project or load_project()
     accounts = project.accounts
+    shared: dict[str, object] = {
+        io_manager_key: HarvestDuckDBIOManager(
+            database=str(project.duckdb),
+            ducklake_data=project.ducklake_data,
+            # With several accounts, the first part of an asset's key is its schema.
+            schema=accounts[0].name if len(accounts) == 1 else None,
+            lock_wait_seconds=project.duckdb_wait_seconds,
+            publish=str(project.publish or ""),
+        ),
+        REPORT_OPTIONS: report_options(),
+    }
+    of_accounts = {account.name: HarvestResource.of_account(account) for account in accounts}
     assets = [
         asset
         for account in accounts
@@ -46,27 +58,23 @@ def build_definitions(
             model_assets(account, io_manager_key),
         )
     ]
+    jobs = [
+        job
+        for account in accounts
+        for job in reconcile_jobs(
+            account, {account.name: of_accounts[account.name], **shared}, io_manager_key, executor
+        )
+    ]
     return dg.Definitions(
         assets=[*assets, *dashboard_assets(accounts), *reconciliation_assets(accounts)],
         asset_checks=[*reconciliation_checks(accounts), *missing_day_checks(accounts)],
-        jobs=[*all_jobs(accounts), *reconcile_jobs(accounts, io_manager_key)],
+        jobs=[*all_jobs(accounts), *jobs],
         schedules=[
             *dataset_schedules(accounts),
             *reconcile_schedules(accounts),
             *missing_day_schedules(accounts),
         ],
         sensors=[*all_sensors(accounts), *alert_sensors(project)],
-        resources={
-            **{account.name: HarvestResource.of_account(account) for account in accounts},
-            io_manager_key: HarvestDuckDBIOManager(
-                database=str(project.duckdb),
-                ducklake_data=project.ducklake_data,
-                # With several accounts, the first part of an asset's key is its schema.
-                schema=accounts[0].name if len(accounts) == 1 else None,
-                lock_wait_seconds=project.duckdb_wait_seconds,
-                publish=str(project.publish or ""),
-            ),
-            REPORT_OPTIONS: report_options(),
-        },
+        resources={**of_accounts, **shared},
         executor=executor,
     )

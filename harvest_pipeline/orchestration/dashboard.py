@@ -40,7 +40,7 @@ def _asset(account: Account) -> dg.AssetsDefinition:
         "run out: charts and tables of the models, in one HTML file that needs no network. The "
         f"job {account.name}_reconcile writes it every night, and `harvest-pipeline dashboard` "
         "opens it.",
-        group_name="answers",
+        group_name=account.group("answers"),
         owners=account.project.owners,
         kinds={"dashboard"},
         metadata={"file": dg.PathMetadataValue(str(path_of(account)))},

@@ -1,21 +1,17 @@
 """The jobs: all reports of an account, all accounts, and each dataset that has a schedule."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from harvest_pipeline.orchestration.models import model_keys
+from harvest_pipeline.orchestration.narrow import AccountJob
 from harvest_pipeline.orchestration.partitions import ONLY_CHANGED, existing_days, range_tags
 from harvest_pipeline.settings import Account
 from harvest_pipeline.settings.datasets import Dataset, Schedule
 from harvest_pipeline.settings.parameters import OptionsError
-
-if TYPE_CHECKING:  # Dagster does not export the type of what define_asset_job returns
-    from dagster._core.definitions.unresolved_asset_job_definition import (
-        UnresolvedAssetJobDefinition,
-    )
 
 #: The job over all accounts; it exists if there are several accounts.
 ALL_ACCOUNTS = "all_accounts"
@@ -44,22 +40,25 @@ def asset_keys(account: Account, datasets: Iterable[Dataset]) -> list[dg.AssetKe
     return [dg.AssetKey([account.name, dataset.name]) for dataset in datasets]
 
 
-def all_jobs(accounts: Sequence[Account]) -> "list[UnresolvedAssetJobDefinition]":
+def all_jobs(accounts: Sequence[Account]) -> list[UnresolvedAssetJobDefinition]:
     """The jobs of every account; with several accounts also `all_accounts`.
 
     Each takes a partition or a range in the launchpad where one of its assets has partitions.
     """
-    jobs = [job for account in accounts for job in _account_jobs(account)]
+    jobs: list[UnresolvedAssetJobDefinition] = [
+        job for account in accounts for job in _account_jobs(account)
+    ]
     everything = [key for account in accounts for key in _all_reports(account)]
     if len(accounts) > 1 and everything:
         description = (
             "All reports and models of all accounts, in one run: one account after the other."
         )
-        jobs.append(_job(ALL_ACCOUNTS, everything, description))
+        # Its parameters have types that Dagster leaves unknown.
+        jobs.append(dg.define_asset_job(ALL_ACCOUNTS, everything, description=description))  # pyright: ignore[reportUnknownMemberType]
     return jobs
 
 
-def _account_jobs(account: Account) -> "Iterator[UnresolvedAssetJobDefinition]":
+def _account_jobs(account: Account) -> Iterator[AccountJob]:
     """`<schema>_all_reports`, if there are reports, and `<schema>_<dataset>` for each of the user's
     own datasets that has a schedule."""
     schema, every = account.name, reports(account)
@@ -79,9 +78,8 @@ def _all_reports(account: Account) -> list[dg.AssetKey]:
     return every and [*every, *model_keys(account)]
 
 
-def _job(name: str, keys: list[dg.AssetKey], description: str) -> "UnresolvedAssetJobDefinition":
-    # Its parameters have types that Dagster leaves unknown.
-    return dg.define_asset_job(name, keys, description=description)  # pyright: ignore[reportUnknownMemberType]
+def _job(name: str, keys: list[dg.AssetKey], description: str) -> AccountJob:
+    return AccountJob(name, dg.AssetSelection.assets(*keys), description=description)
 
 
 def dataset_schedules(accounts: Sequence[Account]) -> list[dg.ScheduleDefinition]:

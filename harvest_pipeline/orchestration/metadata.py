@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
@@ -11,6 +12,7 @@ import dagster as dg
 from tabulate import tabulate
 
 from harvest_pipeline.catalogue.columns import Column
+from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.safety.text import one_line, unlinked
 from harvest_pipeline.settings.datasets import Dataset
 from harvest_pipeline.settings.resolve import Resolved
@@ -41,7 +43,7 @@ def definition_metadata(dataset: Dataset, schema: str) -> dict[str, Any]:
     """The metadata of a dataset before any load: columns, table, documentation."""
     record = dataset.record
     metadata: dict[str, Any] = {
-        "dagster/column_schema": dg.TableSchema([_table_column(each) for each in record.columns]),
+        "dagster/column_schema": _schema(record.name),
         "dagster/table_name": f"{schema}.{dataset.name}",
         "documentation": dg.MetadataValue.url(record.documentation),
         "who_may_read_it": record.permission,
@@ -116,6 +118,11 @@ def _cell(value: object) -> str:
         value = f"{value.normalize():f}"
     text = unlinked(one_line("" if value is None else str(value), 60))
     return re.sub(r"([\\`*_\[\]()!|<>#~&:])", r"\\\1", text)
+
+
+@cache  # one object for all accounts
+def _schema(record: str) -> dg.TableSchema:
+    return dg.TableSchema([_table_column(each) for each in RECORDS[record].columns])
 
 
 def _table_column(column: Column) -> dg.TableColumn:

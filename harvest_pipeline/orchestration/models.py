@@ -13,6 +13,7 @@ from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.models import Model, file_of
 from harvest_pipeline.orchestration.checks import evaluation
 from harvest_pipeline.orchestration.metadata import CURRENT, CURRENT_TAGS, markdown
+from harvest_pipeline.orchestration.narrow import assets_of
 from harvest_pipeline.orchestration.steps import Retries, explained
 from harvest_pipeline.settings import Account
 from harvest_pipeline.warehouse import exchange_rates
@@ -46,21 +47,9 @@ def model_assets(account: Account, io_manager_key: str) -> dg.AssetsDefinition:
     """The models of an account as assets `<schema>/<model>`, and `<schema>/exchange_rates`."""
     origin = _assets(account)
 
-    @dg.multi_asset(
-        name=models_step(account.name),
-        specs=[
-            # Another asset can read a view as a DataFrame.
-            spec.with_io_manager_key(io_manager_key)
-            for spec in (
-                _exchange_rates_spec(account),
-                *(_spec(model, account, origin) for model in account.models),
-            )
-        ],
-        check_specs=[spec for model in account.models for spec in _check_specs(model, account)],
-        can_subset=True,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-    )
-    def create_views(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+    def create_views(
+        context: dg.AssetExecutionContext, inputs: Mapping[str, object]
+    ) -> Iterator[dg.MaterializeResult[Any]]:
         warehouse = warehouse_of(account, context.log.info)
         chosen = [
             each for each in account.models if _key(account, each) in context.selected_asset_keys
@@ -87,7 +76,18 @@ def model_assets(account: Account, io_manager_key: str) -> dg.AssetsDefinition:
                 data_version=CURRENT,
             )
 
-    return create_views
+    return assets_of(
+        models_step(account.name),
+        create_views,
+        [
+            _exchange_rates_spec(account),
+            *(_spec(model, account, origin) for model in account.models),
+        ],
+        [spec for model in account.models for spec in _check_specs(model, account)],
+        # Another asset can read a view as a DataFrame.
+        io_manager_key=io_manager_key,
+        can_subset=True,
+    )
 
 
 def model_events(
@@ -121,7 +121,7 @@ def _spec(model: Model, account: Account, origin: Mapping[str, list[dg.AssetKey]
     return dg.AssetSpec(
         _key(account, model),
         description=model.description,
-        group_name=model.group,
+        group_name=account.group(model.group),
         owners=account.project.owners,
         kinds={"duckdb", "view"},
         metadata={
@@ -140,7 +140,7 @@ def _exchange_rates_spec(account: Account) -> dg.AssetSpec:
     return dg.AssetSpec(
         _key(account, exchange_rates.TABLE),
         description=exchange_rates.TABLE.description,
-        group_name="answers",
+        group_name=account.group("answers"),
         owners=account.project.owners,
         kinds={"duckdb", "table"},
         metadata={

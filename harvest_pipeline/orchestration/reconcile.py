@@ -51,13 +51,23 @@ def changes_job(schema: str) -> str:
     return f"{schema}_changes"
 
 
-def reconcile_jobs(accounts: Sequence[Account], io_manager_key: str) -> list[dg.JobDefinition]:
-    """Two jobs for each account. The IO manager publishes in the end."""
+def reconcile_jobs(
+    account: Account,
+    resources: Mapping[str, object],
+    io_manager_key: str,
+    executor: dg.ExecutorDefinition | None,
+) -> list[dg.JobDefinition]:
+    """The two jobs of an account that has reports. The IO manager publishes in the end."""
+    if not reports(account):
+        return []
+    needed = {key: resources[key] for key in (account.name, io_manager_key)}
     return [
-        job
-        for account in accounts
-        if reports(account)
-        for job in (_reconcile_job(account, io_manager_key), _changes_job(account, io_manager_key))
+        # Dagster's return value has unknown types.
+        graph.to_job(resource_defs=needed, executor_def=executor)  # pyright: ignore[reportUnknownMemberType]
+        for graph in (
+            _reconcile_graph(account, io_manager_key),
+            _changes_graph(account, io_manager_key),
+        )
     ]
 
 
@@ -86,7 +96,7 @@ def _records(account: Account) -> list[Record]:
     return [RECORDS[name] for name in dict.fromkeys(each.record.name for each in reports(account))]
 
 
-def _reconcile_job(account: Account, io_manager_key: str) -> dg.JobDefinition:
+def _reconcile_graph(account: Account, io_manager_key: str) -> dg.GraphDefinition:
     description = (
         f"Makes the whole history of the account {account.name} equal to Harvest: changes, new "
         "days, deletions; compares the sums with Harvest's own reports, reads again what differs, "
@@ -118,10 +128,11 @@ def _reconcile_job(account: Account, io_manager_key: str) -> dg.JobDefinition:
             yield from _without_old_runs(context.instance, account)
             yield dg.Output(None)
 
-    return _job(reconcile_job(account.name), description, op)
+    name = reconcile_job(account.name)
+    return dg.GraphDefinition(name, description=description, node_defs=[op])
 
 
-def _changes_job(account: Account, io_manager_key: str) -> dg.JobDefinition:
+def _changes_graph(account: Account, io_manager_key: str) -> dg.GraphDefinition:
     description = (
         "Brings what changed at Harvest and the days that are new; the sensor of the same name "
         "launches it."
@@ -148,13 +159,8 @@ def _changes_job(account: Account, io_manager_key: str) -> dg.JobDefinition:
                 raise reconciliation.refused
             yield dg.Output(None)
 
-    return _job(changes_job(account.name), description, op)
-
-
-def _job(name: str, description: str, op: dg.OpDefinition) -> dg.JobDefinition:
-    # Dagster's return value has unknown types.
-    graph = dg.GraphDefinition(name=name, description=description, node_defs=[op])
-    return graph.to_job(name=name)  # pyright: ignore[reportUnknownMemberType]
+    name = changes_job(account.name)
+    return dg.GraphDefinition(name, description=description, node_defs=[op])
 
 
 def _reconciliation(

@@ -23,6 +23,7 @@ from harvest_pipeline.loading.verify import (
 )
 from harvest_pipeline.orchestration.checks import evaluation
 from harvest_pipeline.orchestration.metadata import EVERY_NIGHT, markdown
+from harvest_pipeline.orchestration.narrow import narrow
 from harvest_pipeline.orchestration.partitions import existing_days
 from harvest_pipeline.orchestration.resources import HarvestResource
 from harvest_pipeline.orchestration.steps import Retries, explained
@@ -67,7 +68,7 @@ def reconciliation_assets(accounts: Sequence[Account]) -> list[dg.AssetSpec]:
             description="The Harvest comparison, which says whether the warehouse equals Harvest: "
             "the statement of the last night, and the checks that compare with Harvest's own "
             f"reports. The job {account.name}_reconcile makes both.",
-            group_name="reconciliation",
+            group_name=account.group("reconciliation"),
             owners=account.project.owners,
             kinds={"duckdb", "report"},
             freshness_policy=EVERY_NIGHT,
@@ -82,9 +83,9 @@ def reconciliation_assets(accounts: Sequence[Account]) -> list[dg.AssetSpec]:
     ]
 
 
-def reconciliation_checks(accounts: Sequence[Account]) -> list[dg.AssetChecksDefinition]:
+def reconciliation_checks(accounts: Sequence[Account]) -> list[dg.AssetsDefinition]:
     """A check for each theme of each account."""
-    return [_check(account, theme) for account in accounts for theme in themes(account)]
+    return [narrow(_check(account, theme)) for account in accounts for theme in themes(account)]
 
 
 def statement_events(

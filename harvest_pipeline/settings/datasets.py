@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Annotated, Self, cast
 
 from pydantic import (
@@ -308,4 +308,9 @@ def default_update(report: Report, given: Iterable[str]) -> Update:
 def report_datasets(without: Iterable[str] = ()) -> tuple[Dataset, ...]:
     """The 18 reports but for those `without` names, in the catalogue's order."""
     left_out = set(without)
-    return tuple(Dataset(name=n, report=r) for n, r in REPORTS.items() if n not in left_out)
+    return tuple(_report_dataset(name) for name in REPORTS if name not in left_out)
+
+
+@cache  # one object for all accounts
+def _report_dataset(name: str) -> Dataset:
+    return Dataset(name=name, report=REPORTS[name])

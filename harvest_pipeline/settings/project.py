@@ -315,6 +315,11 @@ class Account:
                 there |= {each.record.name, *(r.name for r in records_inside(each.record))}
         return tuple(model for name, model in models().items() if tables_of(name) <= there)
 
+    def group(self, kind: str) -> str:
+        """The group of its assets of a kind (time, answers, …) in the UI: with several accounts,
+        whose graph nobody could read, each account is one."""
+        return kind if len(self.project.accounts) == 1 else self.name
+
     @property
     def records(self) -> list[Record]:
         """The records of its datasets, each once."""
