@@ -89,8 +89,10 @@ INTERNAL = {
 def exceptions() -> dict[str, type[Exception]]:
     """Every exception of the package, by name."""
     found = dict[str, type[Exception]]()
+    # The first two run when they are imported, the last one needs what only servers have.
+    left_out = ("definitions", "cli.__main__", "orchestration.celery_launcher")
     for module in pkgutil.walk_packages(harvest_pipeline.__path__, "harvest_pipeline."):
-        if module.name not in ("harvest_pipeline.definitions", "harvest_pipeline.cli.__main__"):
+        if module.name.removeprefix("harvest_pipeline.") not in left_out:
             for name, value in vars(import_module(module.name)).items():
                 if isinstance(value, type) and issubclass(value, Exception):
                     found |= {name: value} if value.__module__ == module.name else {}

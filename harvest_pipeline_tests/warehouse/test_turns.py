@@ -13,6 +13,7 @@ from harvest_pipeline import state as module
 from harvest_pipeline.state import SharedState
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import TurnLost
+from harvest_pipeline.warehouse.place import Place
 from harvest_pipeline_tests.postgres import Postgres
 from harvest_pipeline_tests.waiting import soon
 
@@ -21,7 +22,8 @@ import sys, time
 from pathlib import Path
 from harvest_pipeline.state import SharedState
 from harvest_pipeline.warehouse.database import Warehouse
-with Warehouse(Path(sys.argv[1]), sys.argv[2], state=SharedState(sys.argv[3])).reserved():
+from harvest_pipeline.warehouse.place import Place
+with Warehouse(Place.of(Path(sys.argv[1])), sys.argv[2], state=SharedState(sys.argv[3])).reserved():
     print("reserved", flush=True)
     sys.stdin.read()
 """
@@ -59,24 +61,28 @@ def test_an_account_is_reserved_on_all_machines_until_its_process_dies(
             log.append(line)
             holder.kill()  # SIGKILL
 
-        with Warehouse(ours, "acme", log=log.append, state=state).reserved():
+        with Warehouse(Place.of(ours), "acme", log=log.append, state=state).reserved():
             assert log == []
         with (
             soon(before=30),
-            Warehouse(ours, "harvest", log=killed_when_waited_for, state=state).reserved(),
+            Warehouse(
+                Place.of(ours), "harvest", log=killed_when_waited_for, state=state
+            ).reserved(),
         ):
             assert log == ["Waiting: another run of harvest has to end first, 0 s so far"]
 
 
 def test_who_waits_gets_the_turn_when_it_is_given_back(tmp_path: Path, state: SharedState) -> None:
-    ours = Warehouse(tmp_path / "warehouse.duckdb", "harvest", state=state)
+    ours = Warehouse(Place.of(tmp_path / "warehouse.duckdb"), "harvest", state=state)
     with ours.reserved():
         with ours.reserved():  # a step that failed may give it back late
             pass
         with machine(tmp_path, state) as other:
             with pytest.raises(subprocess.TimeoutExpired):
                 other.wait(3)
-            with Warehouse(tmp_path / "warehouse.duckdb", "harvest", state=state).connect():
+            with Warehouse(
+                Place.of(tmp_path / "warehouse.duckdb"), "harvest", state=state
+            ).connect():
                 pass
     with machine(tmp_path, state) as other:
         assert says(other) == "reserved\n"
@@ -90,7 +96,7 @@ def rows(warehouse: Warehouse) -> int:
 def test_a_load_outlives_a_database_that_is_started_again(
     tmp_path: Path, postgres: Postgres, state: SharedState
 ) -> None:
-    warehouse = Warehouse(tmp_path / "warehouse.duckdb", "harvest", state=state)
+    warehouse = Warehouse(Place.of(tmp_path / "warehouse.duckdb"), "harvest", state=state)
     with warehouse.reserved():
         for turn in range(2):
             with warehouse.transaction() as connection:
@@ -107,7 +113,7 @@ def test_what_was_read_before_another_machine_took_its_turn_is_not_kept(
     tmp_path: Path, postgres: Postgres, state: SharedState
 ) -> None:
     """Otherwise an earlier read would replace a later one."""
-    warehouse = Warehouse(tmp_path / "warehouse.duckdb", "harvest", state=state)
+    warehouse = Warehouse(Place.of(tmp_path / "warehouse.duckdb"), "harvest", state=state)
     with warehouse.transaction() as connection:
         connection.execute("CREATE TABLE t AS SELECT 1 AS a")
     with (
@@ -129,7 +135,7 @@ def test_a_database_that_stays_away_ends_the_load_with_a_sentence_and_nothing_ha
     tmp_path: Path, postgres: Postgres, state: SharedState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_PATIENCE", 0.5)
-    warehouse = Warehouse(tmp_path / "warehouse.duckdb", "harvest", state=state)
+    warehouse = Warehouse(Place.of(tmp_path / "warehouse.duckdb"), "harvest", state=state)
     sentence = (
         f"{state.address} (HARVEST_STATE), through which machines take turns with harvest, cannot "
         "be used: Connection refused. Start that server, or correct the address, PGPASSWORD or "
