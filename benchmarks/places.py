@@ -1,4 +1,4 @@
-"""What a place costs: a first load of a quarter and a quiet night, with the warehouse in a file, in a
+"""What a place costs: a first load of a quarter and a quiet night, with the warehouse in a file, a
 DuckLake with its Parquet files in a folder, and in one with them in S3.
 
     .venv-scale/bin/python -W ignore -m benchmarks.places
