@@ -298,7 +298,7 @@ def test_another_database_is_not_accepted_at_launch(warehouse: Warehouse, tmp_pa
 
 def test_the_same_settings_may_be_named_at_launch(dagster: Dagster, warehouse: Warehouse) -> None:
     # The launchpad writes them out.
-    config = {"database": str(warehouse.place.path), "schema": "harvest", "lock_wait_seconds": 0.5}
+    config = {"database": warehouse.place.address, "schema": "harvest", "lock_wait_seconds": 0.5}
     asset = report("clients", "clients", lambda: iter([]))
     assert dagster.run([asset], config=config).success
 
