@@ -16,8 +16,10 @@ import pytest
 from harvest_pipeline.warehouse import database
 from harvest_pipeline.warehouse.database import Warehouse, transaction
 from harvest_pipeline.warehouse.errors import WarehouseError, WarehouseLocked
-from harvest_pipeline_tests.places import place_at
+from harvest_pipeline_tests.places import only_a_file, place_at
 from harvest_pipeline_tests.waiting import PATIENCE, soon
+
+pytestmark = only_a_file
 
 HOLD = """
 import sys, time, duckdb

@@ -33,7 +33,7 @@ from harvest_pipeline.warehouse.ledger import LEDGER, Load
 from harvest_pipeline.warehouse.loading import load
 from harvest_pipeline.warehouse.sql import identifier, literal
 from harvest_pipeline_tests.examples import made_up
-from harvest_pipeline_tests.places import place_at
+from harvest_pipeline_tests.places import KIND, place_at
 from harvest_pipeline_tests.warehouse.records import (
     ADMINISTRATOR,
     CONTEXT,
@@ -330,6 +330,7 @@ def test_a_schema_is_made_under_its_literal_name(
 
 
 @pytest.mark.parametrize("frame", [{"a\ud800": ["x"]}, {"a": ["x\ud800"]}], ids=["name", "value"])
+@pytest.mark.skipif(KIND != "file", reason="DuckLake 1.0 ends the process: it cannot be caught")
 def test_half_a_character_in_a_frame_costs_no_other_table(
     frame: dict[str, list[str]], warehouse: Warehouse
 ) -> None:

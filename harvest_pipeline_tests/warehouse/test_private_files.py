@@ -13,8 +13,10 @@ import pytest
 from harvest_pipeline.safety import files
 from harvest_pipeline.safety.files import make_folder, private_files
 from harvest_pipeline.warehouse.database import Warehouse
-from harvest_pipeline_tests.places import place_at
+from harvest_pipeline_tests.places import only_a_file, place_at
 from harvest_pipeline_tests.waiting import PATIENCE
+
+pytestmark = only_a_file
 
 #: Reads from a server, loads, and spills, under umask 000; prints the modes seen meanwhile.
 SCRIPT = """
