@@ -1,5 +1,7 @@
 """PostgreSQL, redis, S3 and two hosts, for as long as the tests last: `make test-scale`."""
 
+import os
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from importlib.util import find_spec
@@ -12,7 +14,7 @@ from harvest_pipeline_tests.postgres import PASSWORD, Postgres
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.scale import servers
 from harvest_pipeline_tests.scale.hosts import Deployment
-from harvest_pipeline_tests.surroundings import utc_today
+from harvest_pipeline_tests.surroundings import MISSING, utc_today
 
 # Of the other environments none has the packages of servers.
 collect_ignore_glob = [] if find_spec("dagster_celery") else ["test_*.py"]
@@ -26,7 +28,9 @@ REPORTS = ("clients", "daily", "invoices", "invoice_messages", "people", "projec
 
 @pytest.fixture(scope="session")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a redis."""
+    """The address of a redis; without the program tests are skipped, in CI they fail."""
+    if shutil.which("redis-server") is None and not os.environ.get("CI"):
+        pytest.skip(f"redis-server {MISSING}; on Debian: apt-get install redis-server")
     with servers.redis(tmp_path_factory.mktemp("redis")) as address:
         yield address
 
