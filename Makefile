@@ -56,7 +56,8 @@ test-duckdb-1.5: .venv-duckdb-1.5/installed
 	  harvest_pipeline_tests/orchestration/parameters/test_properties.py \
 	  harvest_pipeline_tests/faults $(ARGS)
 
-# Where the warehouse is no file: a DuckLake, whose extensions DuckDB 1.5 has as packages.
+# The warehouse in a DuckLake, whose extensions DuckDB 1.5 has as packages; then two hosts with
+# everything of deploy/ between them, for which nothing else may run.
 PLACES ?= ducklake ducklake-postgres ducklake-s3
 test-scale: .venv-scale/installed
 	@for place in $(PLACES); do \
@@ -65,8 +66,10 @@ test-scale: .venv-scale/installed
 	    harvest_pipeline_tests/warehouse harvest_pipeline_tests/models \
 	    harvest_pipeline_tests/acceptance \
 	    harvest_pipeline_tests/orchestration/test_runs.py \
-	    harvest_pipeline_tests/scale $(ARGS) || exit 1; \
+	    harvest_pipeline_tests/scale/test_lake.py $(ARGS) || exit 1; \
 	done
+	@".venv-scale/bin/python" -m pytest -n0 harvest_pipeline_tests/scale/test_files.py \
+	  harvest_pipeline_tests/scale/test_hosts.py $(ARGS)
 
 lint: .venv/node
 	@"$(BIN)/ruff" check .

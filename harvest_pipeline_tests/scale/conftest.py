@@ -1,9 +1,10 @@
 """PostgreSQL, redis, S3 and two hosts, for as long as the tests last: `make test-scale`."""
 
+import os
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
@@ -13,8 +14,7 @@ from harvest_pipeline_tests.postgres import PASSWORD, Postgres
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.scale import servers
 from harvest_pipeline_tests.scale.hosts import Deployment
-from harvest_pipeline_tests.surroundings import utc_today
-from harvest_pipeline_tests.warehouse.records import SpoolFolder
+from harvest_pipeline_tests.surroundings import MISSING, utc_today
 
 # Of the other environments none has the packages of servers.
 collect_ignore_glob = [] if find_spec("dagster_celery") else ["test_*.py"]
@@ -28,7 +28,9 @@ REPORTS = ("clients", "daily", "invoices", "invoice_messages", "people", "projec
 
 @pytest.fixture(scope="session")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a redis."""
+    """The address of a redis; without the program tests are skipped, in CI they fail."""
+    if shutil.which("redis-server") is None and not os.environ.get("CI"):
+        pytest.skip(f"redis-server {MISSING}; on Debian: apt-get install redis-server")
     with servers.redis(tmp_path_factory.mktemp("redis")) as address:
         yield address
 
@@ -85,9 +87,3 @@ def deployed(
         folder, "".join(["accounts:\n", *lines, f"disabled_reports: [{disabled}]\n"]), variables
     ).running() as deployment:
         yield deployment
-
-
-@pytest.fixture
-def spools(tmp_path: Path) -> SpoolFolder:
-    """Spools of made-up records."""
-    return SpoolFolder(tmp_path)
