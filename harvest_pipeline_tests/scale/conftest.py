@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
@@ -15,6 +16,7 @@ from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.scale import servers
 from harvest_pipeline_tests.scale.hosts import Deployment
 from harvest_pipeline_tests.surroundings import MISSING, utc_today
+from harvest_pipeline_tests.warehouse.records import SpoolFolder
 
 # Of the other environments none has the packages of servers.
 collect_ignore_glob = [] if find_spec("dagster_celery") else ["test_*.py"]
@@ -87,3 +89,9 @@ def deployed(
         folder, "".join(["accounts:\n", *lines, f"disabled_reports: [{disabled}]\n"]), variables
     ).running() as deployment:
         yield deployment
+
+
+@pytest.fixture
+def spools(tmp_path: Path) -> SpoolFolder:
+    """Spools of made-up records."""
+    return SpoolFolder(tmp_path)
