@@ -1,6 +1,5 @@
 """The definitions that Dagster loads: `defs`, built from the environment and `harvest.yaml`."""
 
-import gc
 import os
 
 from harvest_pipeline.orchestration.build import build_definitions
@@ -9,6 +8,3 @@ from harvest_pipeline.orchestration.build import build_definitions
 # on what: readable by the owner only, whatever the umask of the shell or the service.
 os.umask(0o077)
 defs = build_definitions()
-# They live as long as the process. Looking at them in every collection was a third of the time in
-# which Dagster makes the jobs of 200 accounts.
-gc.freeze()

@@ -35,13 +35,6 @@ _LET_GO = {
     dg.DagsterEventType.RUN_CANCELED,
 }
 _ENDED = _LET_GO - {dg.DagsterEventType.RUN_ENQUEUED}
-#: What a step reports when its work is done, or an op when it has loaded many reports and days.
-_REPORTED = {
-    dg.DagsterEventType.ASSET_MATERIALIZATION,
-    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
-    dg.DagsterEventType.STEP_OUTPUT,
-    dg.DagsterEventType.HANDLED_OUTPUT,
-}
 #: Letters of the reason.
 _LONGEST = 500
 #: Events that are stored together: half a second in which no other process stores one.
@@ -142,13 +135,19 @@ class Instance(dg.DagsterInstance):
     def handle_new_event(self, event: dg.EventLogEntry, *, batch_metadata: Any = None) -> None:
         """Store an event; hold the run's lock while this process launches or executes it.
 
-        What a step reports in one go, which Dagster stores one by one, becomes a batch, as the days
-        of an asset are: it ends with the next event of the run that is of another kind.
+        The days that an op reports one after the other, which Dagster stores one by one, become a
+        batch, as those of an asset are: it ends with the next event of the run of another kind.
         """
         kind = event.dagster_event_type if event.is_dagster_event else None
         if kind in _HELD:
             running.hold(self, event.run_id)
-        reported = kind in _REPORTED and event.step_key is not None and batch_metadata is None
+        # Only days: what has none may be looked up by what the same step materializes next.
+        reported = (
+            kind is dg.DagsterEventType.ASSET_MATERIALIZATION
+            and event.get_dagster_event().partition is not None
+            and event.step_key is not None
+            and batch_metadata is None
+        )
         # The last one is kept back: only the next event shows whether it ends the batch.
         if last := self._last_reported.pop(event.run_id, None):
             batch = DagsterEventBatchMetadata(event.run_id, is_end=not reported)

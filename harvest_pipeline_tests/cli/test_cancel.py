@@ -101,7 +101,7 @@ def test_a_run_whose_process_was_killed_is_failed_by_the_next_command(place: Pla
 
 
 def test_ctrl_c_while_another_run_has_the_account(place: Place) -> None:
-    with Warehouse(place.database, "harvest").reserved():
+    with Warehouse(place_at(place.database), "harvest").reserved():
         terminal = Terminal(place, "sync", "clients")
         terminal.until(lambda: "another run of harvest has to end first" in terminal.output)
         terminal.type_ctrl_c()

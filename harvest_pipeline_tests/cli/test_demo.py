@@ -18,7 +18,7 @@ from harvest_pipeline_tests.waiting import PATIENCE
 
 
 class Demo:
-    """A checkout in a folder with a space in its name, and its demo of the last 20 days."""
+    """A checkout in a folder with a space in its name, and its demo of the last 40 days."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "a folder with a space"
@@ -29,7 +29,7 @@ class Demo:
         # As somebody begins it who has not filled it in: it would win over what the demo sets.
         empty = "HARVEST_ACCESS_TOKEN=\nHARVEST_DUCKDB=data/mine.duckdb\n"
         (self.folder / ".env").write_text(empty)
-        start = utc_today() - timedelta(days=20)
+        start = utc_today() - timedelta(days=40)
         ours = ("HARVEST_", "DAGSTER", "PYTHON_DOTENV_DISABLED")
         others = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         self.environment = {**others, "HARVEST_START_DATE": start.isoformat()}

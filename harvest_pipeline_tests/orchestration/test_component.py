@@ -229,7 +229,8 @@ def test_commands_know_the_accounts_of_components(
     assert sections.keys() == {"acme", "globex"}
     found = {each["subject"]: each["text"] for each in doctor["sections"][0]["findings"]}
     assert found["components"].endswith(f"below {scaffolded.folder}")
-    told = [each["text"] for each in doctor["sections"][1]["findings"]]
+    (warehouse,) = (each for each in doctor["sections"] if each["title"] == "warehouse")
+    told = [each["text"] for each in warehouse["findings"]]
     assert any(str(scaffolded.folder / "lake" / "company.duckdb") in text for text in told)
     reports = json.loads(inside.run("reports", "--account", "acme", "--json").output)
     assert "open_invoices" in {each["name"] for each in reports}

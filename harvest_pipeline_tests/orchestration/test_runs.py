@@ -58,7 +58,7 @@ class Twice:
 
 @pytest.fixture(scope="module")
 def twice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twice]:
-    with account(years=0.1) as server:
+    with account(years=0.15) as server:
         with pytest.MonkeyPatch.context() as patch:
             project = Project(server, tmp_path_factory.mktemp("twice"), patch)
             whole = project.materialize(window=project.everything())
