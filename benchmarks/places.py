@@ -14,7 +14,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
@@ -26,8 +26,9 @@ from benchmarks.nights import FIRST, QUIET, TODAY, Account
 from harvest_pipeline.settings import load_project
 from harvest_pipeline.warehouse.database import warehouse_of
 from harvest_pipeline_tests.places import settings_of
+from harvest_pipeline_tests.postgres import running
 from harvest_pipeline_tests.sandbox.server import SandboxServer
-from harvest_pipeline_tests.services import postgres, s3
+from harvest_pipeline_tests.servers import S3
 
 YEARS = 0.25
 PLACES = {
@@ -44,9 +45,9 @@ def _servers(kind: str) -> Iterator[dict[str, str]]:
     with ExitStack() as stack:
         variables = {"HARVEST_TEST_PLACE": kind}
         if kind in ("ducklake-postgres", "ducklake-s3"):
-            variables["HARVEST_TEST_POSTGRES"] = stack.enter_context(postgres()).conninfo
+            variables["HARVEST_TEST_POSTGRES"] = stack.enter_context(running()).conninfo
         if kind == "ducklake-s3":
-            server = stack.enter_context(s3())
+            server = stack.enter_context(closing(S3()))
             variables |= {"HARVEST_TEST_BUCKET": server.bucket, **server.environment}
         yield variables
 

@@ -60,6 +60,9 @@ _LASTING = re.compile(
 #: How SQLSTATEs begin that mean that the server has ended the session.
 _ENDED = ("08", "57P", "25P03")
 
+#: What a person can do about it.
+REMEDY = "Start that server, or correct the address, PGPASSWORD or ~/.pgpass."
+
 #: Open connections that are not in use, by process and address: what forks does not share them.
 _idle: dict[tuple[int, str], "list[Connection]"] = {}
 #: The addresses that have answered this process.

@@ -3,7 +3,7 @@
 import signal
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -28,8 +28,7 @@ from harvest_pipeline_tests.places import BUCKET, KIND, POSTGRES, place_at, sett
 from harvest_pipeline_tests.postgres import postgres as postgres
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.truth import truth
-from harvest_pipeline_tests.services import postgres as server_of_the_place
-from harvest_pipeline_tests.services import s3
+from harvest_pipeline_tests.servers import S3
 from harvest_pipeline_tests.surroundings import MISSING, of_nobody
 
 TODAY = date(2026, 11, 20)
@@ -179,15 +178,17 @@ def nobodys_own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
 
 
 @pytest.fixture(scope="session", autouse=True)
-def servers_of_the_place(nobodys_own_settings: None) -> Iterator[None]:
+def servers_of_the_place(
+    nobodys_own_settings: None, request: pytest.FixtureRequest
+) -> Iterator[None]:
     """The servers that the place of the tests needs (places.py)."""
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         if KIND != "file":
             patch.setenv("HARVEST_TEST_PLACE", KIND)  # for processes that tests start
         if KIND in ("ducklake-postgres", "ducklake-s3"):
-            patch.setenv(POSTGRES, stack.enter_context(server_of_the_place()).conninfo)
+            patch.setenv(POSTGRES, request.getfixturevalue("postgres").conninfo)
         if KIND == "ducklake-s3":
-            server = stack.enter_context(s3())
+            server = stack.enter_context(closing(S3()))
             patch.setenv(BUCKET, server.bucket)
             for name, value in server.environment.items():
                 patch.setenv(name, value)

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from harvest_pipeline.warehouse.place import Place
+from harvest_pipeline_tests.postgres import binaries
 
 KIND = os.environ.get("HARVEST_TEST_PLACE", "file")
-#: The conninfo of the test's Postgres, without a database; the fixture sets it (services.py).
+#: The conninfo of the test's Postgres, without a database; a fixture sets it (conftest.py).
 POSTGRES = "HARVEST_TEST_POSTGRES"
 #: The bucket of the test's S3 server, as s3://name.
 BUCKET = "HARVEST_TEST_BUCKET"
@@ -50,10 +51,12 @@ def settings_of(place: Place) -> dict[str, str]:
 
 @cache
 def _make_database(server: str, name: str) -> None:
+    programs = binaries()
+    assert programs
     given = dict(re.findall(r"(\w+)=(\S+)", server))
     done = subprocess.run(
         [
-            *(_binaries()[-1] / "createdb", "-h", given["host"], "-p", given["port"]),
+            *(str(programs / "createdb"), "-h", given["host"], "-p", given["port"]),
             *("-U", given["user"], "-T", "template0", name),
         ],
         capture_output=True,
@@ -61,8 +64,3 @@ def _make_database(server: str, name: str) -> None:
         check=False,
     )
     assert done.returncode == 0 or "already exists" in done.stderr, done.stderr
-
-
-def _binaries() -> list[Path]:
-    """The folders of the installed servers, the newest last."""
-    return sorted(Path("/usr/lib/postgresql").glob("*/bin"))

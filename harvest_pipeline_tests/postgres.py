@@ -2,16 +2,17 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 import pytest
 
 from harvest_pipeline_tests.security.canaries import run_of
+from harvest_pipeline_tests.servers import free_port
 from harvest_pipeline_tests.surroundings import MISSING
 
 #: That of the server, which tests look for where it does not belong.
@@ -33,8 +34,7 @@ class Postgres:
 
     def __init__(self, binaries: Path) -> None:
         self._binaries = binaries
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         (self.folder / "password").write_text(PASSWORD)
         if os.geteuid() == 0:  # it refuses to run as root
@@ -46,7 +46,7 @@ class Postgres:
         )
         # A machine that loses its power is no subject here.
         settings = f"port={self.port}\nunix_socket_directories='{self.folder}'\n"
-        settings += "listen_addresses='127.0.0.1'\nfsync=off\nmax_connections=200\n"
+        settings += "listen_addresses='127.0.0.1'\nfsync=off\nmax_connections=300\n"
         with (self.folder / "data" / "postgresql.conf").open("a") as file:
             file.write(settings)
         self._numbers = count(1)
@@ -103,19 +103,25 @@ class Postgres:
             assert done.returncode == 0, output.read()
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A running server; PGPASSWORD holds its password.
-
-    Without the program tests are skipped; in CI they fail.
-    """
+@contextmanager
+def running() -> Iterator[Postgres]:
+    """A running server; PGPASSWORD holds its password."""
     found = binaries()
-    if found is None and not os.environ.get("CI"):
-        pytest.skip(f"PostgreSQL {MISSING}; on Debian: apt-get install postgresql")
     assert found, "apt-get install postgresql"
     server = Postgres(found)
     server.start()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PGPASSWORD", PASSWORD)
+        try:
+            yield server
+        finally:
+            server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A running server. Without the program tests are skipped; in CI they fail."""
+    if binaries() is None and not os.environ.get("CI"):
+        pytest.skip(f"PostgreSQL {MISSING}; on Debian: apt-get install postgresql")
+    with running() as server:
         yield server
-    server.remove()

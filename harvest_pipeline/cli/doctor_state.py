@@ -8,7 +8,7 @@ from harvest_pipeline.cli.findings import Finding
 from harvest_pipeline.harvest.errors import StateUnusable, StoreUnusable
 from harvest_pipeline.harvest.vaults import SharedVault
 from harvest_pipeline.settings import Project
-from harvest_pipeline.state import SharedState, StateFailed
+from harvest_pipeline.state import REMEDY, SharedState, StateFailed
 
 if TYPE_CHECKING:
     from harvest_pipeline.state import Connection
@@ -26,8 +26,7 @@ def state_findings(project: Project, environment: Mapping[str, str]) -> Iterator
         project.state.transact(_version)
     except StateFailed as error:
         text = f"{project.state} cannot be used: {error}."
-        remedy = "Start that server, or correct the address, PGPASSWORD or ~/.pgpass."
-        yield Finding("state", "wrong", text, remedy)
+        yield Finding("state", "wrong", text, REMEDY)
         return
     milliseconds = (time.monotonic() - began) * 1000
     text = f"{project.state.address}, PostgreSQL {version}, which answers in {milliseconds:.0f} ms"

@@ -4,7 +4,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from harvest_pipeline.harvest.errors import StateUnreachable, StateUnusable
-from harvest_pipeline.state import SharedState, StateFailed
+from harvest_pipeline.state import REMEDY, SharedState, StateFailed
 
 
 @contextmanager
@@ -13,10 +13,7 @@ def explained(state: SharedState, use: str) -> Generator[None]:
     try:
         yield
     except StateFailed as error:
-        sentence = (
-            f"{state}, where {use}, cannot be used: {error}. Start that server, or correct the "
-            "address, PGPASSWORD or ~/.pgpass."
-        )
+        sentence = f"{state}, where {use}, cannot be used: {error}. {REMEDY}"
         if error.passing:
             raise StateUnreachable(sentence) from error
         raise StateUnusable(sentence) from error

@@ -20,7 +20,7 @@ from platformdirs import user_config_path
 
 from harvest_pipeline.harvest.errors import StoreUnusable
 from harvest_pipeline.harvest.oauth import TokenSet
-from harvest_pipeline.harvest.vaults import FileVault, Place, SharedVault, Vault
+from harvest_pipeline.harvest.vaults import FileVault, KeptIn, SharedVault, Vault
 from harvest_pipeline.safety.text import one_line, shown
 from harvest_pipeline.settings import SettingsError
 from harvest_pipeline.settings.values import shared_state
@@ -91,7 +91,7 @@ class TokenStore:
         person's session but not in the next cron job, which would then use a refresh token that is
         spent."""
         self.vault = vault
-        self._place: Place | None = place
+        self._place: KeptIn | None = place
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "TokenStore":
@@ -121,7 +121,7 @@ class TokenStore:
         return cls(FileVault(folder), "file")
 
     @property
-    def place(self) -> Place:
+    def place(self) -> KeptIn:
         """Where a new account goes."""
         if self._place or self.vault.place == "shared":
             return self._place or self.vault.place
@@ -135,7 +135,7 @@ class TokenStore:
         """The names of the connected accounts. Creates no folder and no file."""
         return sorted(filter(is_name, self.vault.keys()))
 
-    def kept_in(self, key: str) -> Place | None:
+    def kept_in(self, key: str) -> KeptIn | None:
         """Where an entry is."""
         kept = self.vault.kept(key)
         if kept is None:
@@ -219,7 +219,7 @@ class TokenStore:
             state = "damaged" if content else "no longer in the keyring"
             raise StoreUnusable(f"{what} is {state}; {mend}.") from None
 
-    def _put(self, key: str, value: object, place: Place | None) -> None:
+    def _put(self, key: str, value: object, place: KeptIn | None) -> None:
         content = msgspec.json.encode(value)
         if place == "keyring":
             # First, in case the process dies in between: what the file says holds until it changes.

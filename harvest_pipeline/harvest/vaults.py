@@ -20,7 +20,7 @@ from harvest_pipeline.state import SharedState
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet, MultiFernet
 
-Place = Literal["keyring", "file", "shared"]
+KeptIn = Literal["keyring", "file", "shared"]
 
 #: As long as the exchange may take in which another process renews a token.
 _LOCK_SECONDS = 60.0
@@ -34,7 +34,7 @@ class Vault(Protocol):
     All methods raise StoreUnusable and StateUnusable.
     """
 
-    place: Place
+    place: KeptIn
     protection: str
 
     def keys(self) -> list[str]:
@@ -64,7 +64,7 @@ class Vault(Protocol):
 class FileVault:
     """A private JSON file, replaced atomically, with file locks beside it."""
 
-    place: Place = "file"
+    place: KeptIn = "file"
     protection = "unencrypted, for you alone to read"
 
     def __init__(self, folder: Path) -> None:
@@ -149,7 +149,7 @@ class SharedVault:
     """A table of the database that machines share; every entry is encrypted together with its key,
     so that none can be put in the place of another one."""
 
-    place: Place = "shared"
+    place: KeptIn = "shared"
     protection = "encrypted, for all machines that have its HARVEST_STATE_KEY"
 
     def __init__(self, state: SharedState, keys: str) -> None:

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import parse_qsl
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -41,14 +41,9 @@ VERSION = ".published-"
 _ENDINGS = (*FILE_ENDINGS, ".csv", ".parquet")
 #: What Harvest is told in every request if nobody has set HARVEST_CONTACT.
 NO_CONTACT = "HARVEST_CONTACT is not set"
-#: In the conninfo of Postgres, as a keyword or in a URI.
+#: In an address of Postgres, as a keyword or in a URI, whose escapes libpq reads.
 _PASSWORD = re.compile(r"pass(word|phrase)?\s*=|://[^/@]*:[^/@]*@", re.IGNORECASE)
 _CONTACT = re.compile(r"[ -'*-~]+")
-#: The address of a database, as libpq reads it.
-_POSTGRES = re.compile(
-    r"postgres(?:ql)?://(?:[^:@/?]*(?P<password>:[^@/]*)?@)?[^@?]*(?:\?(?P<more>.*))?"
-)
-_PASSWORDS = {"password", "sslpassword"}
 #: What the database that machines share needs, which comes with the extra `shared`.
 _OF_SHARED = ("psycopg", "cryptography")
 STATUSES = ["none", "draft", "open", "paid", "closed"]
@@ -163,11 +158,7 @@ def _database(text: object) -> Path | str:
             raise ValueError("name a database of MotherDuck, as md:harvest, and nothing else")
         return f"md:{rest}"
     if kind == "ducklake" and rest.startswith("postgres:"):
-        if _PASSWORD.search(rest):
-            raise ValueError(
-                "it holds a password, and addresses are shown; take it out, and set PGPASSWORD or "
-                "write ~/.pgpass"
-            )
+        _refuse_password(rest)
         return f"ducklake:{rest}"
     if kind == "ducklake" and not re.match(r"[a-z]{2,}:", rest):
         return f"ducklake:{_file(rest)}"
@@ -226,22 +217,24 @@ def _copy(text: object) -> Path:
 def shared_state(text: object) -> SharedState:
     """The database that machines share, by its address. Raises ValueError with a clause that
     repeats nothing of it."""
-    parts = _POSTGRES.fullmatch(str(text))
-    if not parts or not re.fullmatch("[!-~]+", str(text)):
+    if not re.fullmatch("postgres(ql)?://[!-~]+", str(text)):
         raise ValueError(
             "this is not an address such as postgresql://harvest@db.example.com/harvest; correct it"
         )
-    named = {name.lower() for name, _ in parse_qsl(parts["more"] or "", keep_blank_values=True)}
-    if parts["password"] or named & _PASSWORDS:
-        raise ValueError(
-            "it holds a password, and addresses are shown; take it out, and set PGPASSWORD or "
-            "write it into ~/.pgpass"
-        )
+    _refuse_password(str(text))
     if not all(map(find_spec, _OF_SHARED)):
         raise ValueError(
             "it needs packages that are not installed; run pip install 'harvest_pipeline[shared]'"
         )
     return SharedState(str(text))
+
+
+def _refuse_password(address: str) -> None:
+    if _PASSWORD.search(unquote(address)):
+        raise ValueError(
+            "it holds a password, and addresses are shown; take it out, and set PGPASSWORD or "
+            "write it into ~/.pgpass"
+        )
 
 
 def _schema(text: str) -> str:

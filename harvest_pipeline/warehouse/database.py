@@ -40,9 +40,8 @@ class Warehouse:
     `wait_seconds` is how long to wait for a program that holds the file; `log` gets a line when
     waiting begins, and every 15 seconds. `settings` are DuckDB's own. A file that everybody can
     read is made private when it is opened, unless it is `left` as it is. `state` is what machines
-    share, if they do. Raises WarehouseError if
-    the file and the schema have the same name. A process has writing or reading connections, not
-    both.
+    share, if they do. Raises WarehouseError if the file and the schema have the same name. A
+    process has writing or reading connections, not both.
     """
 
     place: Place
@@ -124,7 +123,8 @@ class Warehouse:
         If the file or the schema does not exist yet, it reads an empty database. `confined`: SQL of
         others runs in it, which reaches no other file, no network and no extension, and changes no
         setting; no other connection of the process uses the file meanwhile. `COPY` could still
-        overwrite the database file, which DuckDB has open: it is for SELECT only.
+        overwrite the database file, which DuckDB has open: it is for SELECT only. On a lake that
+        is not enough: ask `confined.refuse_what_reaches_out` before.
         """
         with ExitStack() as stack:
             connection = self._with_schema(stack, kept=not confined)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from filelock import FileLock
 
-from harvest_pipeline.state import Lock, SharedState, StateFailed
+from harvest_pipeline.state import REMEDY, Lock, SharedState, StateFailed
 from harvest_pipeline.warehouse.errors import TurnLost
 
 
@@ -78,7 +78,7 @@ class _Shared:
     def _lost(self, error: StateFailed) -> TurnLost:
         return TurnLost(
             f"{self._state}, through which machines take turns with {self._account}, cannot be "
-            f"used: {error}. Start that server, or correct the address, PGPASSWORD or ~/.pgpass."
+            f"used: {error}. {REMEDY}"
         )
 
 

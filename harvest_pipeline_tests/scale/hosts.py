@@ -21,7 +21,7 @@ from harvest_pipeline.settings import project_folder
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.place import Place
 from harvest_pipeline_tests.checkout import Place as Checkout
-from harvest_pipeline_tests.scale.servers import free_port, listens
+from harvest_pipeline_tests.servers import free_port, listens
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
 FILES = project_folder() / "deploy" / "celery"

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import dagster as dg
@@ -16,10 +17,11 @@ import pytest
 import requests
 import yaml
 from dagster._core.instance.ref import InstanceRef
+from dagster_postgres.run_storage import PostgresRunStorage
 
 from harvest_pipeline.settings import VARIABLES, project_folder
 from harvest_pipeline_tests.postgres import PASSWORD, Postgres
-from harvest_pipeline_tests.scale.servers import free_port, listens
+from harvest_pipeline_tests.servers import free_port, listens
 from harvest_pipeline_tests.surroundings import needs
 from harvest_pipeline_tests.waiting import wait_for
 
@@ -77,7 +79,7 @@ def test_dagster_takes_the_instance_and_finds_its_storage_without_a_password_in_
         dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(tmp_path))) as instance,
     ):
         assert instance.get_runs() == []
-        assert instance.run_storage._engine.driver == "psycopg2"  # type: ignore[attr-defined]
+        assert isinstance(instance.run_storage, PostgresRunStorage)
         assert type(instance) is dg.DagsterInstance
         assert instance.run_launcher.supports_check_run_worker_health
         assert instance.run_monitoring_enabled and instance.run_retries_enabled
@@ -166,12 +168,12 @@ ANNA = ("anna", "correct")
 LINK = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 
 
-def asked(address: str, path: str = "/runs", **given: object) -> requests.Response:
+def asked(address: str, path: str = "/runs", **given: Any) -> requests.Response:
     return requests.request(
         str(given.pop("method", "GET")),
         f"{address}{path}",
         timeout=60,
-        **given,  # type: ignore
+        **given,
     )
 
 

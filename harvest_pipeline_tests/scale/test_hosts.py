@@ -12,7 +12,7 @@ from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.truth import truth
 from harvest_pipeline_tests.scale.conftest import ACCOUNTS, START
 from harvest_pipeline_tests.scale.hosts import Deployment
-from harvest_pipeline_tests.scale.servers import S3
+from harvest_pipeline_tests.servers import S3
 from harvest_pipeline_tests.surroundings import utc_today
 from harvest_pipeline_tests.waiting import wait_for
 

@@ -1,8 +1,8 @@
 """HARVEST_DUCKDB names a file, a DuckLake or MotherDuck; anything else is refused in a sentence."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from harvest_pipeline.settings import Project, SettingsError, project_folder
@@ -56,7 +56,7 @@ def test_an_address_that_cannot_be_is_refused(address: str, data: str, sentence:
     assert "hunter2" not in str(refused.value)
 
 
-@pytest.mark.skipif(duckdb.__version__.startswith("1.5.5"), reason="they are installed there")
+@pytest.mark.skipif(find_spec("duckdb_extension_ducklake") is not None, reason="it is installed")
 def test_a_missing_extension_is_named_with_what_to_install(tmp_path: Path) -> None:
     warehouse = Warehouse(Place.of(f"ducklake:{tmp_path}/lake.ducklake"), "harvest")
     named = pytest.raises(WarehouseError, match=r"pip install 'harvest_pipeline\[ducklake\]'")

@@ -14,11 +14,11 @@ from harvest_pipeline.harvest.redirect import RedirectServer
 from harvest_pipeline.sandbox.oauth import CLIENT_ID, CLIENT_SECRET
 from harvest_pipeline.settings import SettingsError
 from harvest_pipeline_tests.cli.connect.person import Person, decide
-from harvest_pipeline_tests.cli.ui.conftest import free_port
 from harvest_pipeline_tests.harvest import fault_server as fault
 from harvest_pipeline_tests.harvest.fault_server import FaultServer
 from harvest_pipeline_tests.sandbox.server import SandboxServer
 from harvest_pipeline_tests.sandbox.truth import days_of
+from harvest_pipeline_tests.servers import free_port
 from harvest_pipeline_tests.waiting import PATIENCE
 
 APPLICATION = {"HARVEST_CLIENT_ID": CLIENT_ID, "HARVEST_CLIENT_SECRET": CLIENT_SECRET}

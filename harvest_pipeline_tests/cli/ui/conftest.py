@@ -27,6 +27,7 @@ from harvest_pipeline.cli.guard import Guard
 from harvest_pipeline.settings import project_folder
 from harvest_pipeline_tests.browser import page as page
 from harvest_pipeline_tests.sandbox.server import SandboxServer
+from harvest_pipeline_tests.servers import free_port
 from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
 #: A proxy in front of the guard.
@@ -119,13 +120,6 @@ def by_sigterm(server: "subprocess.Popen[bytes]") -> None:
 def by_ctrl_c(server: "subprocess.Popen[bytes]") -> None:
     """As a terminal does: the signal reaches the whole group of the command."""
     os.killpg(server.pid, signal.SIGINT)
-
-
-def free_port() -> int:
-    """A port on which nothing listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 @contextmanager

@@ -9,7 +9,9 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from harvest_pipeline_tests.waiting import wait_for
+import requests
+
+from harvest_pipeline_tests.waiting import PATIENCE, wait_for
 
 #: Of every server here; no other process knows it.
 PASSWORD = secrets.token_hex(12)
@@ -44,8 +46,10 @@ def redis(folder: Path) -> Iterator[str]:
 
 
 class S3:
-    """moto's S3, in a thread. While `away` it answers nothing but 503, as S3 does when it is not
-    well."""
+    """moto's S3, in a thread, with the bucket `harvest`. While `away` it answers nothing but 503,
+    as S3 does when it is not well."""
+
+    bucket = "s3://harvest"
 
     def __init__(self) -> None:
         from moto.server import DomainDispatcherApplication, create_backend_app
@@ -65,6 +69,7 @@ class S3:
         )
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
+        requests.put(f"http://127.0.0.1:{self.port}/harvest", timeout=PATIENCE).raise_for_status()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -75,18 +80,6 @@ class S3:
             "AWS_ACCESS_KEY_ID": "harvest",
             "AWS_SECRET_ACCESS_KEY": PASSWORD,
         }
-
-    def make_bucket(self, name: str) -> None:
-        """Make a bucket."""
-        import boto3
-
-        boto3.client(
-            "s3",
-            endpoint_url=f"http://127.0.0.1:{self.port}",
-            region_name="us-east-1",
-            aws_access_key_id="harvest",
-            aws_secret_access_key=PASSWORD,
-        ).create_bucket(Bucket=name)
 
     def close(self) -> None:
         """End it."""
