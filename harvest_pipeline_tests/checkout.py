@@ -16,11 +16,8 @@ class Place:
         self.folder = folder / "a project"
         self.home = folder / "home"
         self.home.mkdir()
-        shutil.copytree(
-            project_folder() / "harvest_pipeline",
-            self.folder / "harvest_pipeline",
-            ignore=shutil.ignore_patterns("__pycache__"),
-        )
+        # With what Python has compiled: that takes as long as many of the commands.
+        shutil.copytree(project_folder() / "harvest_pipeline", self.folder / "harvest_pipeline")
         for name in ("workspace.yaml", "dg.toml", "dagster.yaml"):
             shutil.copy(project_folder() / name, self.folder)
         shutil.copy(project_folder() / "dagster.yaml", self.home)

@@ -8,14 +8,14 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from harvest_pipeline.catalogue.columns import Record
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.scope import Window
 from harvest_pipeline.warehouse.coverage import kept_days
+from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline_tests.orchestration.parameters.expected import COMPARED, Row, Rows, of_table
 from harvest_pipeline_tests.orchestration.parameters.expected import Account as Expected
+from harvest_pipeline_tests.places import place_at
 from harvest_pipeline_tests.sandbox.account import Account
 from harvest_pipeline_tests.sandbox.truth import truth
 
@@ -63,8 +63,8 @@ def out_of_reach(
     """The rows of the account, as `record id`, on days that the warehouse need not keep: outside of
     the `window` of the project, never read, and without a row that it knows."""
     found: set[str] = set()
-    with account.lock, duckdb.connect(database, read_only=True) as connection:
-        connection.execute(f'USE "{schema}"')
+    warehouse = Warehouse(place_at(database), schema)
+    with account.lock, warehouse.reader() as connection:
         for record in RECORDS.values():
             if record.day is None or record.parent or record.is_snapshot:
                 continue
@@ -83,7 +83,7 @@ def read_tables(
     database: Path, schema: str, names: Collection[str]
 ) -> dict[str, tuple[list[str], list[tuple[Any, ...]]]]:
     """Columns and rows of those of the tables that are there."""
-    with duckdb.connect(database, read_only=True) as connection:
+    with Warehouse(place_at(database), schema).reader() as connection:
         present = {
             name
             for (name,) in connection.execute(

@@ -5,16 +5,18 @@ server of the test's own; `ducklake-s3`: that, with its Parquet files in an S3 s
 """
 
 import os
-import re
-import subprocess
+import shutil
+from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
+from harvest_pipeline.warehouse import engine
 from harvest_pipeline.warehouse.place import Place
-from harvest_pipeline_tests.postgres import binaries
+from harvest_pipeline_tests.postgres import execute
 
 KIND = os.environ.get("HARVEST_TEST_PLACE", "file")
 #: The conninfo of the test's Postgres, without a database; a fixture sets it (conftest.py).
@@ -38,10 +40,9 @@ def place_at(path: Path | str) -> Place:
     if KIND == "ducklake":
         return Place.of(f"ducklake:{path}")
     name = f"lake_{sha256(str(path.absolute()).encode()).hexdigest()[:12]}"
-    server = os.environ[POSTGRES]
-    _make_database(server, name)
+    _make_database(name)
     data = f"{os.environ[BUCKET]}/{name}" if KIND == "ducklake-s3" else f"{path.absolute()}.files"
-    return Place.of(f"ducklake:postgres:{server} dbname={name}", data)
+    return Place.of(f"ducklake:postgres:{os.environ[POSTGRES]} dbname={name}", data)
 
 
 def settings_of(place: Place) -> dict[str, str]:
@@ -49,18 +50,51 @@ def settings_of(place: Place) -> dict[str, str]:
     return {"HARVEST_DUCKDB": place.address, "HARVEST_DUCKLAKE_DATA": place.data}
 
 
+def saved(place: Place) -> Callable[[], None]:
+    """Copies a place that no other process has open; what is returned puts the copy back."""
+    paths = [place.path] if place.path else []
+    if place.is_lake:
+        paths.append(Path(place.data) if place.data else place.beside(".files"))
+    database = "" if place.path else place.address.rpartition("dbname=")[2]
+    copies = Path(mkdtemp(dir=paths[0].parent))
+    for path in paths:
+        _copy(path, copies / path.name)
+    if database:
+        _copy_database(database, f"{database}_saved")
+
+    def put_back() -> None:
+        for path in paths:
+            _copy(copies / path.name, path)
+        if database:
+            _copy_database(f"{database}_saved", database)
+
+    return put_back
+
+
+def _copy(path: Path, to: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(to, ignore_errors=True)
+        shutil.copytree(path, to)
+    else:
+        shutil.copy(path, to)
+
+
+def _copy_database(name: str, to: str) -> None:
+    # This process stays connected to a lake that it has used.
+    for kept in engine._engines.values():
+        kept.instance.close()
+    engine._engines.clear()
+    server = _server()
+    execute(server, f"DROP DATABASE IF EXISTS {to} WITH (FORCE)")
+    execute(server, f"CREATE DATABASE {to} TEMPLATE {name}")
+
+
 @cache
-def _make_database(server: str, name: str) -> None:
-    programs = binaries()
-    assert programs
-    given = dict(re.findall(r"(\w+)=(\S+)", server))
-    done = subprocess.run(
-        [
-            *(str(programs / "createdb"), "-h", given["host"], "-p", given["port"]),
-            *("-U", given["user"], "-T", "template0", name),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0 or "already exists" in done.stderr, done.stderr
+def _make_database(name: str) -> None:
+    server = _server()
+    if not execute(server, f"SELECT 1 FROM pg_database WHERE datname = '{name}'"):
+        execute(server, f"CREATE DATABASE {name} TEMPLATE template0")
+
+
+def _server() -> str:
+    return f"{os.environ[POSTGRES]} dbname=postgres"

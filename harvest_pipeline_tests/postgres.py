@@ -68,11 +68,7 @@ class Postgres:
 
     def execute(self, sql: str, address: str = "") -> list[tuple[object, ...]]:
         """The rows of a statement."""
-        import psycopg
-
-        with psycopg.connect(address or self.address(), password=PASSWORD, autocommit=True) as it:
-            cursor = it.execute(sql.encode())
-            return cursor.fetchall() if cursor.description else []
+        return execute(address or self.address(), sql)
 
     def start(self) -> None:
         """Start it; it answers then."""
@@ -101,6 +97,15 @@ class Postgres:
             done = subprocess.run(command, cwd=self.folder, stdout=output, stderr=output)
             output.seek(0)
             assert done.returncode == 0, output.read()
+
+
+def execute(address: str, sql: str) -> list[tuple[object, ...]]:
+    """The rows of a statement; PGPASSWORD has the password."""
+    import psycopg
+
+    with psycopg.connect(address, password=os.environ["PGPASSWORD"], autocommit=True) as it:
+        cursor = it.execute(sql.encode())
+        return cursor.fetchall() if cursor.description else []
 
 
 @contextmanager

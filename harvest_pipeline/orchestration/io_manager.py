@@ -117,7 +117,8 @@ class HarvestDuckDBIOManager(DuckDBIOManager):
         # Dagster's return type has no type arguments.
         usual = super()._get_initialize_and_run_fn  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         initialize = cast("Initialize", usual())
-        return unless_changed(self, initialize, "HARVEST_DUCKDB, HARVEST_SCHEMA, HARVEST_PUBLISH")
+        names = "HARVEST_DUCKDB, HARVEST_DUCKLAKE_DATA, HARVEST_SCHEMA, HARVEST_PUBLISH"
+        return unless_changed(self, initialize, names)
 
 
 class _ReadingIOManager(DbIOManager):

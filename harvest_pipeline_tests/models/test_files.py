@@ -11,6 +11,7 @@ from harvest_pipeline.models import OTHER_TABLES, Model, models, parse, tables_o
 from harvest_pipeline.settings import load_project
 from harvest_pipeline.settings.datasets import TAKEN
 from harvest_pipeline_tests.models.warehouse import Answers
+from harvest_pipeline_tests.places import KIND
 
 FILE = """\
 -- Hours of each person
@@ -110,7 +111,8 @@ def test_every_view_explains_itself_in_the_database(account: Answers) -> None:
     }
     for model in models().values():
         assert views[model.name] == model.description
-        for column, description in model.columns.items():
+        # In a lake the columns of a view have no comments (DuckLake 1.0).
+        for column, description in model.columns.items() if KIND == "file" else ():
             assert columns[model.name, column] == description
 
 

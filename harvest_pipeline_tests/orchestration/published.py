@@ -20,10 +20,15 @@ from harvest_pipeline_tests.sandbox.server import SandboxServer
 DAYS = Window(date(2026, 11, 1), TODAY)
 
 
+def a_month() -> SandboxServer:
+    """A month of an account."""
+    return SandboxServer(today=TODAY, years=0.1, rate_limit=None)
+
+
 @pytest.fixture
 def sandbox() -> Iterator[SandboxServer]:
     """A month of an account."""
-    with SandboxServer(today=TODAY, years=0.1, rate_limit=None) as server:
+    with a_month() as server:
         yield server
 
 

@@ -4,7 +4,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -19,6 +19,7 @@ from harvest_pipeline.warehouse.errors import WarehouseError
 from harvest_pipeline.warehouse.publish import publish
 from harvest_pipeline_tests.orchestration.published import (
     Published,
+    a_month,
     everything,
     problem_of,
 )
@@ -41,12 +42,26 @@ def test_a_run_of_one_report_publishes_it(published: Published) -> None:
     assert {each.name for each in published.copy.parent.iterdir()} == {published.copy.name}
 
 
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    """A project after its first night, with a schema of the user's."""
+    with a_month() as sandbox, pytest.MonkeyPatch.context() as patch:
+        published = Published(sandbox, tmp_path_factory.mktemp("night"), patch)
+        published.at(published.database.with_name("analytics.duckdb"))
+        with duckdb.connect(published.database) as connection:
+            connection.execute("CREATE SCHEMA mine; CREATE TABLE mine.goals AS SELECT 42 AS hours")
+            connection.execute(
+                "CREATE VIEW mine.twice AS SELECT hours * 2 AS hours FROM mine.goals"
+            )
+            connection.execute('CREATE TABLE mine."a/b.c" AS SELECT 42 AS hours')
+        assert published.night().success
+        yield published
+        published.instance.dispose()
+
+
 @pytest.mark.slow
-def test_a_night_publishes_every_table_and_the_models_as_tables(published: Published) -> None:
-    with duckdb.connect(published.database) as connection:
-        connection.execute("CREATE SCHEMA mine; CREATE TABLE mine.goals AS SELECT 42 AS hours")
-        connection.execute("CREATE VIEW mine.twice AS SELECT hours * 2 AS hours FROM mine.goals")
-    assert published.night().success
+def test_a_night_publishes_every_table_and_the_models_as_tables(night: Published) -> None:
+    published = night
     with duckdb.connect() as both:
         both.execute(f"ATTACH '{published.database}' AS w (READ_ONLY)")
         both.execute(f"ATTACH '{published.copy}' AS c (READ_ONLY)")
@@ -62,7 +77,8 @@ def test_a_night_publishes_every_table_and_the_models_as_tables(published: Publi
             if name == "_models":
                 continue
             for one, other in (("w", "c"), ("c", "w")):
-                rows = f"FROM {one}.{schema}.{name} EXCEPT ALL FROM {other}.{schema}.{name}"
+                table = f'{schema}."{name}"'
+                rows = f"FROM {one}.{table} EXCEPT ALL FROM {other}.{table}"
                 # What is due and what is current go by the clock.
                 assert both.execute(rows).fetchall() == [], name
         kinds = dict(
@@ -295,13 +311,10 @@ def test_a_table_of_the_user_in_the_place_of_a_model_is_still_refused(
 
 
 @pytest.mark.slow
-def test_a_folder_of_parquet_has_every_table_and_model(
-    published: Published, tmp_path: Path
-) -> None:
+def test_a_folder_of_parquet_has_every_table_and_model(night: Published, tmp_path: Path) -> None:
+    published = night
     published.at(tmp_path / "parquet")
-    with duckdb.connect(published.database) as connection:
-        connection.execute('CREATE SCHEMA mine; CREATE TABLE mine."a/b.c" AS SELECT 42 AS hours')
-    assert everything(published).success
+    assert published.materialize("clients").success
     schemas = {each.name for each in published.copy.iterdir()}
     assert schemas == {"harvest", "main", "mine"}
     assert duckdb.sql(f"FROM '{published.copy}/mine/a%2Fb%2Ec.parquet'").fetchall() == [(42,)]

@@ -21,10 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harvest_pipeline.catalogue.columns import TEXT, Column
-from harvest_pipeline.orchestration.io_manager import (
-    HarvestDuckDBIOManager,
-    _TransactionalClient,
-)
+from harvest_pipeline.orchestration.io_manager import _TransactionalClient
 from harvest_pipeline.scope import Proof, Scope
 from harvest_pipeline.warehouse import coverage, frames, ledger, tables
 from harvest_pipeline.warehouse.database import Warehouse, scratch
@@ -44,6 +41,7 @@ from harvest_pipeline_tests.warehouse.records import (
     select,
     time_entry,
 )
+from harvest_pipeline_tests.warehouse.test_io_manager import manager_of
 
 ATTACKS = [
     '"; DROP TABLE victim; --',
@@ -372,11 +370,7 @@ def test_a_dynamic_partition_replaces_its_own_rows_only(attack: str, warehouse: 
             result = dg.materialize(
                 [by_region, copy],
                 partition_key=key,
-                resources={
-                    "io_manager": HarvestDuckDBIOManager(
-                        database=str(warehouse.place.path), schema="harvest"
-                    )
-                },
+                resources={"io_manager": manager_of(warehouse.place)},
                 instance=instance,
             )
             assert result.success

@@ -17,6 +17,7 @@ from harvest_pipeline.settings.datasets import report_datasets
 from harvest_pipeline.settings.resolve import Resolved
 from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.place import Place
+from harvest_pipeline_tests.places import only_a_file
 from harvest_pipeline_tests.warehouse.records import (
     CONTEXT,
     FIRST,
@@ -265,6 +266,7 @@ def test_a_broken_spool_ends_the_run_with_its_sentence(
     assert not bad.path.exists()
 
 
+@only_a_file
 def test_a_held_database_is_waited_for_and_its_holder_named(
     dagster: Dagster,
     warehouse: Warehouse,
@@ -298,7 +300,13 @@ def test_another_database_is_not_accepted_at_launch(warehouse: Warehouse, tmp_pa
 
 def test_the_same_settings_may_be_named_at_launch(dagster: Dagster, warehouse: Warehouse) -> None:
     # The launchpad writes them out.
-    config = {"database": warehouse.place.address, "schema": "harvest", "lock_wait_seconds": 0.5}
+    place = warehouse.place
+    config = {
+        "database": place.address,
+        "ducklake_data": place.data,
+        "schema": "harvest",
+        "lock_wait_seconds": 0.5,
+    }
     asset = report("clients", "clients", lambda: iter([]))
     assert dagster.run([asset], config=config).success
 
@@ -388,7 +396,7 @@ def test_a_report_that_was_never_loaded_is_named(dagster: Dagster, warehouse: Wa
     error = failed.step_failure_data.error
     assert error is not None
     assert "materialize harvest/clients first" in error.to_string()
-    assert not warehouse.place.path.exists()
+    assert not any(path.exists() for path in warehouse.place.files)
 
 
 def test_a_frame_that_does_not_fit_leaves_the_old_rows(

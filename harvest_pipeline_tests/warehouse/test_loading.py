@@ -13,7 +13,7 @@ from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline.warehouse.errors import AnotherAccount, WarehouseError
 from harvest_pipeline.warehouse.ledger import LoadContext
 from harvest_pipeline.warehouse.loading import load
-from harvest_pipeline_tests.places import KIND
+from harvest_pipeline_tests.places import KIND, only_a_file
 from harvest_pipeline_tests.warehouse.records import (
     ADMINISTRATOR,
     CONTEXT,
@@ -272,6 +272,7 @@ def test_days_far_away_are_days(warehouse: Warehouse, spools: SpoolFolder) -> No
     assert [row[0] for row in found] == days
 
 
+@only_a_file
 def test_the_file_and_its_folder_are_for_their_owner_only(
     warehouse: Warehouse, spools: SpoolFolder
 ) -> None:
@@ -281,6 +282,7 @@ def test_the_file_and_its_folder_are_for_their_owner_only(
     assert warehouse.place.path.parent.stat().st_mode & 0o777 == 0o700
 
 
+@only_a_file
 def test_the_connection_is_closed_even_when_a_load_fails(
     warehouse: Warehouse, spools: SpoolFolder
 ) -> None:

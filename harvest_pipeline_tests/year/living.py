@@ -2,18 +2,21 @@
 
 import math
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 from harvest_pipeline.catalogue.records import RECORDS
 from harvest_pipeline.definitions import build_definitions
 from harvest_pipeline.scope import Window
+from harvest_pipeline.warehouse.database import Warehouse
 from harvest_pipeline_tests.equal import differences, not_kept, out_of_reach
+from harvest_pipeline_tests.places import place_at, saved, settings_of
 from harvest_pipeline_tests.sandbox.account import Account
 from harvest_pipeline_tests.sandbox.faults import AnswerWith
 from harvest_pipeline_tests.sandbox.server import SandboxServer
@@ -74,7 +77,12 @@ class Year:
         self.faults = sandbox.faults
         self._brought: dict[str, _Ids] = {F: {}, L: {}}
         self.gone: dict[str, _Ids] = {F: {}, L: {}}
-        self._copies: dict[date, tuple[bytes, dict[str, _Ids], dict[str, _Ids]]] = {}
+        self._copies: dict[date, tuple[Callable[[], None], dict[str, _Ids], dict[str, _Ids]]] = {}
+
+    def rows(self, name: str, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """The rows of a query in the schema of an account."""
+        with Warehouse(place_at(self.database), name).reader() as connection:
+            return connection.execute(sql, parameters).fetchall()
 
     def live(self) -> None:
         """From the evening before the first day to the last night."""
@@ -91,13 +99,13 @@ class Year:
                 self.nights.append(self._night(day))
             if day in RESTORED.values():
                 known = deepcopy(self._brought), deepcopy(self.gone)
-                self._copies[day] = self.database.read_bytes(), *known
+                self._copies[day] = saved(place_at(self.database)), *known
             day += _A_DAY
 
     def _restore(self, copied: date, today: date) -> None:
         """Put an older warehouse back, which has never seen what was changed in silence since."""
-        database, self._brought, self.gone = self._copies[copied]
-        self.database.write_bytes(database)
+        put_back, self._brought, self.gone = self._copies[copied]
+        put_back()
         for row, (at, nights) in self.script.silent.items():
             if at > copied:
                 self.script.silent[row] = today, nights
@@ -219,7 +227,7 @@ def a_year(folder: Path, plan: Plan) -> Iterator[Year]:
             **sandbox.environment(),
             "HARVEST_ACCOUNT_ID": "",
             "HARVEST_CONFIG": str(folder / "harvest.yaml"),
-            "HARVEST_DUCKDB": str(folder / "warehouse.duckdb"),
+            **settings_of(place_at(folder / "warehouse.duckdb")),
             "HARVEST_START_DATE": f"{sandbox.first_day}",
             **plan.variables,
         }

@@ -7,7 +7,6 @@ the year are `python -m benchmarks.events_of_a_year`. The same people do the sam
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
-import duckdb
 import pytest
 
 from harvest_pipeline_tests.equal import differences, not_kept
@@ -67,17 +66,12 @@ def test_the_year_ends_with_no_difference_in_either_account(year: Year) -> None:
 
 
 def test_its_budgets_and_unbilled_work_are_those_of_harvests_reports(year: Year) -> None:
-    with duckdb.connect(year.database, read_only=True) as connection:
-        for name in year.accounts:
-            connection.execute(f"USE {name}")
-            for model in ("budget_differences", "unbilled_differences"):
-                assert connection.execute(f"FROM {model}").fetchall() == []
-            compared = (
-                "SELECT count(*) FROM project_budgets"
-                " WHERE day = (SELECT max(day) FROM budget_burn)"
-            )
-            ((budgets,),) = connection.execute(compared).fetchall()
-            assert budgets > 0
+    compared = "SELECT count(*) FROM project_budgets WHERE day = (SELECT max(day) FROM budget_burn)"
+    for name in year.accounts:
+        for model in ("budget_differences", "unbilled_differences"):
+            assert year.rows(name, f"FROM {model}") == []
+        ((budgets,),) = year.rows(name, compared)
+        assert budgets > 0
 
 
 def test_so_does_every_night_whose_runs_succeeded(year: Year) -> None:
@@ -85,10 +79,9 @@ def test_so_does_every_night_whose_runs_succeeded(year: Year) -> None:
 
 
 def test_all_of_it_was_loaded_by_sensors_and_schedules(year: Year) -> None:
-    with duckdb.connect(year.database, read_only=True) as connection:
-        for name in year.accounts:
-            runs = connection.execute(f"SELECT DISTINCT run_id FROM {name}._loads").fetchall()
-            assert {run for (run,) in runs} <= {run.run_id for run in year.daemon.ran}
+    for name in year.accounts:
+        runs = year.rows(name, "SELECT DISTINCT run_id FROM _loads")
+        assert {run for (run,) in runs} <= {run.run_id for run in year.daemon.ran}
 
 
 def test_harvests_own_reports_say_the_same_after_every_night(year: Year) -> None:
@@ -138,8 +131,7 @@ def test_messages_and_payments_edited_in_silence_are_found_within_a_week(year: Y
 
 
 def test_what_was_moved_out_of_reach_and_deleted_there_is_kept(year: Year) -> None:
-    with duckdb.connect(year.database, read_only=True) as connection:
-        rows = connection.execute(f"SELECT id FROM {F}.time_entries_deleted").fetchall()
+    rows = year.rows(F, "SELECT id FROM time_entries_deleted")
     assert {year.script.called["put off"], year.script.called["put back"]} <= {id for (id,) in rows}
 
 
@@ -148,14 +140,12 @@ def test_deletions_are_noticed_in_the_next_night(year: Year) -> None:
         (F, "time_entries", "late"): d("26-03-17"),
         (F, "contacts", "Noor"): d("26-02-25"),
     }
-    with duckdb.connect(year.database, read_only=True) as connection:
-        for (name, record, called), deleted in noticed.items():
-            query = f"SELECT _noticed_at FROM {name}.{record}_deleted WHERE id = ?"
-            rows = connection.execute(query, [year.script.called[called]]).fetchall()
-            night = next(n for n in year.nights if n.day >= deleted and name in n.wrong)
-            morning = datetime.combine(night.day + timedelta(days=1), datetime.min.time(), UTC)
-            ((at,),) = rows
-            assert morning < at < morning + timedelta(hours=4)
+    for (name, record, called), deleted in noticed.items():
+        query = f"SELECT _noticed_at FROM {record}_deleted WHERE id = ?"
+        ((at,),) = year.rows(name, query, year.script.called[called])
+        night = next(n for n in year.nights if n.day >= deleted and name in n.wrong)
+        morning = datetime.combine(night.day + timedelta(days=1), datetime.min.time(), UTC)
+        assert morning < at < morning + timedelta(hours=4)
 
 
 def test_what_it_cost_is_told(year: Year, capsys: pytest.CaptureFixture[str]) -> None:
