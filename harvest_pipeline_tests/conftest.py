@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.storage.event_log.in_memory import InMemoryEventLogStorage
 from xdist.scheduler import LoadScopeScheduling
 
 from harvest_pipeline.catalogue.reports import REPORTS
@@ -19,6 +20,7 @@ from harvest_pipeline.harvest import access
 from harvest_pipeline.harvest.client import HarvestClient
 from harvest_pipeline.harvest.http import Patience
 from harvest_pipeline.harvest.limits import Limit, Limits
+from harvest_pipeline.orchestration.event_log import Batches
 from harvest_pipeline.orchestration.instance import Instance
 from harvest_pipeline.orchestration.partitions import range_tags
 from harvest_pipeline.scope import Window
@@ -83,10 +85,16 @@ def unlimited(**given: Any) -> HarvestClient:
     return HarvestClient(**{**given, "patience": HASTE, "limits": _LIMITS})
 
 
+class _EventLogInMemory(Batches, InMemoryEventLogStorage):
+    """With what the event log of dagster.yaml does."""
+
+
 def in_memory() -> dg.DagsterInstance:
-    """A Dagster instance in memory, of the class that dagster.yaml names."""
+    """A Dagster instance in memory, of the classes that dagster.yaml names."""
     instance = dg.DagsterInstance.ephemeral()
     instance.__class__ = Instance
+    instance._event_storage = _EventLogInMemory()
+    instance._event_storage.register_instance(instance)
     return instance
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import dagster as dg
-from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage, SqliteStorageConfig
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import event as sqlalchemy_event
@@ -32,14 +32,14 @@ class _Batch(ExitStack):
         self.latest: dict[tuple[Any, Any], tuple[dg.EventLogEntry, int]] = {}
 
 
-class EventLog(SqliteEventLogStorage):
-    """Dagster's event log in the folder `base_dir`: a file for each run, and one of all runs."""
+class Batches(SqlEventLogStorage):
+    """What stores a batch at once, to be put before one of Dagster's event logs in SQLite."""
 
     _batch: _Batch | None = None
 
-    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        super().__init__(base_dir, inst_data)
-        # A batch has both files open at once, and other threads wait until it is stored.
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        # A batch has all files open at once, and other threads wait until it is stored.
         self._db_lock: Any = threading.RLock()
 
     def store_event_batch(self, events: Sequence[dg.EventLogEntry]) -> None:
@@ -55,14 +55,17 @@ class EventLog(SqliteEventLogStorage):
                 self._batch = None
 
     @contextmanager
-    def _connect(self, shard: str) -> Generator[Connection]:
+    def _connect(self, shard: str = "") -> Generator[Connection]:
+        """To the file of a run or of all runs; in memory there is one, which has no name."""
+        parent: Any = super()
+        file = [shard] if shard else []
         with self._db_lock:
             if self._batch is None:
-                with super()._connect(shard) as connection:
+                with parent._connect(*file) as connection:
                     yield connection
                 return
             if shard not in self._batch.connections:
-                opened = self._batch.enter_context(super()._connect(shard))
+                opened = self._batch.enter_context(parent._connect(*file))
                 self._batch.connections[shard] = opened
             yield self._batch.connections[shard]
 
@@ -82,6 +85,10 @@ class EventLog(SqliteEventLogStorage):
         if table_name not in known:
             known[table_name] = super().has_table(table_name)
         return known[table_name]
+
+
+class EventLog(Batches, SqliteEventLogStorage):
+    """Dagster's event log in the folder `base_dir`: a file for each run, and one of all runs."""
 
 
 @sqlalchemy_event.listens_for(Engine, "handle_error")
