@@ -57,14 +57,15 @@ test-duckdb-1.5: .venv-duckdb-1.5/installed
 	  harvest_pipeline_tests/faults $(ARGS)
 
 # The warehouse in a DuckLake, whose extensions DuckDB 1.5 has as packages; then two hosts with
-# everything of deploy/ between them, for which nothing else may run.
-PLACES ?= ducklake ducklake-postgres ducklake-s3
+# everything of deploy/ between them, for which nothing else may run. Other places: ducklake (the
+# catalogue in a file), ducklake-s3.
+PLACES ?= ducklake-postgres
 test-scale: .venv-scale/installed
 	@for place in $(PLACES); do \
 	  echo "The warehouse is: $$place"; \
 	  HARVEST_TEST_PLACE=$$place ".venv-scale/bin/python" -m pytest -n 2 --no-loadscope-reorder \
 	    harvest_pipeline_tests/warehouse harvest_pipeline_tests/models \
-	    harvest_pipeline_tests/acceptance \
+	    harvest_pipeline_tests/acceptance harvest_pipeline_tests/year \
 	    harvest_pipeline_tests/orchestration/test_runs.py \
 	    harvest_pipeline_tests/scale/test_lake.py $(ARGS) || exit 1; \
 	done

@@ -27,7 +27,7 @@ class _Batch(ExitStack):
 
     def __init__(self) -> None:
         super().__init__()
-        self.connections: dict[str, Connection] = {}
+        self.connections: dict[str | None, Connection] = {}
         self.has: dict[str, bool] = {}
         self.latest: dict[tuple[Any, Any], tuple[dg.EventLogEntry, int]] = {}
 
@@ -55,10 +55,11 @@ class Batches(SqlEventLogStorage):
                 self._batch = None
 
     @contextmanager
-    def _connect(self, shard: str = "") -> Generator[Connection]:
-        """To the file of a run or of all runs; in memory there is one, which has no name."""
+    def _connect(self, shard: str | None = None) -> Generator[Connection]:
+        """To the file of a run or of all runs; in memory there is one, which has no name. (That of
+        events without a run is empty.)"""
         parent: Any = super()
-        file = [shard] if shard else []
+        file = [] if shard is None else [shard]
         with self._db_lock:
             if self._batch is None:
                 with parent._connect(*file) as connection:

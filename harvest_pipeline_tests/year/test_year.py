@@ -10,10 +10,15 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from harvest_pipeline_tests.equal import differences, not_kept
+from harvest_pipeline_tests.places import KIND
 from harvest_pipeline_tests.year.living import Night, Plan, Year, a_year, cost
 from harvest_pipeline_tests.year.story import DEMOTED, EVE, LAST, RESTORED, F, L, d
 
-pytestmark = pytest.mark.long
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.slow,
+    pytest.mark.skipif(KIND == "ducklake-s3", reason="a bucket is not put back to a former day"),
+]
 
 #: A Friday, and the Saturday on which nothing happens but that a client is renamed.
 FRIDAY, SATURDAY = d("25-12-05"), d("25-12-06")
