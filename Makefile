@@ -36,8 +36,10 @@ demo: .venv/installed
 dev: .venv/installed
 	@"$(BIN)/harvest-pipeline" dev $(if $(READ_ONLY),--read-only)
 
+# One more than two cores: tests wait too.
+WORKERS ?= 3
 test: .venv/installed
-	@"$(BIN)/python" -m pytest -n 2 --no-loadscope-reorder -m "not long" $(ARGS)
+	@"$(BIN)/python" -m pytest -n $(WORKERS) --no-loadscope-reorder -m "not long" $(ARGS)
 
 test-long: .venv/installed
 	@ALL_EXAMPLES=1 "$(BIN)/python" -m pytest -n 2 --no-loadscope-reorder -m "long or examples" $(ARGS)

@@ -45,6 +45,7 @@ class Demo:
         )
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_demo_loads_all_reports_of_the_sandbox_and_shows_them(tmp_path: Path) -> None:
     demo = Demo(tmp_path)
