@@ -174,10 +174,21 @@ class Deployment:
         return "\n".join(f"--- {log}\n{log.read_text(errors='replace')[-3000:]}" for log in logs)
 
     def submit(self, job: str, **tags: str) -> str:
-        """Launch a run as the UI does; returns its id."""
-        return self._client().submit_job_execution(
-            job, repository_location_name="harvest", repository_name="__repository__", tags=tags
-        )
+        """Launch a run as the UI does; returns its id. After a restart of Postgres each connection
+        that Dagster's webserver has kept fails once: then it is pressed again, as a person does."""
+        from dagster_graphql import DagsterGraphQLClientError
+
+        while True:
+            try:
+                return self._client().submit_job_execution(
+                    job,
+                    repository_location_name="harvest",
+                    repository_name="__repository__",
+                    tags=tags,
+                )
+            except DagsterGraphQLClientError as error:
+                if "server closed the connection" not in str(error):
+                    raise
 
     def run(self, run_id: str) -> dg.DagsterRun:
         """The run as it is now."""

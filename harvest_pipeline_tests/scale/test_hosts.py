@@ -137,12 +137,14 @@ def test_an_s3_server_that_refuses_for_a_minute_is_waited_for(
     account = sandbox.accounts[0]
     for _ in range(600):  # more than a lake keeps in its catalogue
         account.create("time_entries")
-    s3.away = True
     run = deployed.submit("acme_reconcile")
-    wait_for(lambda: s3.refused > 3, deployed.told)
-    time.sleep(60)
-    assert not deployed.run(run).is_success
-    s3.away = False
+    s3.away = True
+    try:
+        wait_for(lambda: s3.refused > 3, deployed.told)
+        time.sleep(60)
+        assert not deployed.run(run).is_success
+    finally:
+        s3.away = False
     deployed.succeeded(run)
     assert_equal(deployed, sandbox, "acme")
 
