@@ -61,10 +61,9 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
 
 @pytest.mark.slow
 def test_a_night_publishes_every_table_and_the_models_as_tables(night: Published) -> None:
-    published = night
     with duckdb.connect() as both:
-        both.execute(f"ATTACH '{published.database}' AS w (READ_ONLY)")
-        both.execute(f"ATTACH '{published.copy}' AS c (READ_ONLY)")
+        both.execute(f"ATTACH '{night.database}' AS w (READ_ONLY)")
+        both.execute(f"ATTACH '{night.copy}' AS c (READ_ONLY)")
         names = (
             "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ?"
             " UNION ALL SELECT schema_name, view_name FROM duckdb_views()"
@@ -312,21 +311,20 @@ def test_a_table_of_the_user_in_the_place_of_a_model_is_still_refused(
 
 @pytest.mark.slow
 def test_a_folder_of_parquet_has_every_table_and_model(night: Published, tmp_path: Path) -> None:
-    published = night
-    published.at(tmp_path / "parquet")
-    assert published.materialize("clients").success
-    schemas = {each.name for each in published.copy.iterdir()}
+    night.at(tmp_path / "parquet")
+    assert night.materialize("clients").success
+    schemas = {each.name for each in night.copy.iterdir()}
     assert schemas == {"harvest", "main", "mine"}
-    assert duckdb.sql(f"FROM '{published.copy}/mine/a%2Fb%2Ec.parquet'").fetchall() == [(42,)]
-    files = {each.stem for each in (published.copy / "harvest").iterdir()}
+    assert duckdb.sql(f"FROM '{night.copy}/mine/a%2Fb%2Ec.parquet'").fetchall() == [(42,)]
+    files = {each.stem for each in (night.copy / "harvest").iterdir()}
     assert files >= {*models(), "time_entries", "time_entries_deleted", "_loads", "users"}
     assert "people" not in files
     for name in ("time_entries", "utilisation", "profitability", "freshness"):
-        found = duckdb.sql(f"FROM '{published.copy}/harvest/{name}.parquet' ORDER BY ALL")
-        with duckdb.connect(published.database, read_only=True) as connection:
+        found = duckdb.sql(f"FROM '{night.copy}/harvest/{name}.parquet' ORDER BY ALL")
+        with duckdb.connect(night.database, read_only=True) as connection:
             expected = connection.execute(f"FROM harvest.{name} ORDER BY ALL").fetchall()
         assert found.fetchall() == expected
-    for each in (published.copy, *published.copy.rglob("*")):
+    for each in (night.copy, *night.copy.rglob("*")):
         assert stat.S_IMODE(each.stat().st_mode) == (0o700 if each.is_dir() else 0o600)
 
 

@@ -178,17 +178,19 @@ class Deployment:
         that Dagster's webserver has kept fails once: then it is pressed again, as a person does."""
         from dagster_graphql import DagsterGraphQLClientError
 
-        while True:
+        where = {"repository_location_name": "harvest", "repository_name": "__repository__"}
+        launched = list[str]()
+
+        def press() -> bool:
             try:
-                return self._client().submit_job_execution(
-                    job,
-                    repository_location_name="harvest",
-                    repository_name="__repository__",
-                    tags=tags,
-                )
+                launched.append(self._client().submit_job_execution(job, **where, tags=tags))
             except DagsterGraphQLClientError as error:
                 if "server closed the connection" not in str(error):
                     raise
+            return bool(launched)
+
+        wait_for(press, self.told)
+        return launched[0]
 
     def run(self, run_id: str) -> dg.DagsterRun:
         """The run as it is now."""

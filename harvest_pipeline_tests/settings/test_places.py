@@ -1,6 +1,5 @@
 """HARVEST_DUCKDB names a file, a DuckLake or MotherDuck; anything else is refused in a sentence."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -56,8 +55,11 @@ def test_an_address_that_cannot_be_is_refused(address: str, data: str, sentence:
     assert "hunter2" not in str(refused.value)
 
 
-@pytest.mark.skipif(find_spec("duckdb_extension_ducklake") is not None, reason="it is installed")
-def test_a_missing_extension_is_named_with_what_to_install(tmp_path: Path) -> None:
+def test_a_missing_extension_is_named_with_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harvest_pipeline.warehouse.place.find_spec", lambda name: None)
+    monkeypatch.setenv("HOME", str(tmp_path))  # where DuckDB keeps those that it has downloaded
     warehouse = Warehouse(Place.of(f"ducklake:{tmp_path}/lake.ducklake"), "harvest")
     named = pytest.raises(WarehouseError, match=r"pip install 'harvest_pipeline\[ducklake\]'")
     with named, warehouse.connect():

@@ -41,7 +41,7 @@ from harvest_pipeline_tests.warehouse.records import (
     select,
     time_entry,
 )
-from harvest_pipeline_tests.warehouse.test_io_manager import manager_of
+from harvest_pipeline_tests.warehouse.runs import manager_of
 
 ATTACKS = [
     '"; DROP TABLE victim; --',

@@ -17,7 +17,7 @@ from harvest_pipeline_tests.year.story import DEMOTED, EVE, LAST, RESTORED, F, L
 pytestmark = [
     pytest.mark.long,
     pytest.mark.slow,
-    pytest.mark.skipif(KIND == "ducklake-s3", reason="a bucket is not put back to a former day"),
+    pytest.mark.skipif(KIND == "ducklake-s3", reason="it puts an older copy of all files back"),
 ]
 
 #: A Friday, and the Saturday on which nothing happens but that a client is renamed.
