@@ -7,6 +7,7 @@ server of the test's own; `ducklake-s3`: that, with its Parquet files in an S3 s
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -91,9 +92,10 @@ def _copy_database(name: str, to: str) -> None:
 
 @cache
 def _make_database(name: str) -> None:
-    server = _server()
-    if not execute(server, f"SELECT 1 FROM pg_database WHERE datname = '{name}'"):
-        execute(server, f"CREATE DATABASE {name} TEMPLATE template0")
+    from psycopg.errors import DuplicateDatabase, UniqueViolation
+
+    with suppress(DuplicateDatabase, UniqueViolation):  # another process of the test was first
+        execute(_server(), f"CREATE DATABASE {name} TEMPLATE template0")
 
 
 def _server() -> str:

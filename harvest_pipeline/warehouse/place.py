@@ -25,7 +25,7 @@ IN_USE = "This process has the file open"
 #: Rows of one statement that a lake keeps in its catalogue, until the night makes Parquet of them.
 _INLINED_ROWS = 500
 #: Commits of other accounts that one commit may meet.
-_RETRIES = 100
+RETRIES = 100
 
 _HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 _DAMAGED = re.compile(
@@ -128,7 +128,7 @@ class Place:
         for name in self._extensions():
             yield f"LOAD {_extension(name)}"
         if self.is_lake:
-            yield f"SET ducklake_max_retry_count = {_RETRIES}"
+            yield f"SET ducklake_max_retry_count = {RETRIES}"
         if self._in_s3:
             yield _secret()
 
@@ -248,7 +248,7 @@ def place_of(project: Project) -> Place:
 def is_conflict(error: duckdb.Error) -> bool:
     """Whether another program changed the same tables at the same time, so that nothing of a
     transaction was stored."""
-    return bool(_CONFLICT.search(str(error)))
+    return not isinstance(error, duckdb.InternalException) and bool(_CONFLICT.search(str(error)))
 
 
 def _extension(name: str) -> str:

@@ -95,6 +95,25 @@ def lines_of(process: subprocess.Popen[str]) -> list[str]:
 
 
 @only_in_postgres
+def test_the_night_of_an_account_spoils_nothing_while_another_one_is_loaded(
+    tmp_path: Path, spools: SpoolFolder
+) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    warehouse = Warehouse(place_at(path), "harvest")
+    load(warehouse, spools.write("clients", None, [client(0)]), CONTEXT)
+    other = started(LOADER, path, "acme", 1, 1000, tmp_path / "acme")
+    assert other.stdout and other.stdout.readline() == "1\n"
+    for number in map(str, range(10)):
+        rows = [client(id, name=number) for id in range(20)]
+        load(warehouse, spools.write("clients", None, rows), CONTEXT)
+        keep_up(warehouse, 0)
+        found = "SELECT count(*), count(DISTINCT id), min(name), max(name) FROM clients"
+        assert select(warehouse, found) == [(20, 20, number, number)]
+        assert other.poll() is None
+    other.kill()
+
+
+@only_in_postgres
 def test_two_accounts_are_loaded_by_two_processes_at_once(tmp_path: Path) -> None:
     path = tmp_path / "warehouse.duckdb"
     both = [
